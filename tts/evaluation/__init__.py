@@ -1,0 +1,1 @@
+"""Judging speech: the recogniser and the metrics."""

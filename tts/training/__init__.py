@@ -1,0 +1,1 @@
+"""Batches, losses, the accelerate loop, checkpoints."""
