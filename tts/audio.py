@@ -1,0 +1,152 @@
+"""Waves to levels and back; reading and writing audio files.
+
+The sample model works on integer *levels* 0 … `q_levels` - 1. Silence (0.0) is the middle level, `q_levels // 2`.
+This file needs numpy alone (soundfile is imported when a file is touched), so that speaking starts fast.
+"""
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+import numpy as np
+
+from tts.errors import InputError
+
+Quantization = Literal["mu-law", "linear"]
+
+
+def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
+    """Quantise a wave to levels.
+
+    Args:
+        wave: any shape, float in [-1, 1]; values outside are clipped.
+        q_levels: number of levels, an even number.
+        quantization: "mu-law" (mu = q_levels - 1) or "linear" (uniform steps).
+
+    Returns:
+        int64 levels of the same shape, 0 … q_levels - 1. The quantisation error is at most half a (companded) step.
+
+    Reference: ITU-T G.711 companding with a free mu; identical to `torchaudio.functional.mu_law_encoding` (tested), kept
+    in numpy because importing torch takes longer than speaking a sentence.
+    """
+    _check_levels(q_levels, quantization)
+    wave = np.clip(np.asarray(wave, dtype=np.float32), -1.0, 1.0)
+    mu = np.float32(q_levels - 1)
+    if quantization == "mu-law":
+        wave = np.sign(wave) * np.log1p(mu * np.abs(wave)) / np.log1p(mu)
+    return ((wave + 1) / 2 * mu + np.float32(0.5)).astype(np.int64)
+
+
+def decode(levels: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
+    """Turn levels (any shape, int, 0 … q_levels - 1) back into a float32 wave in [-1, 1]; the inverse of `encode`."""
+    return decode_table(q_levels, quantization)[levels]
+
+
+def decode_table(q_levels: int, quantization: Quantization) -> np.ndarray:
+    """The wave value of every level: (Q,) float32, rising from -1 to 1; the middle level is exactly 0."""
+    _check_levels(q_levels, quantization)
+    mu = q_levels - 1
+    value = 2 * np.arange(q_levels, dtype=np.float64) / mu - 1
+    if quantization == "mu-law":
+        value = np.sign(value) * np.expm1(np.abs(value) * np.log1p(mu)) / mu
+    # Both coders put 0.0 half a step below the middle level; a silence that decodes to that half step would be a DC.
+    value[q_levels // 2] = 0.0
+    return value.astype(np.float32)
+
+
+def _check_levels(q_levels: int, quantization: str) -> None:
+    if q_levels < 4 or q_levels % 2:
+        raise InputError(f"q_levels is {q_levels}; it must be an even number of at least 4, e.g. 256")
+    if quantization not in get_args(Quantization):
+        raise InputError(f"quantization is {quantization!r}; it must be one of {', '.join(get_args(Quantization))}")
+
+
+def read(path: str | Path) -> tuple[np.ndarray, int]:
+    """Read an audio file: (T,) float32 in [-1, 1], channels averaged, and its sample rate in Hz.
+
+    Raises:
+        InputError: the file is missing, empty, not audio, cut short, or holds values that are not finite.
+    """
+    import soundfile
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no audio file at {path}; give the path of a WAV or FLAC file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); replace it by a WAV or FLAC file")
+    try:
+        wave, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise InputError(f"{path} is not readable as audio ({error}); WAV and FLAC are") from error
+    if not len(wave):
+        raise InputError(f"{path} holds no samples; replace it by a longer recording")
+    if not np.isfinite(wave).all():
+        raise InputError(f"{path} holds NaN or infinite samples; repair or remove it")
+    return wave.mean(axis=1), sample_rate
+
+
+FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+
+
+def check_output(path: Path, force: bool) -> str:
+    """The soundfile format for an output path that may be written: its folder exists and it is new, or `force`.
+
+    Raises:
+        InputError: unknown suffix, missing or read-only folder, a folder in the file's place, or the file exists.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"cannot write {path}: its name must end in {' or '.join(FORMATS)}")
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; choose another name or give --force to replace it")
+    return FORMATS[path.suffix.lower()]
+
+
+def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = False) -> None:
+    """Write a wave, (T,) float32 in [-1, 1], as 16-bit WAV or FLAC (by suffix). The file appears whole or not at all.
+
+    Raises:
+        InputError: see `check_output`; or the disk refused the file.
+    """
+    path = Path(path)
+    audio_format = check_output(path, force)
+    data = to_bytes(wave, sample_rate, audio_format)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            _write_flushed(file, data)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+
+
+def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> bytes:
+    """A whole 16-bit audio file in memory; `wave` as in `write`, `audio_format` "WAV" or "FLAC"."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, sample_rate, format=audio_format, subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _write_flushed(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

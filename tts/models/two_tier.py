@@ -1,0 +1,280 @@
+"""The two-tier SampleRNN, conditioned on words.
+
+Mehri et al. 2017, "SampleRNN: An Unconditional End-to-End Neural Audio Generation Model", arXiv 1612.07837, its
+two-tier model (section 2), with these departures:
+
+- Text: the frame tier sees the vectors of the word being said (the *pointer*) and of the word after it, and predicts the
+  *advance bit*: is this frame the last of the word's turn? Advancing off the last word is the stop bit.
+  `conditioning: pooled` is the plain form: the mean of all words, the same at every frame; the same model with one "word".
+- The frame tier is an LSTM by default (fused on CPU), and hears the previous frame as companded values in [-1, 1].
+- The sample tier hears `hist_size` past samples, not just one frame's; as values in [-1, 1] plus a table for the last
+  level (`history: real`), or as the paper's level embeddings (`history: embedding`).
+
+Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W words, D width, S = sample_dim, Q levels, H = hist_size,
+K frames scored (K = N, or fewer in training).
+
+Which frame hears what (F = 4, H = 6):
+
+    samples     . . . . | 0 1 2 3 | 4 5 6 7 | 8 9 …        (before 0: silence, the middle level)
+    frame             -1      0         1       2
+    frame tier, step 1:   hears samples 0-3 (frame 0), says the conditioning of samples 4-7 and the advance bit of frame 1
+    sample tier, t = 5:   hears samples -1…4 and the conditioning of sample 5, says sample 5
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tts.audio import Quantization
+from tts.errors import InputError
+
+
+@dataclass(frozen=True)
+class TwoTierConfig:
+    """Everything that fixes the shapes and the meaning of the weights."""
+
+    q_levels: int = 256
+    """Levels per sample."""
+    quantization: Quantization = "mu-law"
+    frame_size: int = 32
+    """Samples per frame."""
+    cell: Literal["gru", "lstm"] = "lstm"
+    n_rnn: int = 1
+    """Recurrent layers in the frame tier."""
+    dim: int = 448
+    """Width of the frame tier."""
+    sample_dim: int = 256
+    """Width of the sample tier."""
+    sample_layers: int = 2
+    """Hidden layers of the sample tier, at least 1."""
+    hist_size: int = 64
+    """Past samples that the sample tier hears."""
+    history: Literal["real", "embedding"] = "real"
+    embedding_dim: int = 16
+    """Width of a level's embedding, for `history: embedding`."""
+    conditioning: Literal["pointer", "pooled"] = "pointer"
+    word_dim: int = 384
+    """Width of the word vectors, as the text encoder gives them."""
+    text_dim: int = 64
+    """Width of a word inside the model."""
+    n_speakers: int = 1
+    speaker_dim: int = 16
+    clock_dim: int = 16
+    """Features of the frames since the word began; even; 0: no clock."""
+    clock_frames: int = 320
+    """The clock stops here, so that no input leaves the range of training."""
+
+    def __post_init__(self) -> None:
+        positive = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "hist_size", "embedding_dim")
+        for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.clock_dim < 0 or self.clock_dim % 2:
+            raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
+        if self.q_levels < 4 or self.q_levels % 2:
+            raise InputError(f"model.q_levels is {self.q_levels}; it must be an even number of at least 4, e.g. 256")
+
+    @property
+    def input_dim(self) -> int:
+        """Width of what the frame tier's first layer sees: previous frame, this word, next word, speaker, clock."""
+        return self.frame_size + 2 * self.text_dim + self.speaker_dim + self.clock_dim
+
+
+class Output(NamedTuple):
+    """What a teacher-forced pass predicts."""
+
+    logits: Tensor
+    """(B, K, F, Q): of each scored sample's level, given all samples before it."""
+    advance_logits: Tensor
+    """(B, N): that frame n is the last of its word's turn, given all frames before it."""
+    states: Tensor
+    """(B, N, dim): the frame tier's top states."""
+    conditioning: Tensor
+    """(B, K, F, S): what the frame tier tells the sample tier."""
+
+
+class TwoTier(nn.Module):
+    """See the module's docstring."""
+
+    clock_table: Tensor
+
+    def __init__(self, config: TwoTierConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.word_norm = nn.LayerNorm(c.word_dim, elementwise_affine=False)
+        self.word = nn.Linear(c.word_dim, c.text_dim)
+        self.end = nn.Parameter(torch.zeros(c.text_dim))
+        self.speaker = nn.Embedding(c.n_speakers, c.speaker_dim)
+        self.register_buffer("clock_table", clock_features(c.clock_frames, c.clock_dim), persistent=False)
+        cell = {"gru": nn.GRU, "lstm": nn.LSTM}[c.cell]
+        self.rnn = cell(c.input_dim, c.dim, num_layers=c.n_rnn, batch_first=True)
+        self.h0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
+        if c.cell == "lstm":
+            self.c0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
+        self.advance = nn.Linear(c.dim, 1)
+        # The paper's learned upsampling: a linear map of its own for each of the frame's F places.
+        self.upsample = nn.Linear(c.dim, c.frame_size * c.sample_dim)
+        if c.history == "real":
+            self.last_level = nn.Embedding(c.q_levels, c.sample_dim)
+            self.hear = nn.Linear(c.hist_size, c.sample_dim, bias=False)
+        else:
+            self.levels = nn.Embedding(c.q_levels, c.embedding_dim)
+            self.hear = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
+        self.hidden = nn.ModuleList(nn.Linear(c.sample_dim, c.sample_dim) for _ in range(c.sample_layers - 1))
+        self.output = nn.Linear(c.sample_dim, c.q_levels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights from torch's global generator; seed it for a repeatable model."""
+        c = self.config
+        nn.init.normal_(self.speaker.weight, std=0.3)
+        nn.init.normal_(self.end, std=0.3)
+        for layer in self.hidden:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        if c.history == "real":
+            nn.init.normal_(self.last_level.weight, std=0.3)
+        nn.init.zeros_(self.output.bias)
+        # A turn lasts about a hundred frames: start from that hazard instead of from one half.
+        nn.init.constant_(self.advance.bias, -4.5)
+        if c.cell == "lstm":
+            for k in range(c.n_rnn):
+                bias = getattr(self.rnn, f"bias_ih_l{k}")
+                nn.init.ones_(bias.data[c.dim : 2 * c.dim])  # remember at first (Jozefowicz et al. 2015)
+
+    def forward(
+        self,
+        levels: Tensor,
+        words: Tensor,
+        n_words: Tensor,
+        pointer: Tensor,
+        speaker: Tensor,
+        scored: Tensor | None = None,
+        keep_frame: Tensor | None = None,
+    ) -> Output:
+        """Score known samples: position t is predicted from samples before t alone.
+
+        Args:
+            levels: (B, T) int64, T a multiple of frame_size.
+            words: (B, W, word_dim) float32 word vectors, padded; for `pooled`, their mean is taken here.
+            n_words: (B,) int64, the words of each text.
+            pointer: (B, N) int64, the word being said at each frame, 0 … n_words - 1, never falling.
+            speaker: (B,) int64.
+            scored: (B, K) int64, the frames whose samples are scored; None scores all.
+            keep_frame: (B, N) bool, False where the frame tier does not hear the previous frame (training dropout).
+        """
+        c = self.config
+        B, T = levels.shape
+        assert c.frame_size * pointer.shape[1] == T, (levels.shape, pointer.shape, c.frame_size)
+        words, n_words, pointer = self._pool(words, n_words, pointer)
+        states = self.run_frames(self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame))
+        told = states if scored is None else states.gather(1, scored[..., None].expand(-1, -1, c.dim))
+        conditioning = self.upsample(told).view(B, told.shape[1], c.frame_size, c.sample_dim)
+        logits = self.run_samples(self.past(levels, scored), conditioning)
+        return Output(logits, self.advance(states).squeeze(-1), states, conditioning)
+
+    def _pool(self, words: Tensor, n_words: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.config.conditioning == "pointer":
+            return words, n_words, pointer
+        mask = torch.arange(words.shape[1], device=words.device) < n_words[:, None]
+        mean = (words * mask[..., None]).sum(1, keepdim=True) / n_words[:, None, None]
+        return mean, torch.ones_like(n_words), torch.zeros_like(pointer)
+
+    def embed_words(self, words: Tensor, n_words: Tensor) -> Tensor:
+        """(B, W, word_dim) to (B, W + 1, text_dim): the words as the model sees them, `end` from place n_words on."""
+        embedded = torch.tanh(self.word(self.word_norm(words)))
+        end = torch.tanh(self.end).to(embedded.dtype).expand(words.shape[0], 1, -1)
+        embedded = torch.cat([embedded, end], dim=1)
+        is_word = torch.arange(embedded.shape[1], device=words.device) < n_words[:, None]
+        return torch.where(is_word[..., None], embedded, end)
+
+    def frame_inputs(
+        self,
+        levels: Tensor,
+        words: Tensor,
+        n_words: Tensor,
+        pointer: Tensor,
+        speaker: Tensor,
+        keep_frame: Tensor | None = None,
+    ) -> Tensor:
+        """(B, N, input_dim): what the frame tier sees at each step. Arguments as in `forward`."""
+        c = self.config
+        B, N = pointer.shape
+        heard = self.values(levels).view(B, N, c.frame_size)
+        heard = functional.pad(heard, (0, 0, 1, 0))[:, :N]
+        if keep_frame is not None:
+            heard = heard * keep_frame[..., None]
+        embedded = self.embed_words(words, n_words)
+
+        def at(place: Tensor) -> Tensor:
+            return embedded.gather(1, place[..., None].expand(-1, -1, c.text_dim))
+
+        clock = self.clock_table[frames_since(pointer).clamp(max=c.clock_frames - 1)]
+        voice = self.speaker(speaker)[:, None].expand(-1, N, -1)
+        return torch.cat([heard, at(pointer), at(pointer + 1), voice, clock], dim=-1)
+
+    def run_frames(self, inputs: Tensor) -> Tensor:
+        """(B, N, input_dim) to the top layer's states (B, N, dim), from the learned initial state."""
+        B = inputs.shape[0]
+        state = self.h0[:, None].expand(-1, B, -1).contiguous()
+        if self.config.cell == "gru":
+            return self.rnn(inputs, state)[0]
+        return self.rnn(inputs, (state, self.c0[:, None].expand(-1, B, -1).contiguous()))[0]
+
+    def values(self, levels: Tensor) -> Tensor:
+        """Levels as (companded) values in [-1, 1), the middle level at 0; exact in bfloat16 up to 256 levels."""
+        middle = self.config.q_levels // 2
+        return (levels - middle).to(torch.float32) / middle
+
+    def past(self, levels: Tensor, scored: Tensor | None = None) -> Tensor:
+        """(B, K, F, H) int64: the H levels before each scored sample, oldest first."""
+        c = self.config
+        silence = c.q_levels // 2
+        padded = functional.pad(levels, (c.hist_size, 0), value=silence)[:, :-1]
+        # (B, N, F + H - 1) stretches, one a frame, so that only scored frames are unfolded into windows.
+        stretches = padded.unfold(1, c.hist_size + c.frame_size - 1, c.frame_size)
+        if scored is not None:
+            stretches = stretches.gather(1, scored[..., None].expand(-1, -1, stretches.shape[2]))
+        return stretches.unfold(2, c.hist_size, 1)
+
+    def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
+        """The sample tier: (B, K, F, H) past levels and (B, K, F, S) conditioning to logits (B, K, F, Q).
+
+        With `past` None it hears no sample at all: the frame tier's own prediction of the frame (SampleRNN's
+        "independent prediction"), which the auxiliary loss trains.
+        """
+        x = conditioning
+        if past is not None:
+            if self.config.history == "real":
+                x = x + self.hear(self.values(past)) + self.last_level(past[..., -1])
+            else:
+                x = x + self.hear(self.levels(past).flatten(-2))
+        x = functional.relu(x)
+        for layer in self.hidden:
+            x = functional.relu(layer(x))
+        return self.output(x)
+
+
+def clock_features(frames: int, dim: int) -> Tensor:
+    """(frames, dim) float32 sinusoids of a frame count, periods from 4 to 4 x `frames`, geometrically spaced.
+
+    Reference: Vaswani et al. 2017, arXiv 1706.03762, section 3.5; the periods are ours.
+    """
+    if dim == 0:
+        return torch.zeros(frames, 0)
+    half = dim // 2
+    period = 4.0 * torch.logspace(0, math.log10(frames), half, dtype=torch.float64)
+    angle = 2 * math.pi * torch.arange(frames, dtype=torch.float64)[:, None] / period
+    return torch.cat([angle.sin(), angle.cos()], dim=1).float()
+
+
+def frames_since(pointer: Tensor) -> Tensor:
+    """(B, N) int64: frames since the word under the pointer began, 0 in a word's first frame."""
+    N = pointer.shape[1]
+    place = torch.arange(N, device=pointer.device).expand_as(pointer)
+    begins = functional.pad(pointer[:, 1:] != pointer[:, :-1], (1, 0), value=True)
+    return place - torch.where(begins, place, 0).cummax(dim=1).values
