@@ -1,0 +1,58 @@
+"""The shape of the two-tier model, apart from the model: a voice's config is read without importing torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tts.audio import Quantization
+from tts.errors import InputError
+
+
+@dataclass(frozen=True)
+class TwoTierConfig:
+    """Everything that fixes the shapes and the meaning of the weights."""
+
+    q_levels: int = 256
+    """Levels per sample."""
+    quantization: Quantization = "mu-law"
+    frame_size: int = 32
+    """Samples per frame."""
+    cell: Literal["gru", "lstm"] = "lstm"
+    n_rnn: int = 1
+    """Recurrent layers in the frame tier."""
+    dim: int = 448
+    """Width of the frame tier."""
+    sample_dim: int = 256
+    """Width of the sample tier."""
+    sample_layers: int = 2
+    """Hidden layers of the sample tier, at least 1."""
+    hist_size: int = 64
+    """Past samples that the sample tier hears."""
+    history: Literal["real", "embedding"] = "real"
+    embedding_dim: int = 16
+    """Width of a level's embedding, for `history: embedding`."""
+    conditioning: Literal["pointer", "pooled"] = "pointer"
+    word_dim: int = 384
+    """Width of the word vectors, as the text encoder gives them."""
+    text_dim: int = 64
+    """Width of a word inside the model."""
+    n_speakers: int = 1
+    speaker_dim: int = 16
+    clock_dim: int = 16
+    """Features of the frames since the word began; even; 0: no clock."""
+    clock_frames: int = 320
+    """The clock stops here, so that no input leaves the range of training."""
+
+    def __post_init__(self) -> None:
+        positive = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "hist_size", "embedding_dim")
+        for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames"):
+            if getattr(self, name) < 1:
+                raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.clock_dim < 0 or self.clock_dim % 2:
+            raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
+        if self.q_levels < 4 or self.q_levels % 2:
+            raise InputError(f"model.q_levels is {self.q_levels}; it must be an even number of at least 4, e.g. 256")
+
+    @property
+    def input_dim(self) -> int:
+        """Width of what the frame tier's first layer sees: previous frame, this word, next word, speaker, clock."""
+        return self.frame_size + 2 * self.text_dim + self.speaker_dim + self.clock_dim
