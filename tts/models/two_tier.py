@@ -3,21 +3,21 @@
 Mehri et al. 2017, "SampleRNN: An Unconditional End-to-End Neural Audio Generation Model", arXiv 1612.07837, its
 two-tier model (section 2), with these departures:
 
-- Text: the frame tier sees the vectors of the word being said (the *pointer*) and of the word after it, and predicts the
-  *advance bit*: is this frame the last of the word's turn? Advancing off the last word is the stop bit.
-  `conditioning: pooled` is the plain form: the mean of all words, the same at every frame; the same model with one "word".
+- Text: the frame tier sees the vectors of the word being said (the *pointer*) and of the word after it, and predicts
+  the *advance bit*: is this frame the last of the word's turn? Advancing off the last word is the stop bit.
+  `conditioning: pooled` is the plain form: the mean of all words at every frame; the same model with one "word".
 - The frame tier is an LSTM by default (fused on CPU), and hears the previous frame as companded values in [-1, 1].
 - The sample tier hears `hist_size` past samples, not just one frame's; as values in [-1, 1] plus a table for the last
   level (`history: real`), or as the paper's level embeddings (`history: embedding`).
 
-Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W words, D width, S = sample_dim, Q levels, H = hist_size,
-K frames scored (K = N, or fewer in training).
+Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W words, S = sample_dim, Q levels, H = hist_size,
+M frames scored (out of all B x N in training).
 
 Which frame hears what (F = 4, H = 6):
 
     samples     . . . . | 0 1 2 3 | 4 5 6 7 | 8 9 …        (before 0: silence, the middle level)
     frame             -1      0         1       2
-    frame tier, step 1:   hears samples 0-3 (frame 0), says the conditioning of samples 4-7 and the advance bit of frame 1
+    frame tier, step 1:   hears samples 0-3 (frame 0), says the conditioning of samples 4-7, the advance bit of frame 1
     sample tier, t = 5:   hears samples -1…4 and the conditioning of sample 5, says sample 5
 """
 
@@ -35,13 +35,13 @@ class Output(NamedTuple):
     """What a teacher-forced pass predicts."""
 
     logits: Tensor
-    """(B, K, F, Q): of each scored sample's level, given all samples before it."""
+    """(B, N, F, Q), or (M, F, Q) with `scored`: of each sample's level, given all samples before it."""
     advance_logits: Tensor
     """(B, N): that frame n is the last of its word's turn, given all frames before it."""
     states: Tensor
     """(B, N, dim): the frame tier's top states."""
     conditioning: Tensor
-    """(B, K, F, S): what the frame tier tells the sample tier."""
+    """(B, N, F, S), or (M, F, S) with `scored`: what the frame tier tells the sample tier."""
 
 
 class TwoTier(nn.Module):
@@ -111,16 +111,15 @@ class TwoTier(nn.Module):
             n_words: (B,) int64, the words of each text.
             pointer: (B, N) int64, the word being said at each frame, 0 … n_words - 1, never falling.
             speaker: (B,) int64.
-            scored: (B, K) int64, the frames whose samples are scored; None scores all.
+            scored: (M,) int64, the frames whose samples are scored, as places in the flattened (B x N); None: all.
             keep_frame: (B, N) bool, False where the frame tier does not hear the previous frame (training dropout).
         """
         c = self.config
-        B, T = levels.shape
-        assert c.frame_size * pointer.shape[1] == T, (levels.shape, pointer.shape, c.frame_size)
+        assert c.frame_size * pointer.shape[1] == levels.shape[1], (levels.shape, pointer.shape, c.frame_size)
         words, n_words, pointer = self._pool(words, n_words, pointer)
         states = self.run_frames(self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame))
-        told = states if scored is None else states.gather(1, scored[..., None].expand(-1, -1, c.dim))
-        conditioning = self.upsample(told).view(B, told.shape[1], c.frame_size, c.sample_dim)
+        told = states if scored is None else states.flatten(0, 1)[scored]
+        conditioning = self.upsample(told).unflatten(-1, (c.frame_size, c.sample_dim))
         logits = self.run_samples(self.past(levels, scored), conditioning)
         return Output(logits, self.advance(states).squeeze(-1), states, conditioning)
 
@@ -178,18 +177,17 @@ class TwoTier(nn.Module):
         return (levels - middle).to(torch.float32) / middle
 
     def past(self, levels: Tensor, scored: Tensor | None = None) -> Tensor:
-        """(B, K, F, H) int64: the H levels before each scored sample, oldest first."""
+        """(B, N, F, H) int64, or (M, F, H) with `scored`: the H levels before each scored sample, oldest first."""
         c = self.config
-        silence = c.q_levels // 2
-        padded = functional.pad(levels, (c.hist_size, 0), value=silence)[:, :-1]
+        padded = functional.pad(levels, (c.hist_size, 0), value=c.q_levels // 2)[:, :-1]
         # (B, N, F + H - 1) stretches, one a frame, so that only scored frames are unfolded into windows.
         stretches = padded.unfold(1, c.hist_size + c.frame_size - 1, c.frame_size)
         if scored is not None:
-            stretches = stretches.gather(1, scored[..., None].expand(-1, -1, stretches.shape[2]))
-        return stretches.unfold(2, c.hist_size, 1)
+            stretches = stretches.flatten(0, 1)[scored]
+        return stretches.unfold(-1, c.hist_size, 1)
 
     def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
-        """The sample tier: (B, K, F, H) past levels and (B, K, F, S) conditioning to logits (B, K, F, Q).
+        """The sample tier: (…, F, H) past levels and (…, F, S) conditioning to logits (…, F, Q).
 
         With `past` None it hears no sample at all: the frame tier's own prediction of the frame (SampleRNN's
         "independent prediction"), which the auxiliary loss trains.
