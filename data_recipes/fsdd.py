@@ -1,0 +1,241 @@
+"""Free Spoken Digit Dataset: 3,000 recordings of single digits, 6 speakers x 10 digits x 50 takes, 8 kHz, mono.
+
+Licence CC BY-SA 4.0, https://github.com/Jakobovski/free-spoken-digit-dataset. Takes 0-4 are the corpus's own test
+split and stay it; takes 5-7 are `validation`, 8-49 are `train`.
+
+Levels differ by 20 dB between speakers and some files are mostly silence, so each recording is prepared by itself:
+DC removed, silence at the ends trimmed, brought to one level, ends faded. Letters: T samples.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_recipes.audio_io import read_audio, to_mono
+from tts.errors import InputError
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+TAKES = 50
+TEST_TAKES = range(5)
+VALIDATION_TAKES = range(5, 8)
+SPLITS = ("train", "validation", "test")
+
+FRAME_SECONDS = 0.010  # the window in which levels are compared
+LEAD_CLICK_GAP_SECONDS = 0.050  # no digit begins with a short sound, then silence this long: it is a click
+LEAD_CLICK_SECONDS = 0.030
+LEAD_GAP_SECONDS = 0.150  # nor with any sound followed by this much silence
+TAIL_GAP_SECONDS = 0.200  # longer than the silence before the burst that ends "eight" and "six"
+ACTIVE_RANGE_DB = 20.0  # frames this close to the loudest count as active speech
+PEAK_LIMIT = 0.95
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How one recording is prepared. Recorded in the dataset card.
+
+    sample_rate: Hz. remove_dc: subtract the mean. trim: cut silence at both ends, which is what lies under a threshold
+    relative to the loudest 10 ms: `trim_margin_db` above the quietest twentieth of the frames, but within
+    `trim_floor_db` and `trim_ceiling_db`. pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the
+    active frames, in dB below full scale; None leaves the level. fade_seconds: linear, at both ends.
+    """
+
+    sample_rate: int = 8000
+    remove_dc: bool = True
+    trim: bool = True
+    trim_floor_db: float = -40.0
+    trim_ceiling_db: float = -28.0
+    trim_margin_db: float = 10.0
+    pad_seconds: float = 0.020
+    level_dbfs: float | None = -20.0
+    fade_seconds: float = 0.005
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One person saying one digit once: audio (T,) float32 in [-1, 1] at sample_rate Hz; id like "4_jackson_7"."""
+
+    audio: np.ndarray
+    digit: int
+    speaker: str
+    take: int
+    sample_rate: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Recordings by split, and what a reader should know about how they came about (one line each)."""
+
+    splits: dict[str, list[Recording]]
+    notes: list[str]
+    options: RecordingOptions
+
+
+def split_of_take(take: int) -> str:
+    """The split that a take belongs to; a recording never crosses splits."""
+    if take in TEST_TAKES:
+        return "test"
+    return "validation" if take in VALIDATION_TAKES else "train"
+
+
+def build_recordings(
+    source: Path | None,
+    options: RecordingOptions | None = None,
+    speakers: Sequence[str] | None = None,
+    progress: bool = False,
+) -> dict[str, list[Recording]]:
+    """Prepared recordings in memory: "train", "validation" and "test", each ordered by speaker, digit, take.
+
+    Args: as `load_corpus`. Raises: as `load_corpus`.
+    """
+    return load_corpus(source, options, speakers, progress).splits
+
+
+def load_corpus(
+    source: Path | None,
+    options: RecordingOptions | None = None,
+    speakers: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Corpus:
+    """Read, check and prepare the corpus.
+
+    Args:
+        source: the corpus's repository or its recordings/ folder. None downloads the pinned revision into the cache.
+        speakers: a subset of `SPEAKERS`; None takes all. Only their files are read and need be there.
+        progress: show a bar on stderr.
+
+    Raises: InputError for an unknown speaker, a missing take, or a file that cannot be used, which it names.
+    """
+    options = options or RecordingOptions()
+    chosen = check_speakers(speakers)
+    if source is None:
+        from data_recipes.download import fetch_fsdd
+
+        folder = fetch_fsdd()
+    else:
+        folder = recordings_folder(Path(source))
+    notes = []
+    foreign = _check_complete(folder, chosen)
+    if foreign:
+        notes.append(f"{foreign} files in the source are not part of the corpus and were left out")
+    splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
+    stereo = resampled = 0
+    wanted = [(speaker, digit, take) for speaker in chosen for digit in range(10) for take in range(TAKES)]
+    for speaker, digit, take in tqdm(wanted, desc="fsdd", unit="recording", disable=not progress):
+        path = folder / f"{digit}_{speaker}_{take}.wav"
+        wave, rate = read_audio(path)
+        stereo += wave.shape[1] > 1
+        resampled += rate != options.sample_rate
+        audio = prepare(to_mono(wave, rate, options.sample_rate), options)
+        if audio is None:
+            raise InputError(f"{path}: holds only silence; restore it from the corpus")
+        recording = Recording(audio, digit, speaker, take, options.sample_rate, path.stem)
+        splits[split_of_take(take)].append(recording)
+    if stereo:
+        notes.append(f"{stereo} of {len(wanted)} files had several channels; their mean was taken")
+    if resampled:
+        notes.append(f"{resampled} of {len(wanted)} files were resampled to {options.sample_rate} Hz")
+    for note in notes:
+        print(f"fsdd: {note}", file=sys.stderr)
+    return Corpus(splits, notes, options)
+
+
+def check_speakers(speakers: Sequence[str] | None) -> tuple[str, ...]:
+    """The speakers in the corpus's order; None means all. Raises: InputError for an unknown name or none at all."""
+    if speakers is None:
+        return SPEAKERS
+    for name in speakers:
+        if name not in SPEAKERS:
+            raise InputError(f"speaker {name!r} is not in FSDD; choose among {', '.join(SPEAKERS)}")
+    if not speakers:
+        raise InputError(f"no speaker is left; choose among {', '.join(SPEAKERS)}")
+    return tuple(name for name in SPEAKERS if name in speakers)
+
+
+def recordings_folder(source: Path) -> Path:
+    """The folder with the WAV files, given it or the repository around it. Raises: InputError if there is none."""
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder; give the FSDD repository or its recordings/ folder as the source")
+    return source / "recordings" if (source / "recordings").is_dir() else source
+
+
+def _check_complete(folder: Path, speakers: Sequence[str]) -> int:
+    """Raise if a take is missing; return how many files are there that have no place in the corpus."""
+    present = {path.name for path in folder.iterdir()}
+    wanted = [f"{digit}_{speaker}_{take}.wav" for speaker in speakers for digit in range(10) for take in range(TAKES)]
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} recordings are missing: {shown}; restore them")
+    ours = re.compile(rf"\d_({'|'.join(SPEAKERS)})_\d+\.wav")
+    return sum(1 for name in present if not ours.fullmatch(name))
+
+
+def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
+    """One recording made ready: wave (T,) float32 at options.sample_rate Hz to (T',) float32, or None for silence."""
+    audio = wave.astype(np.float32)
+    if options.remove_dc:
+        audio = audio - audio.mean(dtype=np.float64).astype(np.float32)
+    if np.abs(audio).max() < 1e-5:
+        return None
+    if options.trim:
+        start, end = speech_span(audio, options)
+        audio = audio[start:end]
+        if options.remove_dc:  # the mean of what was cut away need not be that of what stays
+            audio = audio - audio.mean(dtype=np.float64).astype(np.float32)
+    if options.level_dbfs is not None:
+        levels = frame_levels(audio, options.sample_rate)
+        active = levels[levels > levels.max() - ACTIVE_RANGE_DB]
+        rms = np.sqrt(np.mean(10 ** (active / 10)))
+        gain = min(10 ** (options.level_dbfs / 20) / rms, PEAK_LIMIT / float(np.abs(audio).max()))
+        audio = (audio * gain).astype(np.float32)
+    fade = min(round(options.fade_seconds * options.sample_rate), len(audio) // 2)
+    if fade:
+        ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
+        audio = audio.copy()
+        audio[:fade] *= ramp
+        audio[-fade:] *= ramp[::-1]
+    return audio
+
+
+def frame_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Mean power in dB of each 10 ms of audio (T,), the last of them shorter: (ceil(T / frame),) float64."""
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    starts = np.arange(0, len(audio), frame)
+    sums = np.add.reduceat(audio.astype(np.float64) ** 2, starts)
+    counts = np.minimum(frame, len(audio) - starts)
+    return 10 * np.log10(sums / counts + 1e-12)
+
+
+def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]:
+    """First and one-past-last sample of the speech in audio (T,), padding included."""
+    frame = max(1, round(FRAME_SECONDS * options.sample_rate))
+    levels = frame_levels(audio, options.sample_rate)
+    relative = levels - levels.max()
+    quiet = float(np.quantile(relative, 0.05))
+    threshold = float(np.clip(quiet + options.trim_margin_db, options.trim_floor_db, options.trim_ceiling_db))
+    loud = relative > threshold
+    # Islands of sound: [first frame, one past last frame). The one with most energy is speech; clicks far from it,
+    # and what follows a silence longer than any inside a digit, are not.
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(np.int8), [0]))))
+    islands = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    energies = [float(np.sum(10 ** (relative[a:b] / 10))) for a, b in islands]
+    main = int(np.argmax(energies))
+    first, last = islands[main]
+    for a, b in islands[main + 1 :]:
+        if (a - last) * FRAME_SECONDS >= TAIL_GAP_SECONDS:
+            break
+        last = b
+    for a, b in reversed(islands[:main]):
+        gap = (first - b) * FRAME_SECONDS
+        click = gap >= LEAD_CLICK_GAP_SECONDS and (b - a) * FRAME_SECONDS <= LEAD_CLICK_SECONDS
+        if click or gap >= LEAD_GAP_SECONDS:
+            break
+        first = a
+    pad = round(options.pad_seconds * options.sample_rate)
+    return max(0, first * frame - pad), min(len(audio), last * frame + pad)

@@ -1,0 +1,307 @@
+"""Sequences: recordings of one speaker joined with drawn silences, the turns' ends kept.
+
+One function, `join`, has two uses: an endless seeded stream for training and fixed splits for evaluation. Recordings
+are split first and joined afterwards, so none crosses splits. Letters: T samples, W digits.
+
+    |edge| digit 0 |gap| digit 1 |gap| digit 2 |edge|
+    |--- turn 0 --||-- turn 1 --||----- turn 2 -----|
+                  ^             ^                    ^  boundaries
+
+A turn is the silence before a digit and the digit; the last turn takes the closing silence as well.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Series
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from data_recipes.fsdd import Recording
+from data_recipes.splits import (
+    DEFAULT_HOLD_OUTS,
+    HOLD_OUTS,
+    TRAINED_LENGTH,
+    check_hold_outs,
+    combination_split,
+)
+from tts.errors import InputError
+
+FIXED_SPLITS = ("validation", "test_seen", "test_unseen", "bigram", "position", "length", "repeat")
+"""Every fixed split. `validation` joins validation recordings, all others test recordings."""
+
+ENUMERATED = 4  # combinations up to this many digits are listed, longer ones drawn
+MAX_TRIES = 10_000
+
+
+@dataclass(frozen=True)
+class SequenceOptions:
+    """How sequences are drawn. Recorded in the dataset card.
+
+    min_digits, max_digits: W is uniform between them, or as `length_weights` says (one weight per length).
+    gap_seconds: range of the silence between two digits. edge_seconds: range of the silence at both ends.
+    long_gap_probability, long_gap_seconds: this share of the gaps and of the opening silences is drawn from the upper
+    end of the ordinary range up to long_gap_seconds, so that training hears longer silences than are usual.
+    dither: RMS of the Gaussian noise added throughout, full scale 1. hold_outs: names out of `splits.HOLD_OUTS` that
+    never reach a stream. speakers: a subset of those in the recordings, None for all; drawn uniformly.
+    """
+
+    min_digits: int = 1
+    max_digits: int = 5
+    gap_seconds: tuple[float, float] = (0.0, 0.12)
+    edge_seconds: tuple[float, float] = (0.03, 0.12)
+    long_gap_probability: float = 0.1
+    long_gap_seconds: float = 0.35
+    dither: float = 2e-4
+    hold_outs: tuple[str, ...] = DEFAULT_HOLD_OUTS
+    speakers: tuple[str, ...] | None = None
+    length_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: InputError for a range that is empty or outside what can be drawn."""
+        if not 1 <= self.min_digits <= self.max_digits:
+            raise InputError(
+                f"min_digits {self.min_digits} and max_digits {self.max_digits}: need 1 <= min_digits <= max_digits"
+            )
+        for name in ("gap_seconds", "edge_seconds"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high <= 10:
+                raise InputError(f"{name} {low} {high}: need 0 <= low <= high <= 10 seconds")
+        if not 0 <= self.long_gap_probability <= 1:
+            raise InputError(f"long_gap_probability {self.long_gap_probability}: need a number from 0 to 1")
+        if not 0 <= self.long_gap_seconds <= 10:
+            raise InputError(f"long_gap_seconds {self.long_gap_seconds}: need 0 to 10 seconds")
+        if not 0 <= self.dither <= 0.01:
+            raise InputError(f"dither {self.dither}: need an RMS from 0 to 0.01 of full scale")
+        if self.length_weights is not None:
+            lengths = self.max_digits - self.min_digits + 1
+            if len(self.length_weights) != lengths or min(self.length_weights) < 0 or not sum(self.length_weights) > 0:
+                raise InputError(f"length_weights {self.length_weights}: need {lengths} weights >= 0, one a length")
+        check_hold_outs(self.hold_outs)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """audio (T,) float32 in [-1, 1] at sample_rate Hz; text "4 7 2"; boundaries, the end sample of each digit's turn;
+    takes, the recordings' ids; combination_split, "seen" or the name of the hold-out that owns the digits."""
+
+    audio: np.ndarray
+    text: str
+    digits: list[int]
+    speaker: str
+    takes: list[str]
+    boundaries: list[int]
+    sample_rate: int
+    combination_split: str
+
+
+def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random.Generator) -> Sequence:
+    """Join recordings of one speaker, at least one, in the order given. Silences and dither are drawn from rng."""
+    rate = recordings[0].sample_rate
+    silences = [_draw_silence(options.edge_seconds, options, rng)]
+    silences += [_draw_silence(options.gap_seconds, options, rng) for _ in recordings[1:]]
+    closing = rng.uniform(*options.edge_seconds)
+    samples = [round(seconds * rate) for seconds in (*silences, closing)]
+    total = sum(samples) + sum(len(recording.audio) for recording in recordings)
+    audio = rng.standard_normal(total, dtype=np.float32)
+    audio *= np.float32(options.dither)
+    boundaries, position = [], 0
+    for recording, silence in zip(recordings, samples[:-1], strict=True):
+        position += silence
+        audio[position : position + len(recording.audio)] += recording.audio
+        position += len(recording.audio)
+        boundaries.append(position)
+    boundaries[-1] = total
+    digits = [recording.digit for recording in recordings]
+    return Sequence(
+        audio=audio,
+        text=" ".join(map(str, digits)),
+        digits=digits,
+        speaker=recordings[0].speaker,
+        takes=[recording.id for recording in recordings],
+        boundaries=boundaries,
+        sample_rate=rate,
+        combination_split=combination_split(digits, options.hold_outs),
+    )
+
+
+def _draw_silence(seconds: tuple[float, float], options: SequenceOptions, rng: np.random.Generator) -> float:
+    long = rng.random() < options.long_gap_probability
+    if long and options.long_gap_seconds > seconds[1]:
+        return rng.uniform(seconds[1], options.long_gap_seconds)
+    return rng.uniform(*seconds)
+
+
+class _Takes:
+    """Recordings by speaker and digit."""
+
+    def __init__(self, recordings: Series[Recording], speakers: tuple[str, ...] | None) -> None:
+        present = sorted({recording.speaker for recording in recordings})
+        for name in speakers or ():
+            if name not in present:
+                raise InputError(f"speaker {name!r} has no recordings here; choose among {', '.join(present)}")
+        self.speakers = [name for name in present if speakers is None or name in speakers]
+        if not self.speakers:
+            raise InputError("there are no recordings to join; name at least one speaker who has some")
+        self.of: dict[tuple[str, int], list[Recording]] = {}
+        for recording in recordings:
+            if recording.speaker in self.speakers:
+                self.of.setdefault((recording.speaker, recording.digit), []).append(recording)
+        self.digits = {name: [digit for digit in range(10) if (name, digit) in self.of] for name in self.speakers}
+
+    def draw(self, speaker: str, digits: Series[int], rng: np.random.Generator) -> list[Recording]:
+        """One take of each digit, uniformly."""
+        choices = [self.of[speaker, digit] for digit in digits]
+        return [takes[int(rng.integers(len(takes)))] for takes in choices]
+
+
+class SequenceStream:
+    """An endless series of training sequences: item i depends on the recordings, the options, the seed and i only.
+
+    So it can be read in any order, resumed at any index and shared out among processes by index. Combinations that
+    the options hold out never come.
+    """
+
+    def __init__(self, recordings: Series[Recording], options: SequenceOptions, seed: int) -> None:
+        """Raises: InputError if a speaker named in the options has no recordings, or nothing may be said."""
+        assert seed >= 0, seed
+        self.options = options
+        self.seed = seed
+        self._takes = _Takes(recordings, options.speakers)
+        if "length" in options.hold_outs and options.min_digits > TRAINED_LENGTH:
+            raise InputError(
+                f"min_digits {options.min_digits} with `length` held out: at most {TRAINED_LENGTH} digits may be heard"
+            )
+        self._lengths = np.arange(options.min_digits, options.max_digits + 1)
+        weights = np.ones(len(self._lengths)) if options.length_weights is None else np.array(options.length_weights)
+        if "length" in options.hold_outs:
+            weights = np.where(self._lengths <= TRAINED_LENGTH, weights, 0)
+        if not weights.sum():
+            raise InputError("length_weights leave no length that may be heard; give one of them a weight")
+        self._weights = np.cumsum(weights / weights.sum())
+
+    def __getitem__(self, index: int) -> Sequence:
+        """The sequence number `index`, from 0."""
+        if index < 0:
+            raise IndexError(f"a stream has no end to count back from: {index}")
+        rng = np.random.default_rng([self.seed, index])
+        speaker = self._takes.speakers[int(rng.integers(len(self._takes.speakers)))]
+        digits = self._draw_digits(speaker, rng)
+        return join(self._takes.draw(speaker, digits, rng), self.options, rng)
+
+    def __iter__(self) -> Iterator[Sequence]:
+        """All sequences from number 0, without end."""
+        index = 0
+        while True:
+            yield self[index]
+            index += 1
+
+    def _draw_digits(self, speaker: str, rng: np.random.Generator) -> tuple[int, ...]:
+        # The length is kept when a combination is refused, so that hold-outs do not make sequences shorter.
+        last = len(self._weights) - 1
+        length = int(self._lengths[min(int(np.searchsorted(self._weights, rng.random(), side="right")), last)])
+        sayable = self._takes.digits[speaker]
+        for _ in range(MAX_TRIES):
+            digits = tuple(sayable[i] for i in rng.integers(len(sayable), size=length).tolist())
+            if combination_split(digits, self.options.hold_outs) == "seen":
+                return digits
+        raise InputError(
+            f"speaker {speaker!r} has recordings of {sayable} only; every combination of {length} of them is held out"
+        )
+
+
+def fixed_split(
+    recordings: dict[str, list[Recording]], options: SequenceOptions, split: str, count: int, seed: int
+) -> list[Sequence]:
+    """A finite set of sequences for evaluation, the same for the same arguments.
+
+    Args:
+        recordings: by split; `validation` is joined from "validation", every other from "test".
+        split: one of `FIXED_SPLITS`. `validation` and `test_seen` take combinations that training may hear; each other
+            one takes those that the hold-out of its name owns (`test_unseen`: "unseen"), whether or not
+            options.hold_outs names it; if it does not, training may hear them. `length` not held out is any seen
+            combination of 4 or more digits. Where `length` is held out, the other splits keep to 3 digits.
+        count: how many; lengths, then speakers, come in equal shares, and combinations repeat only when all were used.
+
+    Raises: InputError for an unknown split or one that has no combination of the lengths in the options.
+    """
+    if split not in FIXED_SPLITS:
+        raise InputError(f"split {split!r} is unknown; choose among {', '.join(FIXED_SPLITS)}")
+    assert count >= 0 and seed >= 0, (count, seed)
+    takes = _Takes(recordings["validation" if split == "validation" else "test"], options.speakers)
+    everyone = sorted(set.intersection(*(set(digits) for digits in takes.digits.values())))
+    rng = np.random.default_rng([seed, FIXED_SPLITS.index(split)])
+    pools = [
+        pool
+        for length in range(options.min_digits, options.max_digits + 1)
+        if (pool := _Pool(split, length, tuple(everyone), options.hold_outs, rng)).draw() is not None
+    ]
+    if not pools:
+        raise InputError(
+            f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} digits; "
+            "raise max_digits or leave the split out"
+        )
+    sequences = []
+    speakers: list[str] = []
+    for number in range(count):
+        if not speakers:
+            speakers = [takes.speakers[i] for i in rng.permutation(len(takes.speakers))]
+        digits = pools[number % len(pools)].draw()
+        assert digits is not None
+        sequences.append(join(takes.draw(speakers.pop(), digits, rng), options, rng))
+    return sequences
+
+
+def available_splits(options: SequenceOptions) -> list[str]:
+    """The fixed splits that have at least one combination of the lengths in the options, all digits being there."""
+    lengths = range(options.min_digits, options.max_digits + 1)
+    rng = np.random.default_rng(0)
+    return [
+        split
+        for split in FIXED_SPLITS
+        if any(_Pool(split, length, tuple(range(10)), options.hold_outs, rng).draw() is not None for length in lengths)
+    ]
+
+
+def _belongs(split: str, digits: tuple[int, ...], hold_outs: tuple[str, ...]) -> bool:
+    if split == "length" and "length" not in hold_outs:
+        return len(digits) > TRAINED_LENGTH and combination_split(digits, hold_outs) == "seen"
+    if split in ("validation", "test_seen"):
+        return combination_split(digits, hold_outs) == "seen"
+    if split != "length" and "length" in hold_outs and len(digits) > TRAINED_LENGTH:
+        return False
+    return combination_split(digits, HOLD_OUTS) == ("unseen" if split == "test_unseen" else split)
+
+
+@lru_cache(maxsize=256)
+def _listed(split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...]) -> list[tuple[int, ...]]:
+    return [digits for digits in product(sayable, repeat=length) if _belongs(split, digits, hold_outs)]
+
+
+class _Pool:
+    """Combinations of one length in one split, in a drawn order, none twice until all were drawn."""
+
+    def __init__(
+        self, split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
+    ) -> None:
+        self.split, self.length, self.sayable, self.hold_outs, self.rng = split, length, sayable, hold_outs, rng
+        self.used: set[tuple[int, ...]] = set()
+        self.order: list[tuple[int, ...]] = []
+
+    def draw(self) -> tuple[int, ...] | None:
+        """The next combination; None if there is none of this length."""
+        if self.length <= ENUMERATED:
+            if not self.order:
+                listed = _listed(self.split, self.length, self.sayable, self.hold_outs)
+                self.order = [listed[i] for i in self.rng.permutation(len(listed))]
+            return self.order.pop() if self.order else None
+        for _ in range(MAX_TRIES):
+            digits = tuple(self.sayable[i] for i in self.rng.integers(len(self.sayable), size=self.length).tolist())
+            if digits not in self.used and _belongs(self.split, digits, self.hold_outs):
+                self.used.add(digits)
+                return digits
+        if not self.used:
+            return None
+        self.used.clear()
+        return self.draw()
