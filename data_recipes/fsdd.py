@@ -215,11 +215,13 @@ def frame_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
 def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]:
     """First and one-past-last sample of the speech in audio (T,), padding included."""
     frame = max(1, round(FRAME_SECONDS * options.sample_rate))
+    # Fricatives are weak and high: judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off.
+    # So a frame also counts where its first difference stands out. That measure has no ceiling: where white noise is
+    # loud in it, it has to stay silent, and the power decides.
     levels = frame_levels(audio, options.sample_rate)
+    sharp = frame_levels(np.diff(audio, prepend=audio[:1]), options.sample_rate)
+    loud = _louder_than_rest(levels, options, options.trim_ceiling_db) | _louder_than_rest(sharp, options, 0.0)
     relative = levels - levels.max()
-    quiet = float(np.quantile(relative, 0.05))
-    threshold = float(np.clip(quiet + options.trim_margin_db, options.trim_floor_db, options.trim_ceiling_db))
-    loud = relative > threshold
     # Islands of sound: [first frame, one past last frame). The one with most energy is speech; clicks far from it,
     # and what follows a silence longer than any inside a digit, are not.
     edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(np.int8), [0]))))
@@ -239,3 +241,10 @@ def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]
         first = a
     pad = round(options.pad_seconds * options.sample_rate)
     return max(0, first * frame - pad), min(len(audio), last * frame + pad)
+
+
+def _louder_than_rest(levels: np.ndarray, options: RecordingOptions, ceiling_db: float) -> np.ndarray:
+    """Which frames are loud: levels (N,) in dB to (N,) bool."""
+    relative = levels - levels.max()
+    quiet = float(np.quantile(relative, 0.05))
+    return relative > np.clip(quiet + options.trim_margin_db, options.trim_floor_db, ceiling_db)
