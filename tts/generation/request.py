@@ -1,0 +1,117 @@
+"""What every engine is asked, what it answers, and the rules of chance that all engines share.
+
+Letters: T samples, N frames, F = frame_size, W words, Q levels.
+
+All engines draw from the same uniforms by the same two rules, so the same seed gives the same samples in each of them (up
+to floating-point ties, which the tests count):
+
+- a level is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
+- a word's turn ends after the first frame where the summed hazard exceeds a threshold that is drawn when the word begins
+  (`timing_threshold`).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tts.errors import InputError
+
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How boldly to draw."""
+
+    temperature: float = 1.0
+    """Divides the logits of the samples: below 1 clearer and duller, above 1 noisier."""
+    timing_spread: float = 1.0
+    """1 draws each word's duration from what the model believes; towards 0, ever nearer that belief's median."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("temperature", self.temperature), ("timing_spread", self.timing_spread)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{name} is {value!r}; it must be a finite number, e.g. 1.0")
+        if not 0.01 <= self.temperature <= 100:
+            raise InputError(f"temperature is {self.temperature}; it must lie between 0.01 and 100, e.g. 1.0")
+        if not 0 <= self.timing_spread <= 1:
+            raise InputError(f"timing_spread is {self.timing_spread}; it must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One utterance to make."""
+
+    words: np.ndarray
+    """(W, word_dim) float32: the word vectors, W at least 1."""
+    speaker: int
+    """Index of the speaker, 0 … n_speakers - 1."""
+    seed: int
+    """0 … 2^64 - 1."""
+    max_frames: int
+    """The cap on the whole utterance, in frames."""
+    max_word_frames: int
+    """The cap on one word's turn, in frames; `pooled` conditioning has no words, and heeds `max_frames` alone."""
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed is {self.seed}; it must be an integer from 0 to 2^64 - 1")
+        assert self.words.ndim == 2, self.words.shape
+        assert len(self.words) >= 1, self.words.shape
+        assert self.max_frames >= 1, self.max_frames
+        assert self.max_word_frames >= 1, self.max_word_frames
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One utterance as made."""
+
+    levels: np.ndarray
+    """(T,) int16, T a multiple of frame_size."""
+    word_ends: list[int]
+    """The sample after each finished word's turn, rising; the last one is T if the utterance stopped by itself."""
+    stop_reason: Literal["stop", "cap"]
+    """"stop": the last word's turn ended; "cap": `max_frames` came first."""
+    forced_advances: int
+    """How many words were ended by `max_word_frames` instead of by the model."""
+
+
+class Uniforms:
+    """The stream of chance behind one utterance: a row of F + 1 uniforms for each frame.
+
+    The first F are for the frame's samples, the last one for the timing of a word that begins there. The rows depend on
+    the seed alone, not on how many are asked for at a time.
+    """
+
+    def __init__(self, seed: int, frame_size: int) -> None:
+        self._generator = np.random.Generator(np.random.Philox(key=seed))
+        self._width = frame_size + 1
+
+    def rows(self, count: int) -> np.ndarray:
+        """The next `count` rows: (count, F + 1) float32 in [0, 1)."""
+        return self._generator.random((count, self._width), dtype=np.float32)
+
+
+def timing_threshold(uniform: float, timing_spread: float) -> float:
+    """The summed hazard at which a word's turn ends, from the timing uniform of the frame where the word begins.
+
+    The hazard of a frame is softplus(advance logit) = -log P(the turn goes on), so the turn ends after the first frame where
+    the sum exceeds -log(1 - u): with spread 1 this has exactly the distribution of drawing each frame's bit, with a
+    smaller one `u` is pulled towards 1/2, the median of the word's duration, which avoids both words cut short by an unlucky
+    early draw and words that drag on.
+
+    Reference: inverse transform sampling of a discrete hazard (Devroye 1986, VI.2).
+    """
+    pulled = min(0.5 + timing_spread * (float(uniform) - 0.5), 1.0 - 2.0**-24)
+    return -math.log1p(-pulled)
+
+
+def draw_level(logits: np.ndarray, uniform: np.float32, temperature: float) -> int:
+    """The level that `uniform` in [0, 1) stands for, by inverse CDF; `logits` (Q,) float32."""
+    scaled = logits.astype(np.float32) / np.float32(temperature)
+    running = np.cumsum(np.exp(scaled - scaled.max()), dtype=np.float32)
+    # The minimum: u x total can round up to the total itself.
+    return min(int(np.searchsorted(running, uniform * running[-1], side="right")), len(logits) - 1)
