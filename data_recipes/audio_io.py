@@ -71,7 +71,9 @@ def to_mono(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     import torch  # heavy, and needed only by corpora at another rate
     import torchaudio
 
-    return torchaudio.functional.resample(torch.from_numpy(mono), from_rate, to_rate).numpy()
+    mean = mono.mean()  # taken out meanwhile: the filter sees zeros beyond the ends, and a step rings
+    centred = torch.from_numpy(mono - mean)
+    return torchaudio.functional.resample(centred, from_rate, to_rate).numpy() + mean
 
 
 def flac_bytes(wave: np.ndarray, sample_rate: int) -> bytes:

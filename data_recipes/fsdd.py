@@ -54,6 +54,23 @@ class RecordingOptions:
     level_dbfs: float | None = -20.0
     fade_seconds: float = 0.005
 
+    def __post_init__(self) -> None:
+        """Raises: InputError for a value outside what makes sense."""
+        if not 1000 <= self.sample_rate <= 192_000:
+            raise InputError(f"sample_rate {self.sample_rate}: need 1000 to 192000 Hz")
+        if not -120 <= self.trim_floor_db <= self.trim_ceiling_db <= 0:
+            raise InputError(
+                f"trim_floor_db {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}: "
+                "need -120 <= trim_floor_db <= trim_ceiling_db <= 0"
+            )
+        if not 0 <= self.trim_margin_db <= 60:
+            raise InputError(f"trim_margin_db {self.trim_margin_db}: need 0 to 60 dB")
+        for name in ("pad_seconds", "fade_seconds"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} {getattr(self, name)}: need 0 to 1 second")
+        if self.level_dbfs is not None and not -60 <= self.level_dbfs <= 0:
+            raise InputError(f"level_dbfs {self.level_dbfs}: need -60 to 0 dB below full scale, or none")
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -111,14 +128,11 @@ def load_corpus(
 
     Raises: InputError for an unknown speaker, a missing take, or a file that cannot be used, which it names.
     """
+    from data_recipes.download import FSDD_REVISION, differing_groups, fetch_fsdd  # which needs this module's names
+
     options = options or RecordingOptions()
     chosen = check_speakers(speakers)
-    if source is None:
-        from data_recipes.download import fetch_fsdd
-
-        folder = fetch_fsdd()
-    else:
-        folder = recordings_folder(Path(source))
+    folder = fetch_fsdd(progress=progress) if source is None else recordings_folder(Path(source))
     notes = []
     foreign = _check_complete(folder, chosen)
     if foreign:
@@ -136,6 +150,10 @@ def load_corpus(
             raise InputError(f"{path}: holds only silence; restore it from the corpus")
         recording = Recording(audio, digit, speaker, take, options.sample_rate, path.stem)
         splits[split_of_take(take)].append(recording)
+    differing = differing_groups(folder, chosen)
+    if differing:
+        groups = f"{len(differing)} of {10 * len(chosen)} digits of a speaker, the first {differing[0]}"
+        notes.append(f"the files are not those of revision {FSDD_REVISION[:7]} in {groups}")
     if stereo:
         notes.append(f"{stereo} of {len(wanted)} files had several channels; their mean was taken")
     if resampled:
@@ -218,7 +236,7 @@ def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]
     # Fricatives are weak and high: judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off.
     # So a frame also counts where its first difference stands out. That measure has no ceiling: where white noise is
     # loud in it, it has to stay silent, and the power decides.
-    levels = frame_levels(audio, options.sample_rate)
+    levels = frame_levels(audio - audio.mean(), options.sample_rate)
     sharp = frame_levels(np.diff(audio, prepend=audio[:1]), options.sample_rate)
     loud = _louder_than_rest(levels, options, options.trim_ceiling_db) | _louder_than_rest(sharp, options, 0.0)
     relative = levels - levels.max()

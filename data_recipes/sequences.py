@@ -235,7 +235,7 @@ def fixed_split(
     pools = [
         pool
         for length in range(options.min_digits, options.max_digits + 1)
-        if (pool := _Pool(split, length, tuple(everyone), options.hold_outs, rng)).draw() is not None
+        if not (pool := _Pool(split, length, tuple(everyone), options.hold_outs, rng)).empty
     ]
     if not pools:
         raise InputError(
@@ -248,7 +248,6 @@ def fixed_split(
         if not speakers:
             speakers = [takes.speakers[i] for i in rng.permutation(len(takes.speakers))]
         digits = pools[number % len(pools)].draw()
-        assert digits is not None
         sequences.append(join(takes.draw(speakers.pop(), digits, rng), options, rng))
     return sequences
 
@@ -260,7 +259,7 @@ def available_splits(options: SequenceOptions) -> list[str]:
     return [
         split
         for split in FIXED_SPLITS
-        if any(_Pool(split, length, tuple(range(10)), options.hold_outs, rng).draw() is not None for length in lengths)
+        if any(not _Pool(split, length, tuple(range(10)), options.hold_outs, rng).empty for length in lengths)
     ]
 
 
@@ -287,21 +286,29 @@ class _Pool:
     ) -> None:
         self.split, self.length, self.sayable, self.hold_outs, self.rng = split, length, sayable, hold_outs, rng
         self.used: set[tuple[int, ...]] = set()
-        self.order: list[tuple[int, ...]] = []
+        self.order: list[tuple[int, ...]] = []  # listed and not drawn yet, the next one last
+        self._refill()
+        self.empty = not self.order
 
-    def draw(self) -> tuple[int, ...] | None:
-        """The next combination; None if there is none of this length."""
+    def draw(self) -> tuple[int, ...]:
+        """The next combination. The pool must not be empty."""
+        assert not self.empty
+        if not self.order:
+            self._refill()
+        return self.order.pop()
+
+    def _refill(self) -> None:
+        """Every combination anew if they can be listed, else one that was not used yet."""
         if self.length <= ENUMERATED:
-            if not self.order:
-                listed = _listed(self.split, self.length, self.sayable, self.hold_outs)
-                self.order = [listed[i] for i in self.rng.permutation(len(listed))]
-            return self.order.pop() if self.order else None
+            listed = _listed(self.split, self.length, self.sayable, self.hold_outs)
+            self.order = [listed[i] for i in self.rng.permutation(len(listed))]
+            return
         for _ in range(MAX_TRIES):
             digits = tuple(self.sayable[i] for i in self.rng.integers(len(self.sayable), size=self.length).tolist())
             if digits not in self.used and _belongs(self.split, digits, self.hold_outs):
                 self.used.add(digits)
-                return digits
-        if not self.used:
-            return None
-        self.used.clear()
-        return self.draw()
+                self.order = [digits]
+                return
+        if self.used:  # all of them, as good as surely: begin again
+            self.used.clear()
+            self._refill()

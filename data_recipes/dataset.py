@@ -1,0 +1,334 @@
+"""Sequences and recordings as `datasets`: rows, parquet shards, the card, the hub.
+
+A dataset is a folder: README.md (the card, whose YAML header lists the splits), recipe.json (what was built, with
+every option) and data/SPLIT-00000-of-00001.parquet. `datasets.load_dataset(folder)` reads it.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from data_recipes.audio_io import flac_bytes
+from data_recipes.fsdd import Recording
+from data_recipes.sequences import Sequence
+from tts.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+ROWS_PER_SHARD = 4000
+ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
+RECIPE_FILE = "recipe.json"
+CARD_FILE = "README.md"
+
+
+def features(sample_rate: int) -> "Features":
+    """The columns of every dataset here."""
+    from datasets import Audio, Features, List, Value
+
+    return Features(
+        {
+            "audio": Audio(sampling_rate=sample_rate, decode=False),
+            "text": Value("string"),
+            "digits": List(Value("int64")),
+            "speaker": Value("string"),
+            "takes": List(Value("string")),
+            "boundaries": List(Value("int64")),
+            "combination_split": Value("string"),
+        }
+    )
+
+
+def as_sequence(recording: Recording) -> Sequence:
+    """A recording as the sequence of one digit that it is, no silence added."""
+    return Sequence(
+        audio=recording.audio,
+        text=str(recording.digit),
+        digits=[recording.digit],
+        speaker=recording.speaker,
+        takes=[recording.id],
+        boundaries=[len(recording.audio)],
+        sample_rate=recording.sample_rate,
+        combination_split="seen",
+    )
+
+
+def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
+    """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
+    from datasets import Dataset, Features, Value
+
+    sequences = list(sequences)
+    rate = sequences[0].sample_rate
+    final = features(rate)
+    # Audio as a feature imports a decoder when rows are encoded; rows that are bytes already need only the cast.
+    plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
+    rows = {
+        "audio": [
+            {"bytes": flac_bytes(item.audio, rate), "path": f"{item.speaker}_{'-'.join(map(str, item.digits))}.flac"}
+            for item in sequences
+        ],
+        **{name: [getattr(item, name) for item in sequences] for name in final if name != "audio"},
+    }
+    return Dataset.from_dict(rows, features=plain).cast_column("audio", final["audio"])
+
+
+@dataclass
+class SplitSummary:
+    """What one split holds."""
+
+    rows: int = 0
+    samples: int = 0
+    speakers: Counter[str] = field(default_factory=Counter)
+    digits: Counter[int] = field(default_factory=Counter)
+
+    def add(self, sequence: Sequence) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.samples += len(sequence.audio)
+        self.speakers[sequence.speaker] += 1
+        self.digits[len(sequence.digits)] += 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is being built, for the card. options: every option with its value, JSON types only."""
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    source: str
+    options: dict[str, Any]
+    notes: list[str]
+    sample_rate: int
+
+
+def check_output(out: Path, force: bool) -> None:
+    """Raises: InputError if nothing can be written at out, or something is there that must not be replaced."""
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: its parent {out.parent} is not a folder; create it or choose another place")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"{out}: its parent {out.parent} is read-only; choose another place")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out}: exists and is not a folder; choose another place")
+    if not any(out.iterdir()):
+        return
+    if not force:
+        raise InputError(f"{out}: exists and is not empty; choose another folder or replace it with --force")
+    if not (out / RECIPE_FILE).is_file():
+        raise InputError(f"{out}: is not a dataset that was built here, so --force does not replace it; choose another")
+
+
+def write_dataset(
+    splits: Mapping[str, tuple[int, Iterable[Sequence]]], recipe: Recipe, out: Path, force: bool = False
+) -> Path:
+    """Write a dataset folder, whole or not at all. With force, an older one is replaced once the new one is whole.
+
+    Args: splits, from a split's name to its number of rows and the rows, which may be drawn as they are written.
+
+    Raises: InputError as `check_output`, or where the disk refuses.
+    """
+    out = Path(os.path.abspath(out))
+    check_output(out, force)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise InputError(f"{out.parent}: cannot be written ({error.strerror}); choose another place") from None
+    try:
+        summaries = {}
+        total = sum(count for count, _ in splits.values())
+        with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
+            for name, (count, rows) in splits.items():
+                summaries[name] = _write_split(name, count, rows, temporary / "data", bar)
+        _write_text(temporary / RECIPE_FILE, json.dumps(_recipe_json(recipe, summaries), indent=2) + "\n")
+        _write_text(temporary / CARD_FILE, _card(recipe, summaries))
+        temporary.chmod(0o755)
+        _replace(temporary, out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error}); nothing was kept") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> SplitSummary:
+    from pyarrow import parquet
+
+    summary = SplitSummary()
+    folder.mkdir(exist_ok=True)
+
+    def counted() -> Iterator[Sequence]:
+        for row in rows:
+            summary.add(row)
+            bar.update()
+            yield row
+
+    stream = counted()
+    shards = -(-count // ROWS_PER_SHARD)
+    for shard in range(shards):
+        path = folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet"
+        # One shard at a time in memory, and none of it in the cache of `datasets`.
+        dataset = sequences_dataset(islice(stream, ROWS_PER_SHARD))
+        table = dataset.data.table.cast(dataset.features.arrow_schema)
+        parquet.write_table(table, path, row_group_size=ROWS_PER_GROUP)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    assert summary.rows == count and next(stream, None) is None, (name, summary.rows, count)
+    return summary
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(temporary: Path, out: Path) -> None:
+    """Rename, the older folder moved aside first and put back if that fails: a folder cannot be renamed over one."""
+    if not out.exists():
+        temporary.rename(out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent)) / "dataset"
+    out.rename(aside)
+    try:
+        temporary.rename(out)
+    except OSError:
+        aside.rename(out)
+        raise
+    finally:
+        shutil.rmtree(aside.parent, ignore_errors=True)
+
+
+def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[str, Any]:
+    return {
+        "recipe": recipe.name,
+        "source": recipe.source,
+        "licence": recipe.licence,
+        "sample_rate": recipe.sample_rate,
+        "options": recipe.options,
+        "notes": recipe.notes,
+        "splits": {
+            name: {
+                "rows": summary.rows,
+                "hours": round(summary.samples / recipe.sample_rate / 3600, 4),
+                "speakers": dict(sorted(summary.speakers.items())),
+                "rows_by_number_of_digits": {str(key): summary.digits[key] for key in sorted(summary.digits)},
+            }
+            for name, summary in summaries.items()
+        },
+    }
+
+
+def _card(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> str:
+    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in summaries)
+    table = "".join(
+        f"| {name} | {summary.rows:,} | {summary.samples / recipe.sample_rate / 3600:.3f} | "
+        f"{', '.join(sorted(summary.speakers))} |\n"
+        for name, summary in summaries.items()
+    )
+    notes = "".join(f"- {note}\n" for note in recipe.notes)
+    return f"""---
+pretty_name: {recipe.title}
+license: {recipe.licence}
+language:
+- en
+task_categories:
+- text-to-speech
+configs:
+- config_name: default
+  data_files:
+{files}---
+
+# {recipe.title}
+
+{recipe.description}
+
+Source: {recipe.source}
+
+{"Of this build:" + chr(10) + chr(10) + notes + chr(10) if notes else ""}| split | rows | hours | speakers |
+| --- | --- | --- | --- |
+{table}
+Columns: `audio` (FLAC bytes, 16 bit, mono, {recipe.sample_rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
+(ids of the recordings), `boundaries` (end sample of each digit's turn; the last is the number of samples) and
+`combination_split` ("seen", or the hold-out that owns the digits).
+
+Built with twotier-tts, recipe `{recipe.name}`, and these options:
+
+```json
+{json.dumps(recipe.options, indent=2)}
+```
+"""
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """What `recipe.json` of a dataset folder says, its splits' row counts checked against the shards.
+
+    Raises: InputError if the folder is not a dataset built here, or is not whole.
+    """
+    path = folder / RECIPE_FILE
+    if not path.is_file():
+        raise InputError(f"{folder}: is not a dataset built by `tts data build` (it has no {RECIPE_FILE})")
+    try:
+        recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        expected = {name: int(split["rows"]) for name, split in recipe["splits"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: cannot be understood; build the dataset again") from None
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    for name, rows in expected.items():
+        found = 0
+        for shard in sorted(folder.glob(f"data/{name}-*.parquet")):
+            try:
+                with ParquetFile(shard) as file:
+                    found += file.metadata.num_rows
+            except (OSError, ArrowException):
+                raise InputError(f"{shard}: is not a whole parquet file; build the dataset again") from None
+        if found != rows:
+            raise InputError(f"{folder}: split {name} has {found} of its {rows} rows; build the dataset again")
+    return recipe
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Raises: InputError if this cannot be the name of a repository on the hub."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError:
+        raise InputError(f"{repo_id!r} is not the name of a hub repository; give OWNER/NAME") from None
+
+
+def push_to_hub(folder: Path, repo_id: str) -> str:
+    """Upload a dataset folder as it is; the repository is created if need be. Returns its address.
+
+    Raises: InputError if the name is not one, the hub cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+
+    check_repo_id(repo_id)
+    api = HfApi()
+    try:
+        url = api.create_repo(repo_id, repo_type="dataset", exist_ok=True)
+        message = f"Add the dataset {folder.name}"
+        api.upload_folder(repo_id=url.repo_id, folder_path=folder, repo_type="dataset", commit_message=message)
+    except (HTTPError, OSError, ValueError) as error:  # no network, no log-in, no right to write
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); log in with `hf auth login`; {folder} is kept"
+        ) from None
+    return str(url)
