@@ -2,12 +2,12 @@
 
 Letters: T samples, N frames, F = frame_size, W words, Q levels.
 
-All engines draw from the same uniforms by the same two rules, so the same seed gives the same samples in each of them (up
-to floating-point ties, which the tests count):
+All engines draw from the same uniforms by the same two rules, so the same seed gives the same samples in each of them
+(up to floating-point ties, which the tests count):
 
 - a level is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
-- a word's turn ends after the first frame where the summed hazard exceeds a threshold that is drawn when the word begins
-  (`timing_threshold`).
+- a word's turn ends after the first frame where the summed hazard exceeds a threshold that is drawn when the word
+  begins (`timing_threshold`).
 """
 
 import math
@@ -98,10 +98,10 @@ class Uniforms:
 def timing_threshold(uniform: float, timing_spread: float) -> float:
     """The summed hazard at which a word's turn ends, from the timing uniform of the frame where the word begins.
 
-    The hazard of a frame is softplus(advance logit) = -log P(the turn goes on), so the turn ends after the first frame where
-    the sum exceeds -log(1 - u): with spread 1 this has exactly the distribution of drawing each frame's bit, with a
-    smaller one `u` is pulled towards 1/2, the median of the word's duration, which avoids both words cut short by an unlucky
-    early draw and words that drag on.
+    The hazard of a frame is softplus(advance logit) = -log P(the turn goes on), so the turn ends after the first frame
+    where the sum exceeds -log(1 - u): with spread 1 this has exactly the distribution of drawing each frame's bit; with
+    a smaller one `u` is pulled towards 1/2, the median of the word's duration, which avoids both words cut short by an
+    unlucky early draw and words that drag on.
 
     Reference: inverse transform sampling of a discrete hazard (Devroye 1986, VI.2).
     """
