@@ -1,0 +1,308 @@
+"""Measure the recogniser on real recordings that its training never heard.
+
+    python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER --out docs/results
+
+Writes OUT/recognizer.json, OUT/recognizer.md and OUT/recognizer_confusion.png. With --speed also the real-time factor
+on one core and the training loader's samples a second against its workers: only meaningful on an idle machine.
+With --card the figures are put into the weights' card as well.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import jiwer
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
+from data_recipes.sequences import SequenceOptions, SequenceStream
+from tts import audio
+from tts.errors import InputError
+from tts.evaluation.augment import Augmenter, AugmentOptions
+from tts.evaluation.recognizer import Recognizer
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LABELS = [*map(str, range(10)), "none"]
+JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
+TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95 % interval of a share. Reference: Wilson 1927."""
+    z, n = 1.959964, max(trials, 1)
+    centre = (successes + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def joined_figures(
+    recognizer: Recognizer, waves: list[np.ndarray], said: list[list[int]], speakers: list[str]
+) -> dict[str, Any]:
+    """Error counts, their intervals, and for each speaker a table: row said, column heard, 10 for nothing."""
+    heard = recognizer.recognize(waves, Recognizer.sample_rate)
+    tables = {name: np.zeros((11, 11), dtype=int) for name in SPEAKERS}
+    alignment = jiwer.process_words([" ".join(map(str, x)) for x in said], [" ".join(map(str, x)) for x in heard])
+    for reference, answer, chunks, speaker in zip(said, heard, alignment.alignments, speakers, strict=True):
+        for chunk in chunks:
+            rows: Sequence[int] = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+            columns: Sequence[int] = answer[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            for row, column in zip(rows or [10] * len(columns), columns or [10] * len(rows), strict=True):
+                tables[speaker][row, column] += 1
+    digits = sum(map(len, said))
+    errors = alignment.substitutions + alignment.insertions + alignment.deletions
+    exact = sum(a == b for a, b in zip(said, heard, strict=True))
+    by_length = {}
+    for length in sorted({len(x) for x in said}):
+        pairs = [(a, b) for a, b in zip(said, heard, strict=True) if len(a) == length]
+        by_length[str(length)] = [sum(a == b for a, b in pairs), len(pairs)]
+    return {
+        "sequences": len(said),
+        "digits": digits,
+        "substitutions": alignment.substitutions,
+        "insertions": alignment.insertions,
+        "deletions": alignment.deletions,
+        "digit_error": errors / digits,
+        "digit_error_95": wilson(errors, digits),
+        "exact": exact / len(said),
+        "exact_95": wilson(exact, len(said)),
+        "exact_by_length": by_length,
+        "confusion": {name: table.tolist() for name, table in tables.items()},
+    }
+
+
+def single_figures(heard: list[list[int]], said: list[int], names: list[str], ids: list[str]) -> dict[str, Any]:
+    """Share of single digits heard as exactly that digit, overall and by name, and every error."""
+    right = [answer == [digit] for answer, digit in zip(heard, said, strict=True)]
+    by_name = {}
+    for name in dict.fromkeys(names):
+        mine = [ok for ok, other in zip(right, names, strict=True) if other == name]
+        by_name[name] = [sum(mine), len(mine)]
+    return {
+        "recordings": len(said),
+        "right": sum(right),
+        "accuracy": sum(right) / len(said),
+        "accuracy_95": wilson(sum(right), len(said)),
+        "by_name": by_name,
+        "errors": [f"{i}: heard {' '.join(map(str, x)) or 'nothing'}"
+                   for i, x, ok in zip(ids, heard, right, strict=True) if not ok],
+    }  # fmt: skip
+
+
+def joined_sets(
+    test: list[Recording], count: int, seed: int
+) -> dict[str, tuple[list[np.ndarray], list[list[int]], list[str]]]:
+    """Test takes joined: in wide gaps as in training, in the tight ones that voices use, and damaged."""
+    augmenter = Augmenter(AugmentOptions(empty=0.0), test, seed)
+    result: dict[str, tuple[list[np.ndarray], list[list[int]], list[str]]] = {}
+    for name, options in (("joined", JOINED), ("joined tightly", TIGHT), ("joined, damaged", JOINED)):
+        stream = SequenceStream(test, options, seed)
+        sequences = [stream[i] for i in range(count)]
+        waves = [x.audio for x in sequences]
+        if name == "joined, damaged":
+            waves = [augmenter(x.audio, x.boundaries, np.random.default_rng([seed, i]))
+                     for i, x in enumerate(sequences)]  # fmt: skip
+        result[name] = (waves, [x.digits for x in sequences], [x.speaker for x in sequences])
+    return result
+
+
+def empty_figures(recognizer: Recognizer, test: list[Recording], count: int, seed: int) -> dict[str, Any]:
+    """How often nothing is heard where there is nothing: every kind of wave without a digit that training knew too."""
+    augmenter = Augmenter(AugmentOptions(), test, seed)
+    waves = [augmenter.empty(np.random.default_rng([seed, 1, i])) for i in range(count)]
+    right = sum(not heard for heard in recognizer.recognize(waves, Recognizer.sample_rate))
+    return {"waves": count, "heard_nothing": right, "share": right / count, "share_95": wilson(right, count)}
+
+
+def speech_commands_figures(recognizer: Recognizer, folder: Path) -> dict[str, Any]:
+    """Other speakers, other microphones, nothing tuned: `{word}/{speaker}_nohash_{n}.wav`."""
+    paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
+    if not paths:
+        raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
+    waves = [audio.read(path) for path in paths]
+    rates = {rate for _, rate in waves}
+    assert len(rates) == 1, rates
+    heard = recognizer.recognize([wave for wave, _ in waves], rates.pop())
+    said = [WORDS.index(path.parent.name) for path in paths]
+    return single_figures(heard, said, [path.parent.name for path in paths],
+                          [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
+
+
+def speed_figures(recognizer: Recognizer, waves: list[np.ndarray], train: list[Recording]) -> dict[str, Any]:
+    """Real-time factor on one core by batch size; and waves a second out of the training loader by workers."""
+    from scripts.train_recognizer import Batches, Config
+
+    torch.set_num_threads(1)
+    seconds = sum(map(len, waves)) / Recognizer.sample_rate
+    factors = {}
+    for size in (1, 8, 32, 64):
+        recognizer.recognize(waves[:size], Recognizer.sample_rate, size)
+        started = time.perf_counter()
+        recognizer.recognize(waves, Recognizer.sample_rate, size)
+        factors[str(size)] = (time.perf_counter() - started) / seconds
+    loader = {}
+    for workers in (0, 1, 2):
+        batches = iter(DataLoader(Batches(Config(), train, short=False), batch_size=None, num_workers=workers))
+        for _ in range(12):
+            next(batches)
+        started, count = time.perf_counter(), 0
+        while time.perf_counter() - started < 8:
+            count += len(next(batches)[1])
+        loader[str(workers)] = count / (time.perf_counter() - started)
+        del batches
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "load_average": os.getloadavg()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "real_time_factor_one_core": factors,
+        "loader_waves_per_second": loader,
+    }
+
+
+def draw_confusion(figures: dict[str, Any], path: Path) -> None:
+    """One panel a speaker: rows said, columns heard, counts in the fields."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 3, figsize=(12, 8.4), layout="constrained")
+    for axis, (speaker, rows) in zip(axes.flat, figures["confusion"].items(), strict=True):
+        table = np.array(rows)
+        share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for row, column in zip(*np.nonzero(table), strict=True):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=7, color=colour)
+        axis.set(title=speaker, xticks=range(11), yticks=range(11), xticklabels=LABELS, yticklabels=LABELS)
+        axis.set(xlabel="heard ('none': missed)", ylabel="said ('none': inserted)")
+    figure.suptitle(f"Real test takes joined into 1 to 8 digits: {figures['digits']} digits")
+    figure.savefig(path, dpi=80)
+
+
+def percent(share: float, interval: Sequence[float]) -> str:
+    """ "1.23 % (1.00-1.50)"."""
+    return f"{100 * share:.2f} % ({100 * interval[0]:.2f}-{100 * interval[1]:.2f})"
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/results/recognizer.md."""
+    lines = [
+        "# The recogniser's figures",
+        "",
+        f"Made by `{results['command']}`. 95 % Wilson intervals in brackets.",
+        "",
+        "## Joined test takes",
+        "",
+        "| set | digits | S | I | D | digit error | exact sequences |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, x in results["sequences"].items():
+        lines.append(
+            f"| {name} | {x['digits']} | {x['substitutions']} | {x['insertions']} | {x['deletions']} | "
+            f"{percent(x['digit_error'], x['digit_error_95'])} | {percent(x['exact'], x['exact_95'])} |"
+        )
+    lines += ["", "Exact sequences of \"joined\" by length: " + ", ".join(
+        f"{length}: {right}/{count}" for length, (right, count) in
+        results["sequences"]["joined"]["exact_by_length"].items()) + "."]  # fmt: skip
+    for name, x in results["singles"].items():
+        lines += ["", f"## Single recordings: {name}", "",
+                  f"{x['right']} of {x['recordings']} right: {percent(x['accuracy'], x['accuracy_95'])}.", "",
+                  "| " + " | ".join(x["by_name"]) + " |", "| " + " | ".join("---" for _ in x["by_name"]) + " |",
+                  "| " + " | ".join(f"{right}/{count}" for right, count in x["by_name"].values()) + " |", "",
+                  "Errors: " + ("; ".join(x["errors"]) or "none") + "."]  # fmt: skip
+    x = results["empty"]
+    lines += ["", "## Waves without a digit", "",
+              f"Silence, noise, hum, swelling noise, shredded speech: nothing heard in {x['heard_nothing']} of "
+              f"{x['waves']}, {percent(x['share'], x['share_95'])}."]  # fmt: skip
+    lines += ["", "## Confusion by speaker", "", "![confusion](recognizer_confusion.png)", "",
+              "\"joined\" above; rows said, columns heard."]  # fmt: skip
+    for speaker, table in results["sequences"]["joined"]["confusion"].items():
+        lines += ["", f"### {speaker}", "", "| said | " + " | ".join(LABELS) + " |",
+                  "| --- |" + " --- |" * 11]  # fmt: skip
+        for label, row in zip(LABELS, table, strict=True):
+            lines.append(f"| {label} | " + " | ".join(str(n) if n else "" for n in row) + " |")
+    if speed := results.get("speed"):
+        lines += ["", "## Speed", "", f"{speed['date']}, {speed['machine']}, load average {speed['load_average']:.2f}.",
+                  "", "| batch | real-time factor, one core |", "| --- | --- |"]  # fmt: skip
+        lines += [f"| {size} | {factor:.4f} |" for size, factor in speed["real_time_factor_one_core"].items()]
+        lines += ["", "| loader workers | training waves a second |", "| --- | --- |"]
+        lines += [f"| {workers} | {rate:.0f} |" for workers, rate in speed["loader_waves_per_second"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Everything, written to args.out."""
+    recognizer = Recognizer.load(args.weights)
+    recordings = build_recordings(args.fsdd)
+    as_they_lie = build_recordings(
+        args.fsdd, RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
+    )
+    sets = joined_sets(recordings["test"], args.count, args.seed)
+    results: dict[str, Any] = {
+        "command": args.command,
+        "sequences": {name: joined_figures(recognizer, *items) for name, items in sets.items()},
+        "singles": {},
+        "empty": empty_figures(recognizer, recordings["test"], 500, args.seed),
+    }
+    for name, items in (("FSDD test takes as they lie", as_they_lie["test"]),
+                        ("FSDD test takes, trimmed and levelled", recordings["test"])):  # fmt: skip
+        heard = recognizer.recognize([x.audio for x in items], Recognizer.sample_rate)
+        results["singles"][name] = single_figures(
+            heard, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
+        )
+    if args.speech_commands:
+        results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, args.speech_commands)
+    if args.speed:
+        results["speed"] = speed_figures(recognizer, sets["joined"][0][:300], recordings["train"])
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "recognizer.json").write_text(json.dumps(results, indent=1) + "\n")
+    (args.out / "recognizer.md").write_text(markdown(results))
+    draw_confusion(results["sequences"]["joined"], args.out / "recognizer_confusion.png")
+    if args.card:
+        recognizer.card["figures"] |= {
+            "test_digit_error": results["sequences"]["joined"]["digit_error"],
+            "test_digit_error_95": results["sequences"]["joined"]["digit_error_95"],
+            "test_single_accuracy": {name: x["accuracy"] for name, x in results["singles"].items()},
+        }
+        path = (args.weights or Path(__file__).parents[1] / "tts" / "evaluation" / "weights") / "recognizer.json"
+        path.write_text(json.dumps(recognizer.card, indent=1) + "\n")
+    print(markdown(results).split("## Confusion")[0])
+
+
+def main() -> int:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
+    parser.add_argument("--speech-commands", type=Path, help="a Speech Commands folder; left out if not given")
+    parser.add_argument("--weights", type=Path, help="folder of a recogniser (default: the one that ships)")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--speed", action="store_true", help="measure speed too; only on an idle machine")
+    parser.add_argument("--card", action="store_true", help="put the figures into the weights' card too")
+    args = parser.parse_args()
+    args.command = (
+        f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
+        f"--count {args.count} --seed {args.seed}" + " --speed" * args.speed + " --card" * args.card
+    )
+    try:
+        evaluate(args)
+    except InputError as error:
+        print(f"evaluate_recognizer: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
