@@ -32,10 +32,11 @@ class TwoTierConfig:
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
     word_dim: int = 384
-    """Width of the word vectors, as the text encoder gives them."""
+    """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
     text_dim: int = 64
     """Width of a word inside the model."""
     n_speakers: int = 1
+    """A training run fills it in."""
     speaker_dim: int = 16
     clock_dim: int = 16
     """Features of the frames since the word began; even; 0: no clock."""

@@ -1,0 +1,77 @@
+"""The training command: a config, its data, the loop, and what is spoken and judged on the way.
+
+`tts train` and `accelerate launch scripts/train.py` are both this. It stands to the right of training, generation and
+evaluation, and joins them: the loop itself knows nothing of speaking.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts.errors import InputError
+
+if TYPE_CHECKING:
+    from tts.training.config import RunConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("config", help="YAML file, e.g. configs/tiny.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.lr=1e-3 data.source=fsdd")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
+    parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
+    parser.add_argument("--text", help="what is said in the --overfit file; default: the digits its name begins with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train. Raises InputError for what the user can mend."""
+    from tts import config as configs
+    from tts.training.config import RunConfig
+
+    config = configs.load(RunConfig, arguments.config, arguments.overrides)
+    if arguments.text and not arguments.overfit:
+        raise InputError("--text says what the --overfit file says; give --overfit FILE as well")
+    train(config, resume=arguments.resume, overfit=arguments.overfit, text=arguments.text)
+    return 0
+
+
+def train(config: "RunConfig", resume: bool = False, overfit: str | None = None, text: str | None = None) -> None:
+    """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
+    from accelerate import PartialState
+
+    from tts import config as configs
+    from tts.evaluation.watching import listeners
+    from tts.training.data import load_data, one_file
+    from tts.training.loop import Hooks
+    from tts.training.loop import train as loop
+
+    if overfit:
+        config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
+    else:
+        config, data = load_data(config)
+    if PartialState().is_main_process:
+        print(configs.dump(config), file=sys.stderr)
+    on_validation, on_best = listeners(config)
+    loop(config, data, Hooks(on_validation, on_best), resume)
+
+
+def _digits_of_name(path: str) -> str:
+    digits = Path(path).name.split("_")[0]
+    if not digits.isdecimal():
+        raise InputError(f"the name of {path} does not begin with digits and _; say with --text what is said in it")
+    return digits
+
+
+def main() -> None:
+    """`scripts/train.py`: the command by itself, as `accelerate launch` starts it in every process."""
+    parser = argparse.ArgumentParser(description="Train a voice.")
+    add_arguments(parser)
+    try:
+        sys.exit(run(parser.parse_args()))
+    except InputError as error:
+        print(f"tts: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("tts: interrupted; go on with --resume", file=sys.stderr)
+        sys.exit(130)

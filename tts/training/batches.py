@@ -1,0 +1,155 @@
+"""Sequences to batches: padding, the pointer, the frames that are scored and the frames that are not heard.
+
+Batch `i` of a run is a function of (seed, i) alone, its random draws included: what a step sees depends neither on the
+number of loader workers nor on whether the run was interrupted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data_recipes.sequences import Sequence as Spoken
+from tts import audio
+from tts.models.config import TwoTierConfig
+from tts.text_encoder import TextEncoder
+
+
+@dataclass
+class Batch:
+    """B sequences, padded with silence to N frames. T = N x frame_size, W words at most, M scored frames."""
+
+    levels: Tensor  # (B, T) int64
+    words: Tensor  # (B, W, word_dim) float32
+    n_words: Tensor  # (B,) int64
+    pointer: Tensor  # (B, N) int64
+    advance: Tensor  # (B, N) float32, 1 in the last frame of a word's turn
+    valid: Tensor  # (B, N) bool, False in the padding
+    speaker: Tensor  # (B,) int64
+    scored: Tensor  # (M,) int64, places in the flattened (B, N)
+    keep_frame: Tensor  # (B, N) bool
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on another device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory; the data loader calls this."""
+        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
+
+class WordVectors:
+    """Word vectors of training texts, each text (or word, with `context: word`) encoded once."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+        self._known: dict[str, np.ndarray] = {}
+
+    def __call__(self, texts: Sequence[list[str]]) -> list[np.ndarray]:
+        """Words of each text to vectors: (W, word_dim) float32 each."""
+        if self.encoder.config.context == "text":
+            self._learn([text for text in texts if " ".join(text) not in self._known])
+            return [self._known[" ".join(text)] for text in texts]
+        self._learn([[word] for word in {word for text in texts for word in text} if word not in self._known])
+        return [np.concatenate([self._known[word] for word in text]) for text in texts]
+
+    def _learn(self, texts: list[list[str]]) -> None:
+        if texts:
+            for text, vectors in zip(texts, self.encoder.encode(texts), strict=True):
+                self._known[" ".join(text)] = vectors
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch of sequences."""
+
+    model: TwoTierConfig
+    speakers: tuple[str, ...]
+    vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
+    scored: float = 1.0
+    frame_dropout: float = 0.0
+
+    def __call__(self, sequences: Sequence[Spoken], rng: np.random.Generator) -> Batch:
+        """Pad, quantise and align `sequences`; `rng` draws which frames are scored and which are not heard."""
+        c = self.model
+        F, B = c.frame_size, len(sequences)
+        frames = [-(-len(sequence.audio) // F) for sequence in sequences]
+        N = max(frames)
+        words = self.vectors([sequence.text.split() for sequence in sequences])
+        W = max(len(vectors) for vectors in words)
+
+        wave = np.zeros((B, N * F), np.float32)
+        padded_words = np.zeros((B, W, c.word_dim), np.float32)
+        pointer = np.zeros((B, N), np.int64)
+        advance = np.zeros((B, N), np.float32)
+        valid = np.zeros((B, N), bool)
+        scored = []
+        for b, (sequence, vectors) in enumerate(zip(sequences, words, strict=True)):
+            wave[b, : len(sequence.audio)] = sequence.audio
+            padded_words[b, : len(vectors)] = vectors
+            ends = turn_ends(sequence.boundaries, frames[b], F)
+            pointer[b] = np.minimum(np.searchsorted(ends, np.arange(N), side="right"), len(ends) - 1)
+            # The pooled model has one "word", whose turn is the whole sequence.
+            advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
+            valid[b, : frames[b]] = True
+            count = max(1, round(self.scored * frames[b]))
+            chosen = rng.permutation(frames[b])[:count] if count < frames[b] else np.arange(frames[b])
+            scored.append(b * N + np.sort(chosen))
+        return Batch(
+            levels=torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization)),
+            words=torch.from_numpy(padded_words),
+            n_words=torch.tensor([len(vectors) for vectors in words]),
+            pointer=torch.from_numpy(pointer),
+            advance=torch.from_numpy(advance),
+            valid=torch.from_numpy(valid),
+            speaker=torch.tensor([self.speakers.index(sequence.speaker) for sequence in sequences]),
+            scored=torch.from_numpy(np.concatenate(scored)),
+            keep_frame=torch.from_numpy(rng.random((B, N)) >= self.frame_dropout),
+        )
+
+
+def turn_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
+    """Boundaries in samples to the frame after each turn's last, (W,) int64, rising, the last one `frames`."""
+    assert len(boundaries) <= frames, (boundaries, frames)
+    ends = np.rint(np.asarray(boundaries) / frame_size).astype(np.int64)
+    ends[-1] = frames
+    # Every turn keeps at least one frame, however short its recording.
+    places = np.arange(len(ends))
+    ends = np.maximum.accumulate(ends - places) + places
+    return np.clip(ends, places + 1, frames - places[::-1])
+
+
+class Stream(Protocol):
+    """An endless series of sequences; item i is always the same."""
+
+    def __getitem__(self, index: int) -> Spoken:
+        """Sequence number `index`, from 0."""
+
+
+class Batches(Dataset[Batch]):
+    """Micro-batches of a run by number.
+
+    Item i is made of the pool of `bucket` x `batch_size` sequences that it lies in: the pool is sorted by length and
+    cut into batches, which spares padding, and the batches come in a drawn order.
+    """
+
+    def __init__(self, stream: Stream, collate: Collate, batch_size: int, seed: int, bucket: int = 1) -> None:
+        self.stream, self.collate, self.batch_size, self.seed, self.bucket = stream, collate, batch_size, seed, bucket
+        self._pool: tuple[int, list[list[Spoken]]] = (-1, [])
+
+    def __getitem__(self, index: int) -> Batch:
+        number, place = divmod(index, self.bucket)
+        if self._pool[0] != number:
+            self._pool = (number, self._draw_pool(number))
+        return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
+
+    def _draw_pool(self, number: int) -> list[list[Spoken]]:
+        size = self.bucket * self.batch_size
+        sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
+        sequences.sort(key=lambda sequence: len(sequence.audio))
+        batches = [sequences[start : start + self.batch_size] for start in range(0, size, self.batch_size)]
+        return [batches[i] for i in np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)]

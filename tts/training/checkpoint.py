@@ -1,0 +1,118 @@
+"""Checkpoints: one safetensors file each, replaced in one step, so that `latest` and `best` are whole at any moment.
+
+Tensors are named `objective.*` (weights), `ema.*` (averaged weights) and `optimizer.*` (AdamW's moments); the file's
+metadata holds the resolved config and the loop's state as JSON. No random state is kept: every draw of a run is a
+function of its seed and the batch's number.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tts.errors import InputError
+
+FORMAT = "twotier-tts checkpoint 1"
+
+
+@dataclass
+class LoopState:
+    """Where a run is."""
+
+    step: int = 0
+    """Steps done."""
+    best: float | None = None
+    """The best validation figure so far; lower is better."""
+
+
+def save(
+    path: Path,
+    objective: nn.Module,
+    ema: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    config: Mapping[str, Any],
+    state: LoopState,
+) -> None:
+    """Write a checkpoint to `path`; an older one there is replaced only once the new one is on the disk."""
+    tensors = {f"objective.{name}": tensor for name, tensor in objective.state_dict().items()}
+    if ema is not None:
+        tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in objective.named_parameters()}
+    for parameter, moments in optimizer.state.items():
+        for key, tensor in moments.items():
+            tensors[f"optimizer.{names[parameter]}.{key}"] = tensor
+    # Contiguous copies: tied or strided tensors (an RNN's flattened weights) are refused by safetensors.
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": FORMAT, "config": json.dumps(config), "state": json.dumps(vars(state))}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, temporary, metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed run left half-written in a checkpoint folder."""
+    for path in folder.glob(".*.safetensors.*"):
+        path.unlink()
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint as read: its config (nested dicts), loop state and tensors by name."""
+
+    config: dict[str, Any]
+    state: LoopState
+    tensors: dict[str, Tensor]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under `prefix`, e.g. "objective.", with the prefix cut off."""
+        return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
+
+    def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: torch.optim.Optimizer) -> LoopState:
+        """Put weights, averaged weights and the optimiser's moments back; returns the loop's state."""
+        objective.load_state_dict(self.part("objective."))
+        if ema is not None:
+            ema.load_state_dict(self.part("ema."))
+        for name, parameter in objective.named_parameters():
+            moments = self.part(f"optimizer.{name}.")
+            # AdamW counts its steps on the CPU unless it is fused on a GPU.
+            optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in moments.items()}
+        return self.state
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: no such file, cut short, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}; train one with `tts train CONFIG`")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(
+                    f"{path} is no checkpoint of this version; train anew or use the version that wrote it"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file ({error}); use another checkpoint") from error
+    return Checkpoint(json.loads(metadata["config"]), LoopState(**json.loads(metadata["state"])), tensors)

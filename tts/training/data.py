@@ -1,0 +1,103 @@
+"""What a run trains and validates on, made of its config: recordings, streams, word vectors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data_recipes.audio_io import read_audio, to_mono
+from data_recipes.fsdd import build_recordings, prepare
+from data_recipes.sequences import Sequence, SequenceStream, fixed_split
+from tts import text
+from tts.errors import InputError
+from tts.text_encoder import TextEncoder
+from tts.training.batches import Batch, Collate, Stream, WordVectors
+from tts.training.config import RunConfig
+
+VALIDATION_SEED = 1000
+
+
+class Repeat:
+    """The stream that says the same thing for ever."""
+
+    def __init__(self, sequence: Sequence) -> None:
+        self.sequence = sequence
+
+    def __getitem__(self, index: int) -> Sequence:
+        return self.sequence
+
+
+@dataclass
+class TrainingData:
+    """Everything about the data that the loop needs."""
+
+    stream: Stream
+    validation: list[Sequence]
+    speakers: tuple[str, ...]
+    vectors: WordVectors
+    sample_rate: int
+    collate: Collate
+    """For validation: every frame scored, every frame heard."""
+    batch_size: int
+
+    def validation_batches(self, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """The share of the validation sequences that process `rank` of `world` scores."""
+        rng = np.random.default_rng(0)  # draws nothing that matters: all frames are scored and heard
+        mine = self.validation[rank::world]
+        for start in range(0, len(mine), self.batch_size):
+            yield self.collate(mine[start : start + self.batch_size], rng)
+
+
+def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
+    """Read the corpus and set up a run's streams; returns the config with the model's sizes set by the data as well.
+
+    Raises:
+        InputError: the corpus is missing or damaged, an unknown speaker, or no validation sequence can be drawn.
+    """
+    d = config.data
+    recordings = build_recordings(d.source, d.recordings, d.speakers or None)
+    stream = SequenceStream(recordings["train"], d.sequences, config.seed)
+    validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
+    speakers = d.speakers or tuple(sorted({recording.speaker for recording in recordings["train"]}))
+    return _assemble(config, stream, validation, speakers)
+
+
+def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
+    """A run on a single recording: the classic check that the model can learn at all. Returns as `load_data`.
+
+    Args:
+        config: of its `data` section, only how a recording is prepared is used.
+        path: the recording.
+        spoken: the words said in it, e.g. "4 7 2"; their turns are taken to be equally long.
+    """
+    words = text.words(spoken)
+    options = config.data.recordings
+    audio, sample_rate = read_audio(path)
+    prepared = prepare(to_mono(audio, sample_rate, options.sample_rate), options)
+    if prepared is None:
+        raise InputError(f"{path} holds silence only; use a recording of speech")
+    sequence = Sequence(
+        audio=prepared,
+        text=" ".join(words),
+        digits=text.digits(words),
+        speaker="speaker",
+        takes=[path.stem],
+        boundaries=[round(len(prepared) * (k + 1) / len(words)) for k in range(len(words))],
+        sample_rate=options.sample_rate,
+        combination_split="seen",
+    )
+    return _assemble(config, Repeat(sequence), [sequence], ("speaker",))
+
+
+def _assemble(
+    config: RunConfig, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
+) -> tuple[RunConfig, TrainingData]:
+    encoder = TextEncoder(config.text)
+    config = replace(config, model=replace(config.model, word_dim=encoder.width, n_speakers=len(speakers)))
+    vectors = WordVectors(encoder)
+    # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
+    vectors([[digit] for digit in "0123456789"])
+    collate = Collate(config.model, speakers, vectors)
+    rate = config.data.recordings.sample_rate
+    return config, TrainingData(stream, validation, speakers, vectors, rate, collate, config.train.batch_size)

@@ -1,0 +1,294 @@
+"""The training loop, in reading order: data, model, optimiser, prepare, resume, steps."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from tts import config as configs
+from tts.errors import InputError
+from tts.models.two_tier import TwoTier
+from tts.training import checkpoint
+from tts.training.batches import Batch, Batches, Collate
+from tts.training.config import RunConfig
+from tts.training.data import TrainingData
+from tts.training.losses import PARTS, Objective, Sums, bits
+from tts.training.optimizer import average_of, learning_rate, make_optimizer, set_learning_rate
+from tts.training.tracking import JsonLinesTracker
+
+# Changing these goes on with the same numbers, or is what resuming is for (more steps).
+FREE_ON_RESUME = (
+    "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
+    "train.checkpoint_every", "validation",
+)  # fmt: skip
+
+
+@dataclass
+class Snapshot:
+    """What a listener gets at each validation."""
+
+    step: int
+    model: TwoTier
+    """The averaged weights where there are any, in evaluation mode; not to be changed."""
+    data: TrainingData
+    config: RunConfig
+    folder: Path
+
+
+Listener = Callable[[Snapshot], dict[str, float]]
+
+
+@dataclass
+class Hooks:
+    """What is done on the main process besides training; the loop knows nothing of speaking or judging."""
+
+    on_validation: Sequence[Listener] = ()
+    """Each returns figures to track; "digit_error" among them decides which checkpoint is `best`."""
+    on_best: Sequence[Callable[[Snapshot], Any]] = ()
+
+
+def train(
+    config: RunConfig, data: TrainingData, hooks: Hooks | None = None, resume: bool = False
+) -> checkpoint.LoopState:
+    """Train until `config.train.steps` are done. Run it in every process of an `accelerate launch`.
+
+    Writes to `config.output`: `config.yaml` (resolved), `metrics.jsonl`, tensorboard events, and `checkpoints/` with
+    `latest.safetensors` and `best.safetensors`. On Ctrl-C the state is saved before the exception goes on.
+
+    Raises:
+        InputError: the folder holds a run and `resume` is False; it holds a run of another config; or it holds none to
+            resume.
+    """
+    hooks = hooks or Hooks()
+    t = config.train
+    checkpoints = config.output / "checkpoints"
+    resumed = _resumable(config, checkpoints / "latest.safetensors", resume)
+
+    accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
+    set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
+    objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
+    optimizer = make_optimizer(objective, t)
+    wrapped, optimizer = accelerator.prepare(objective, optimizer)
+    raw_optimizer = getattr(optimizer, "optimizer", optimizer)
+    ema = average_of(objective, t.ema) if t.ema else None
+    state = resumed.restore(objective, ema, raw_optimizer) if resumed else checkpoint.LoopState()
+
+    if accelerator.is_main_process:
+        config.output.mkdir(parents=True, exist_ok=True)
+        checkpoint.clean(checkpoints)
+        (config.output / "config.yaml").write_text(configs.dump(config))
+    accelerator.trackers = _trackers(accelerator, config, state.step)
+
+    def save(name: str) -> None:
+        if accelerator.is_main_process:
+            path = checkpoints / f"{name}.safetensors"
+            checkpoint.save(path, objective, ema, raw_optimizer, configs.to_dict(config), state)
+
+    batches = _batches(config, data, accelerator, state.step)
+    bar = tqdm(
+        total=t.steps, initial=state.step, unit="step", desc=config.name, disable=not accelerator.is_main_process
+    )
+    meter = _Meter(accelerator)
+    try:
+        while state.step < t.steps:
+            micros = [next(batches).to(accelerator.device) for _ in range(t.accumulation)]
+            set_learning_rate(raw_optimizer, learning_rate(state.step, t))
+            sums, counts, norm = _step(accelerator, wrapped, objective, optimizer, micros, t.clip)
+            if ema is not None:
+                ema.update_parameters(objective)
+            state.step += 1
+            bar.update()
+            meter.add(sums, counts, norm, micros)
+            last = state.step == t.steps
+            if state.step % t.log_every == 0 or last:
+                figures = meter.figures()
+                figures["lr"] = learning_rate(state.step - 1, t)
+                accelerator.log({f"train/{k}": v for k, v in figures.items()}, step=state.step)
+                bar.set_postfix_str(f"{figures['nll_bits']:.3f} bits, {figures['samples_per_second']:,.0f} samples/s")
+            if state.step % t.validate_every == 0 or last:
+                shown = ema.module if ema is not None else objective
+                better = _validate(accelerator, shown, config, data, hooks, state)
+                if better:
+                    save("best")
+                meter.restart()
+            if state.step % t.checkpoint_every == 0 or last:
+                save("latest")
+    except KeyboardInterrupt:
+        save("latest")
+        raise
+    finally:
+        bar.close()
+        for tracker in accelerator.trackers:
+            tracker.finish()
+    accelerator.wait_for_everyone()
+    return state
+
+
+def _step(
+    accelerator: Accelerator,
+    wrapped: torch.nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    micros: list[Batch],
+    clip: float,
+) -> tuple[Tensor, Tensor, float]:
+    """One update; every scored sample of all micro-batches and processes weighs alike. Returns global sums, counts."""
+    counts = torch.stack([torch.stack(objective.counts(batch)) for batch in micros]).sum(0)
+    counts = accelerator.reduce(counts, "sum")
+    total_sums = torch.zeros(len(PARTS), device=accelerator.device)
+    optimizer.zero_grad()
+    for i, batch in enumerate(micros):
+        with accelerator.no_sync(wrapped) if i < len(micros) - 1 else nullcontext():
+            with accelerator.autocast():
+                sums = wrapped(batch)
+            # Data parallelism averages the gradients of the processes; the counts are already global.
+            loss = objective.total(sums, Sums(*counts)) * accelerator.num_processes
+            accelerator.backward(loss)
+        total_sums += torch.stack(sums).detach()
+    norm = accelerator.clip_grad_norm_(wrapped.parameters(), clip) if clip else torch.tensor(math.nan)
+    optimizer.step()
+    return accelerator.reduce(total_sums, "sum"), counts, float(norm)
+
+
+class _Meter:
+    """Means since the last look."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.processes = accelerator.num_processes
+        self.restart()
+
+    def restart(self) -> None:
+        self.sums: Tensor | float = 0.0
+        self.counts: Tensor | float = 0.0
+        self.norms: list[float] = []
+        self.samples = 0
+        self.began = time.perf_counter()
+
+    def add(self, sums: Tensor, counts: Tensor, norm: float, micros: list[Batch]) -> None:
+        self.sums = self.sums + sums.double()
+        self.counts = self.counts + counts
+        self.norms.append(norm)
+        frame_size = micros[0].levels.shape[1] // micros[0].valid.shape[1]
+        self.samples += sum(int(batch.valid.sum()) for batch in micros) * frame_size
+
+    def figures(self) -> dict[str, float]:
+        assert isinstance(self.sums, Tensor)
+        figures = _means(self.sums, self.counts)
+        seconds = time.perf_counter() - self.began
+        figures["samples_per_second"] = self.samples * self.processes / seconds
+        figures["steps_per_second"] = len(self.norms) / seconds
+        figures["gradient_norm"] = sum(self.norms) / len(self.norms)
+        self.restart()
+        return figures
+
+
+def _means(sums: Tensor, counts: Tensor | float) -> dict[str, float]:
+    means = dict(zip(PARTS, (sums / counts).tolist(), strict=True))
+    nll = means.pop("nll")
+    next_frame = means.pop("next_frame")
+    figures = {"nll_bits": bits(nll), "advance_loss": means["advance"], "spectral_loss": means["spectral"]}
+    return {**figures, "next_frame_bits": bits(next_frame)}
+
+
+@torch.no_grad()
+def _validate(
+    accelerator: Accelerator,
+    objective: torch.nn.Module,
+    config: RunConfig,
+    data: TrainingData,
+    hooks: Hooks,
+    state: checkpoint.LoopState,
+) -> bool:
+    """Losses on the fixed sequences, each process a share; then the listeners. True if this is the best so far."""
+    assert isinstance(objective, Objective)
+    objective.eval()
+    sums = torch.zeros(len(PARTS), dtype=torch.float64, device=accelerator.device)
+    counts = torch.zeros(len(PARTS), dtype=torch.int64, device=accelerator.device)
+    for batch in data.validation_batches(accelerator.process_index, accelerator.num_processes):
+        moved = batch.to(accelerator.device)
+        sums += torch.stack(objective(moved)).double()
+        counts += torch.stack(objective.counts(moved))
+    figures = _means(accelerator.reduce(sums, "sum"), accelerator.reduce(counts, "sum"))
+    better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
+    if accelerator.is_main_process:
+        snapshot = Snapshot(state.step, objective.model, data, config, config.output)
+        for listener in hooks.on_validation:
+            figures |= listener(snapshot)
+        figure = figures.get("digit_error", figures["nll_bits"])
+        if state.best is None or figure <= state.best:
+            state.best = figure
+            better += 1
+            for on_best in hooks.on_best:
+                on_best(snapshot)
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if value)
+        tqdm.write(f"step {state.step}: {shown}")
+    accelerator.log({f"validation/{k}": v for k, v in figures.items()}, step=state.step)
+    objective.train()
+    return bool(accelerator.reduce(better, "sum") > 0)
+
+
+def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, step: int) -> Iterator[Batch]:
+    """This process's micro-batches from a step on."""
+    t = config.train
+    collate = Collate(config.model, data.speakers, data.vectors, config.loss.scored, t.frame_dropout)
+    batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket)
+    first, end = step * t.accumulation, t.steps * t.accumulation
+    world, rank = accelerator.num_processes, accelerator.process_index
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first * world + rank, end * world + rank, world),
+        num_workers=t.workers,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    return iter(loader)
+
+
+def _trackers(accelerator: Accelerator, config: RunConfig, step: int) -> list[Any]:
+    from accelerate.tracking import TensorBoardTracker
+
+    if not accelerator.is_main_process:
+        return []
+    tensorboard = TensorBoardTracker("tensorboard", config.output, purge_step=step + 1)
+    tensorboard.start()
+    return [
+        tensorboard,
+        JsonLinesTracker(config.output, resume_step=step),
+    ]
+
+
+def _resumable(config: RunConfig, latest: Path, resume: bool) -> checkpoint.Checkpoint | None:
+    if not resume:
+        if latest.exists():
+            raise InputError(f"{config.output} holds a run; give --resume to go on with it, or another output=FOLDER")
+        return None
+    found = checkpoint.load(latest)
+    changed = sorted(
+        key
+        for key, (old, new) in _differences(found.config, configs.to_dict(config)).items()
+        if old != new and not any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME)
+    )
+    if changed:
+        raise InputError(
+            f"{latest} is of another config: {', '.join(changed)} differ; use its own {config.output}/config.yaml"
+        )
+    return found
+
+
+def _differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return {} if old == new else {where: (old, new)}
+    differences: dict[str, tuple[Any, Any]] = {}
+    for key in old.keys() | new.keys():
+        differences |= _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    return differences

@@ -1,0 +1,107 @@
+"""The training objective, in sums and counts: any number of micro-batches and processes weigh all samples alike."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tts import audio
+from tts.models.two_tier import Output, TwoTier
+from tts.training.batches import Batch
+from tts.training.config import LossConfig
+
+PARTS = ("nll", "advance", "spectral", "next_frame")
+
+
+class Sums(NamedTuple):
+    """Summed losses in nats (spectral: squared errors), and how many terms each sum has. All scalars."""
+
+    nll: Tensor
+    advance: Tensor
+    spectral: Tensor
+    next_frame: Tensor
+
+
+class Objective(nn.Module):
+    """The model and the auxiliary heads that only training needs."""
+
+    wave_table: Tensor
+
+    def __init__(self, model: TwoTier, config: LossConfig, sample_rate: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        c = model.config
+        self.weights = {
+            "nll": 1.0,
+            "advance": config.advance_weight,
+            "spectral": config.spectral_weight,
+            "next_frame": config.next_frame_weight,
+        }
+        if config.spectral_weight:
+            self.spectral_head = nn.Linear(c.dim, len(config.spectral_offsets) * config.n_mels)
+            self.mel = torchaudio.transforms.MelSpectrogram(
+                sample_rate, n_fft=config.n_fft, hop_length=c.frame_size, n_mels=config.n_mels, center=True
+            )
+        table = torch.from_numpy(audio.decode_table(c.q_levels, c.quantization))
+        self.register_buffer("wave_table", table, persistent=False)
+
+    def forward(self, batch: Batch) -> Sums:
+        """Sums of each part over the batch."""
+        output: Output = self.model(
+            batch.levels,
+            batch.words,
+            batch.n_words,
+            batch.pointer,
+            batch.speaker,
+            scored=batch.scored,
+            keep_frame=batch.keep_frame,
+        )
+        target = batch.levels.unflatten(1, (-1, self.model.config.frame_size)).flatten(0, 1)[batch.scored]
+        zero = output.advance_logits.new_zeros(())
+        advance = functional.binary_cross_entropy_with_logits(
+            output.advance_logits.float(), batch.advance, weight=batch.valid.float(), reduction="sum"
+        )
+        next_frame = zero
+        if self.config.next_frame_weight:
+            next_frame = _nll(self.model.run_samples(None, output.conditioning), target)
+        spectral = self._spectral(output.states, batch) if self.config.spectral_weight else zero
+        return Sums(_nll(output.logits, target), advance, spectral, next_frame)
+
+    def counts(self, batch: Batch) -> Sums:
+        """How many terms each sum of `forward` has: int64 scalars."""
+        samples = torch.tensor(len(batch.scored) * self.model.config.frame_size, device=batch.levels.device)
+        frames = batch.valid.sum()
+        return Sums(samples, frames, frames * len(self.config.spectral_offsets) * self.config.n_mels, samples)
+
+    def total(self, sums: Sums, counts: Sums) -> Tensor:
+        """The loss: each part's mean times its weight."""
+        parts = zip(PARTS, sums, counts, strict=True)
+        return torch.stack([self.weights[name] * s / n for name, s, n in parts if self.weights[name]]).sum()
+
+    def _spectral(self, states: Tensor, batch: Batch) -> Tensor:
+        """Squared error of the log-mel spectra around the starts of frames n + offset, from the state of frame n."""
+        with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
+            spectrum = log_mel(self.mel(self.wave_table[batch.levels]))  # (B, N + 1, mels)
+            place = torch.arange(states.shape[1], device=states.device)[:, None]
+            place = place + torch.tensor(self.config.spectral_offsets, device=states.device)
+            target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last silence
+        error = (self.spectral_head(states).float() - target).square()
+        return (error * batch.valid[..., None]).sum()
+
+
+def log_mel(mel: Tensor) -> Tensor:
+    """Mel power spectra (B, mels, N) to (B, N, mels) logarithms of about zero mean and unit variance on speech."""
+    return (mel.transpose(1, 2) + 1e-3).log().add(1.5).div(3.5)
+
+
+def _nll(logits: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), reduction="sum")
+
+
+def bits(nats: float) -> float:
+    """Nats to bits."""
+    return nats / float(np.log(2))

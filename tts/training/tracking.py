@@ -1,0 +1,55 @@
+"""What a run writes down: tensorboard events through accelerate, and the same numbers as JSON lines."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from accelerate.tracking import GeneralTracker, on_main_process
+
+
+class JsonLinesTracker(GeneralTracker):
+    """One JSON object a line in `metrics.jsonl`: "step" and the logged values."""
+
+    name = "jsonl"
+    requires_logging_directory = True
+
+    @on_main_process
+    def __init__(self, folder: Path, resume_step: int = 0) -> None:
+        super().__init__()
+        self.path = folder / "metrics.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        # Steps after the checkpoint are done again: keep one line for each.
+        kept = [line for line in _lines(self.path) if line["step"] <= resume_step] if resume_step else []
+        temporary = self.path.with_name(f".{self.path.name}")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(self.path)
+
+    @property
+    def tracker(self) -> Path:
+        """The file."""
+        return self.path
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Nothing: the resolved config stands in the run's folder."""
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Append a line, on the disk before this returns."""
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:  # the line that a killed run was writing
+            break
+    return lines
