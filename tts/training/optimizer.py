@@ -10,7 +10,6 @@ from torch.optim.swa_utils import AveragedModel
 from tts.errors import InputError
 from tts.training.config import GroupConfig, TrainConfig
 
-
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
