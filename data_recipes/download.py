@@ -9,7 +9,6 @@ import fcntl
 import gzip
 import hashlib
 import http.client
-import os
 import re
 import shutil
 import tarfile
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 from data_recipes.fsdd import TAKES
 from tts.errors import InputError
+from tts.paths import cache_folder
 
 FSDD_REVISION = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 FSDD_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_REVISION}.tar.gz"
@@ -34,14 +34,6 @@ TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 16
 MAX_FILE_BYTES = 1 << 20
 MEMBER = re.compile(r"(?:[^/]+/)?recordings/(\d_[a-z]+_\d{1,2}\.wav)")
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $TWOTIER_TTS_CACHE, else twotier-tts in $XDG_CACHE_HOME or ~/.cache."""
-    own = os.environ.get("TWOTIER_TTS_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twotier-tts"
 
 
 def expected_hashes() -> dict[str, str]:
@@ -77,6 +69,10 @@ def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = 
     Raises: InputError if the address cannot be reached, the cache not written, or the content is not as expected.
     """
     cache = cache or cache_folder()
+    if cache is None:
+        raise InputError(
+            "there is no home folder to download into; set TWOTIER_TTS_CACHE, or name a copy with --source"
+        )
     target = cache / f"fsdd-{FSDD_REVISION[:7]}"
     if target.is_dir():
         return target

@@ -16,6 +16,7 @@ import numpy as np
 
 from tts.errors import InputError
 from tts.language_model import MINILM, LanguageModel, ModelFiles
+from tts.paths import cache_folder
 
 _CACHE_FORMAT = 1
 _DIGEST_BYTES = 32
@@ -64,7 +65,7 @@ class TextEncoder:
         self._layer = config.layer % (files.depth + 1)
         self._model: LanguageModel | None = None
         self._cache: _Cache | None = None
-        folder = cache_dir or _default_cache_dir()
+        folder = cache_dir or cache_folder()
         if cache and folder:
             identity = f"{_CACHE_FORMAT} {files.fingerprint()} {self._layer} {config.context}"
             self._cache = _Cache(folder / "word-vectors", identity, self.width)
@@ -150,13 +151,3 @@ class _Cache:
 
     def _path(self, words: tuple[str, ...]) -> Path:
         return self._folder / hashlib.sha256(" ".join(words).encode()).hexdigest()
-
-
-def _default_cache_dir() -> Path | None:
-    own = os.environ.get("TWOTIER_TTS_CACHE")
-    if own:
-        return Path(own)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twotier-tts"
-    except RuntimeError:  # a user without a home
-        return None
