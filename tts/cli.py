@@ -1,0 +1,62 @@
+"""The command `tts`: its subcommands, and what becomes of errors. What they do lies in the modules that they name.
+
+Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import data_recipes.cli
+import tts.evaluation.cli
+import tts.speak
+import tts.train
+import tts.voices_command
+from tts._version import __version__
+from tts.errors import InputError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the usage and one line."""
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; what it parses has a `run`, the function that carries it out."""
+    parser = _Parser(prog="tts", description="Digits said sample by sample, in voices learned from recordings.")
+    parser.add_argument("--version", action="version", version=f"twotier-tts {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, add: Callable[[argparse.ArgumentParser], None], run: Run) -> None:
+        subparser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        add(subparser)
+        subparser.set_defaults(run=run)
+
+    command("speak", "say a text", tts.speak.add_arguments, tts.speak.run)
+    command("voices", "list the voices that are installed", tts.voices_command.add_arguments, tts.voices_command.run)
+    command("data", "build datasets of spoken digits", data_recipes.cli.add_arguments, data_recipes.cli.run)
+    command("train", "train a voice", tts.train.add_arguments, tts.train.run)
+    command("recognize", "read digits back from audio", tts.evaluation.cli.add_arguments, tts.evaluation.cli.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own); returns the exit code, 2 for a user's mistake."""
+    try:
+        arguments = make_parser().parse_args(argv)
+        return arguments.run(arguments)
+    except InputError as error:
+        print(f"tts: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tts: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left; python would complain once more when it flushes on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
