@@ -34,7 +34,7 @@ FASTMATH = {"reassoc", "contract", "arcp", "afn", "nsz"}
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to cache in

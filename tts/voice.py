@@ -1,0 +1,578 @@
+"""A voice: a trained model with all that it takes to say a text.
+
+On disk a voice is a folder of three files:
+
+- `config.json`: the fields of `VoiceConfig`;
+- `model.safetensors`: the model's weights as float16, and `word_vectors`, (V, word_dim) float32, a row per word of the
+  vocabulary, so that those words need neither torch nor a text encoder;
+- `README.md`: the card, for people.
+
+Letters: T samples, W words, V words of the vocabulary.
+"""
+
+import dataclasses
+import json
+import math
+import operator
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+
+from tts import audio as audio_files
+from tts import config as configs
+from tts.errors import InputError
+from tts.generation.request import Generated, Request, Sampling
+from tts.generation.weights import checked_weights
+from tts.models.config import TwoTierConfig
+from tts.text import SPOKEN, words
+from tts.text_encoder import TextEncoder, TextEncoderConfig
+
+if TYPE_CHECKING:
+    from tts.models.two_tier import TwoTier
+
+FORMAT_VERSION = 1
+VOICES = Path(__file__).parent / "voices"
+DEFAULT_VOICE = "digits"
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+VECTORS = "word_vectors"
+
+EngineName = Literal["auto", "cpu", "reference"]
+
+
+class Engine(Protocol):
+    """What makes levels of requests: `CpuEngine`, `ReferenceEngine`."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+        """Make each utterance."""
+        ...
+
+
+@dataclass(frozen=True)
+class VoiceConfig:
+    """All of a voice but its numbers; `config.json` holds exactly these fields."""
+
+    name: str
+    sample_rate: int
+    """Samples per second."""
+    speakers: tuple[str, ...]
+    """Names, in the order of the model's speaker embedding."""
+    default_speaker: str
+    model: TwoTierConfig
+    text_encoder: TextEncoderConfig
+    vocabulary: tuple[str, ...] = ()
+    """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbours."""
+    sampling: Sampling = field(default_factory=Sampling)
+    max_word_seconds: float = 2.5
+    """Where one word's turn is cut (and reported); the cap on an utterance is 1 s more than that for each word."""
+    license: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Where the voice comes from: data, command, commit, figures; free form."""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise InputError(
+                f"format_version is {self.format_version}; this version reads {FORMAT_VERSION}: update twotier-tts"
+            )
+        if not self.name:
+            raise InputError("name is empty; give the voice a name")
+        if not 1000 <= self.sample_rate <= 384_000:
+            raise InputError(f"sample_rate is {self.sample_rate}; it must lie between 1000 and 384000 Hz")
+        if len(self.speakers) != self.model.n_speakers or len(set(self.speakers)) != len(self.speakers):
+            raise InputError(
+                f"speakers are {list(self.speakers)}; they must be {self.model.n_speakers} different names"
+            )
+        if self.default_speaker not in self.speakers:
+            raise InputError(f"default_speaker is {self.default_speaker!r}; it must be one of {_listed(self.speakers)}")
+        if strange := [word for word in self.vocabulary if word not in SPOKEN]:
+            raise InputError(f"vocabulary holds {strange[0]!r}; its words must be sayable ones, e.g. 4 or four")
+        if len(set(self.vocabulary)) != len(self.vocabulary):
+            raise InputError("vocabulary holds a word twice; remove the second one")
+        if self.vocabulary and self.text_encoder.context != "word":
+            raise InputError('vocabulary must be empty where text_encoder.context is not "word"')
+        if not (math.isfinite(self.max_word_seconds) and 0 < self.max_word_seconds <= 60):
+            raise InputError(f"max_word_seconds is {self.max_word_seconds}; it must lie between 0 and 60")
+        if self.model.q_levels > 2**15:
+            raise InputError(f"model.q_levels is {self.model.q_levels}; a voice has at most {2**15} levels")
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A text as said."""
+
+    samples: np.ndarray
+    """(T,) float32 in [-1, 1]."""
+    sample_rate: int
+    """Hz."""
+    words: list[str]
+    """What was to be said."""
+    word_ends: list[int]
+    """The sample after each word's turn (its leading pause and the word), rising; fewer than words after a cap."""
+    stop_reason: Literal["stop", "cap"]
+    """"stop": the model ended it; "cap": it was cut at the longest time allowed."""
+    forced_advances: int
+    """How many words were cut at the voice's `max_word_seconds`."""
+    speaker: str
+    seed: int
+    levels: np.ndarray
+    """(T,) int16: the model's own form of the samples."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.sample_rate
+
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write a 16-bit WAV or FLAC file, by suffix. Raises InputError as `tts.audio.write`."""
+        audio_files.write(path, self.samples, self.sample_rate, force)
+
+
+class Voice:
+    """Says texts. Make one with `load_voice` or `Voice.from_model`."""
+
+    def __init__(
+        self, config: VoiceConfig, weights: Mapping[str, np.ndarray], word_vectors: Mapping[str, np.ndarray]
+    ) -> None:
+        """Join the parts of a voice.
+
+        Args:
+            config: its description.
+            weights: the model's state dict as numpy arrays, float16 or float32.
+            word_vectors: (word_dim,) float32 for each word of the vocabulary.
+
+        Raises:
+            InputError: weights or vectors that do not fit the config, or are not finite.
+        """
+        self.config = config
+        self._weights = checked_weights(config.model, weights)
+        self._vectors = {word: np.asarray(word_vectors[word], dtype=np.float32) for word in config.vocabulary}
+        for word, vector in self._vectors.items():
+            if vector.shape != (config.model.word_dim,) or not np.isfinite(vector).all():
+                raise InputError(
+                    f"the vector of {word!r} is not {config.model.word_dim} finite numbers; export it again"
+                )
+        self._engines: dict[str, Engine] = {}
+        self._encoder: TextEncoder | None = None
+
+    @classmethod
+    def from_model(
+        cls,
+        model: "TwoTier",
+        *,
+        speakers: Sequence[str],
+        sample_rate: int,
+        text_encoder: TextEncoderConfig,
+        word_vectors: Mapping[str, np.ndarray] | None = None,
+        name: str = "unnamed",
+        default_speaker: str | None = None,
+        sampling: Sampling | None = None,
+        max_word_seconds: float = 2.5,
+        license: str = "",
+        training: Mapping[str, Any] | None = None,
+    ) -> "Voice":
+        """A voice of a model in memory; its weights are copied, and rounded to float16 as in a saved voice.
+
+        Args:
+            model: trained with vectors of `text_encoder`.
+            speakers: names in the order of the model's speaker indices.
+            sample_rate: Hz of the training data.
+            text_encoder: what made the word vectors.
+            word_vectors: (word_dim,) float32 for each word to ship (context "word"); None: all that can be said are
+                encoded now. Ignored for context "text".
+            name: of the voice.
+            default_speaker: None: the first.
+            sampling: defaults for speaking.
+            max_word_seconds: where a word's turn is cut.
+            license: of the voice, e.g. "CC BY-SA 4.0".
+            training: see `VoiceConfig.training`.
+
+        Raises:
+            InputError: parts that do not fit together, or weights that float16 cannot hold.
+        """
+        if text_encoder.context != "word":
+            word_vectors = {}
+        elif word_vectors is None:
+            vocabulary = list(SPOKEN)
+            encoded = TextEncoder(text_encoder).encode([[word] for word in vocabulary])
+            word_vectors = {word: vectors[0] for word, vectors in zip(vocabulary, encoded, strict=True)}
+        config = VoiceConfig(
+            name=name,
+            sample_rate=sample_rate,
+            speakers=tuple(speakers),
+            default_speaker=speakers[0] if default_speaker is None else default_speaker,
+            model=model.config,
+            text_encoder=text_encoder,
+            vocabulary=tuple(word_vectors),
+            sampling=sampling or Sampling(),
+            max_word_seconds=max_word_seconds,
+            license=license,
+            training=dict(training or {}),
+        )
+        weights = {key: tensor.detach().cpu().float().numpy() for key, tensor in model.state_dict().items()}
+        return cls(config, _rounded(weights), word_vectors)
+
+    @property
+    def name(self) -> str:
+        """The voice's own name."""
+        return self.config.name
+
+    @property
+    def speakers(self) -> list[str]:
+        """The names that `speak` takes."""
+        return list(self.config.speakers)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of what it says."""
+        return self.config.sample_rate
+
+    def speak(
+        self,
+        text: str,
+        speaker: str | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        timing_spread: float | None = None,
+        max_seconds: float | None = None,
+        engine: EngineName = "auto",
+    ) -> Audio:
+        """Say a text.
+
+        Args:
+            text: digits, as numerals or spelled out; see `tts.text.words`.
+            speaker: one of `speakers`; None: the voice's default.
+            seed: 0 … 2^64 - 1; the same seed says the same text in the same way, another one says it differently.
+            temperature: None: the voice's own; lower is clearer and duller.
+            timing_spread: 0 … 1, None: the voice's own; lower keeps word durations nearer their median.
+            max_seconds: where to cut; None: 1 s, and the voice's `max_word_seconds` for each word.
+            engine: "cpu" (compiled), "reference" (plain PyTorch, slow) or "auto" (the fastest there is).
+
+        Raises:
+            InputError: an unsayable text, an unknown speaker or engine, a number out of range.
+        """
+        sampling = self._sampling(temperature, timing_spread)
+        spoken, request, index = self._request(text, speaker, seed, sampling, max_seconds)
+        generated = self._engine(engine).generate([request])[0]
+        return self._audio(spoken, index, seed, generated)
+
+    def speak_batch(
+        self,
+        texts: Sequence[str],
+        speakers: Sequence[str | None] | None = None,
+        seeds: Sequence[int] | None = None,
+        temperature: float | None = None,
+        timing_spread: float | None = None,
+        max_seconds: float | None = None,
+        engine: EngineName = "auto",
+    ) -> list[Audio]:
+        """Say many texts; each as `speak` says it alone. Everything is checked before the first is said.
+
+        Args:
+            texts: see `speak`; none gives an empty list.
+            speakers: one a text; None: the default for all.
+            seeds: one a text; None: 0, 1, 2 …
+            temperature: see `speak`, as are the rest.
+            timing_spread: see `speak`.
+            max_seconds: see `speak`.
+            engine: see `speak`.
+
+        Raises:
+            InputError: see `speak`; or as many speakers or seeds as texts were not given.
+        """
+        sampling = self._sampling(temperature, timing_spread)
+        speakers = [None] * len(texts) if speakers is None else speakers
+        seeds = range(len(texts)) if seeds is None else seeds
+        for name, given in (("speakers", speakers), ("seeds", seeds)):
+            if len(given) != len(texts):
+                raise InputError(f"{len(texts)} texts but {len(given)} {name}; give one for each text")
+        made = [
+            self._request(text, speaker, seed, sampling, max_seconds)
+            for text, speaker, seed in zip(texts, speakers, seeds, strict=True)
+        ]
+        generated = self._engine(engine).generate([request for _, request, _ in made])
+        return [
+            self._audio(spoken, index, seed, one)
+            for (spoken, _, index), seed, one in zip(made, seeds, generated, strict=True)
+        ]
+
+    def check(self, text: str, speaker: str | None = None) -> list[str]:
+        """The words that `speak` would say. Raises InputError as `speak`, but makes nothing."""
+        self._speaker_index(speaker)
+        return words(text)
+
+    def model(self) -> "TwoTier":
+        """A model with the voice's weights, float32, in evaluation mode; a new one at each call."""
+        import torch
+
+        from tts.models.two_tier import TwoTier
+
+        model = TwoTier(self.config.model)
+        model.load_state_dict({key: torch.from_numpy(array) for key, array in self._weights.items()})
+        return model.eval()
+
+    def word_vectors(self, spoken: list[str]) -> np.ndarray:
+        """(W, word_dim) float32: what the model is given for these words, W at least 1.
+
+        Raises InputError where the text encoder has to be asked and cannot be, or is not the one of its training.
+        """
+        if all(word in self._vectors for word in spoken):
+            return np.stack([self._vectors[word] for word in spoken])
+        if self._encoder is None:
+            self._encoder = TextEncoder(self.config.text_encoder)
+        if self.config.text_encoder.context == "text":
+            vectors = self._encoder.encode([spoken])[0]
+        else:
+            vectors = np.concatenate(self._encoder.encode([[word] for word in spoken]))
+        if vectors.shape[1] != self.config.model.word_dim:
+            raise InputError(
+                f"the text encoder {self.config.text_encoder.name} gives vectors of width {vectors.shape[1]}; "
+                f"the voice was trained with {self.config.model.word_dim}: use its own encoder"
+            )
+        return vectors
+
+    def save(self, folder: str | Path, card: str) -> None:
+        """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
+
+        Args:
+            folder: made if missing.
+            card: README.md, markdown.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        from safetensors.numpy import save as to_safetensors
+
+        folder = Path(folder)
+        tensors = {name: array.astype(np.float16) for name, array in self._weights.items()}
+        if self._vectors:
+            tensors[VECTORS] = np.stack(list(self._vectors.values()))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # config.json last: a folder that has one has weights as well.
+            _replace(folder / WEIGHTS_FILE, to_safetensors(tensors))
+            _replace(folder / CARD_FILE, card.encode())
+            text = json.dumps(configs.to_dict(self.config), indent=2, ensure_ascii=False)
+            _replace(folder / CONFIG_FILE, f"{text}\n".encode())
+        except OSError as error:
+            raise InputError(f"cannot write the voice to {folder}: {error.strerror}; choose another folder") from error
+
+    def _sampling(self, temperature: float | None, timing_spread: float | None) -> Sampling:
+        own = self.config.sampling
+        return Sampling(
+            own.temperature if temperature is None else temperature,
+            own.timing_spread if timing_spread is None else timing_spread,
+        )
+
+    def _request(
+        self, text: str, speaker: str | None, seed: int, sampling: Sampling, max_seconds: float | None
+    ) -> tuple[list[str], Request, int]:
+        spoken = words(text)
+        index = self._speaker_index(speaker)
+        word_seconds = self.config.max_word_seconds
+        request = Request(
+            words=self.word_vectors(spoken),
+            speaker=index,
+            seed=operator.index(seed),
+            max_frames=self._frames(
+                "max_seconds", 1 + len(spoken) * word_seconds if max_seconds is None else max_seconds
+            ),
+            max_word_frames=self._frames("max_word_seconds", word_seconds),
+            sampling=sampling,
+        )
+        return spoken, request, index
+
+    def _audio(self, spoken: list[str], speaker: int, seed: int, generated: Generated) -> Audio:
+        model = self.config.model
+        return Audio(
+            samples=audio_files.decode(generated.levels, model.q_levels, model.quantization),
+            sample_rate=self.sample_rate,
+            words=spoken,
+            word_ends=generated.word_ends,
+            stop_reason=generated.stop_reason,
+            forced_advances=generated.forced_advances,
+            speaker=self.config.speakers[speaker],
+            seed=seed,
+            levels=generated.levels,
+        )
+
+    def _speaker_index(self, speaker: str | None) -> int:
+        name = self.config.default_speaker if speaker is None else speaker
+        if name not in self.config.speakers:
+            raise InputError(f"voice {self.name} has no speaker {name!r}; it has {_listed(self.config.speakers)}")
+        return self.config.speakers.index(name)
+
+    def _frames(self, name: str, seconds: float) -> int:
+        frame = self.config.model.frame_size
+        if not (math.isfinite(seconds) and seconds * self.sample_rate >= frame):
+            raise InputError(
+                f"{name} is {seconds}; it must be a finite number of at least one frame, {frame / self.sample_rate:g} s"
+            )
+        return int(seconds * self.sample_rate / frame)
+
+    def _engine(self, name: EngineName) -> Engine:
+        if name not in get_args(EngineName):
+            raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
+        if name == "auto":
+            name = "cpu"
+        if name not in self._engines:
+            self._engines[name] = self._new_engine(name)
+        return self._engines[name]
+
+    def _new_engine(self, name: str) -> Engine:
+        if name == "cpu":
+            from tts.generation.cpu import CpuEngine
+
+            return CpuEngine(self.config.model, self._weights)
+
+        from tts.generation.reference import ReferenceEngine
+
+        return ReferenceEngine(self.model())
+
+
+def load_voice(name: str | Path | None = None) -> Voice:
+    """Load a voice.
+
+    Args:
+        name: one that ships with the package (see `installed_voices`), a voice folder, or a Hugging Face Hub id
+            "user/name"; None: the package's default voice.
+
+    Raises:
+        InputError: there is no such voice; the hub cannot be reached; a file is missing, cut short or foreign.
+    """
+    folder = _find(name)
+    config = read_config(folder)
+    path = folder / WEIGHTS_FILE
+    tensors = _read_tensors(path)
+    vectors: dict[str, np.ndarray] = {}
+    if config.vocabulary:
+        table = tensors.pop(VECTORS, None)
+        if table is None or table.shape != (len(config.vocabulary), config.model.word_dim):
+            raise InputError(
+                f"{path}: {VECTORS} must have a row of {config.model.word_dim} numbers for each of the "
+                f"{len(config.vocabulary)} words of the vocabulary; {_MEND}"
+            )
+        vectors = dict(zip(config.vocabulary, table, strict=True))
+    try:
+        return Voice(config, tensors, vectors)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {_MEND}") from error
+
+
+def installed_voices() -> dict[str, Path]:
+    """The folders of the voices that ship with the package, by name."""
+    if not VOICES.is_dir():
+        return {}
+    return {folder.name: folder for folder in sorted(VOICES.iterdir()) if (folder / CONFIG_FILE).is_file()}
+
+
+def read_config(folder: Path) -> VoiceConfig:
+    """Read a voice folder's description, without its weights.
+
+    Raises:
+        InputError: config.json is missing or not what a voice's must be.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise InputError(f"{folder} is no voice: it has no {CONFIG_FILE}; {_MEND}")
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({' '.join(str(error).split())}); {_MEND}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no JSON object; {_MEND}")
+    version = tree.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(f"{path}: format_version is {version!r}, and this version reads {FORMAT_VERSION}; {_MEND}")
+    training = tree.pop("training", {})
+    if not isinstance(training, dict):
+        raise InputError(f"{path}: training is {training!r}; it must be an object; {_MEND}")
+    try:
+        return dataclasses.replace(configs.build(VoiceConfig, tree), training=training)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {_MEND}") from error
+
+
+_MEND = "give a folder that tts train wrote, or fetch the voice again"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def _find(name: str | Path | None) -> Path:
+    installed = installed_voices()
+    if name is None:
+        if DEFAULT_VOICE in installed:
+            return installed[DEFAULT_VOICE]
+        if installed:
+            return next(iter(installed.values()))
+        raise InputError("no voice ships with this installation; name a voice folder with --voice DIR")
+    if str(name) in installed:
+        return installed[str(name)]
+    if _is_folder(Path(name)):
+        return Path(name)
+    if isinstance(name, str) and _HUB_ID.fullmatch(name):
+        return _download(name)
+    raise InputError(
+        f"there is no voice {str(name)!r}; give one of {_listed(installed)}, a voice folder, or a Hub id user/name"
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, a NUL byte
+        return False
+
+
+def _download(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]))
+    except Exception as error:  # the hub's client raises its own, httpx's, OSError and ValueError
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"there is no voice folder {hub_id}, and fetching the voice {hub_id} from the Hugging Face Hub failed "
+            f"({reason}); check the name and the connection"
+        ) from error
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path.parent} is no voice: it has no {WEIGHTS_FILE}; {_MEND}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())}); {_MEND}") from error
+
+
+def _rounded(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused by name
+        return {name: array.astype(np.float16) for name, array in weights.items()}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) if names else "(none)"
