@@ -4,17 +4,18 @@ One function, `join`, has two uses: an endless seeded stream for training and fi
 are split first and joined afterwards, so none crosses splits. Letters: T samples, W digits.
 
     |edge| digit 0 |gap| digit 1 |gap| digit 2 |edge|
-    |--- turn 0 --||-- turn 1 --||----- turn 2 -----|
-                  ^             ^                    ^  boundaries
+    |----- turn 0 -----||--- turn 1 --||--- turn 2 --|
+                        ^              ^              ^  boundaries
 
-A turn is the silence before a digit and the digit; the last turn takes the closing silence as well.
+A turn is a digit and the silence after it; the first turn takes the opening silence as well. So a digit begins where its
+turn begins: when to speak is told by the pointer, and not left to chance in the middle of a silence.
 """
 
 from collections.abc import Iterator
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -41,8 +42,8 @@ class SequenceOptions:
 
     min_digits, max_digits: W is uniform between them, or as `length_weights` says (one weight per length).
     gap_seconds: range of the silence between two digits. edge_seconds: range of the silence at both ends.
-    long_gap_probability, long_gap_seconds: this share of the gaps and of the opening silences is drawn from the upper
-    end of the ordinary range up to long_gap_seconds, so that training hears longer silences than are usual.
+    long_gap_probability, long_gap_seconds: this share of the gaps is drawn from the upper end of the ordinary range up to
+    long_gap_seconds, so that training hears longer silences than are usual.
     dither: RMS of the Gaussian noise added throughout, full scale 1. hold_outs: names out of `splits.HOLD_OUTS` that
     never reach a stream. speakers: a subset of those in the recordings, None for all; drawn uniformly.
     """
@@ -99,20 +100,17 @@ class Sequence:
 def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random.Generator) -> Sequence:
     """Join recordings of one speaker, at least one, in the order given. Silences and dither are drawn from rng."""
     rate = recordings[0].sample_rate
-    silences = [_draw_silence(options.edge_seconds, options, rng)]
-    silences += [_draw_silence(options.gap_seconds, options, rng) for _ in recordings[1:]]
-    closing = rng.uniform(*options.edge_seconds)
-    samples = [round(seconds * rate) for seconds in (*silences, closing)]
-    total = sum(samples) + sum(len(recording.audio) for recording in recordings)
+    opening, closing = rng.uniform(*options.edge_seconds, size=2)
+    silences = [*(_draw_gap(options, rng) for _ in recordings[1:]), closing]
+    start, *samples = (round(seconds * rate) for seconds in (opening, *silences))
+    total = start + sum(samples) + sum(len(recording.audio) for recording in recordings)
     audio = rng.standard_normal(total, dtype=np.float32)
     audio *= np.float32(options.dither)
-    boundaries, position = [], 0
-    for recording, silence in zip(recordings, samples[:-1], strict=True):
-        position += silence
+    boundaries, position = [], start
+    for recording, silence in zip(recordings, samples, strict=True):
         audio[position : position + len(recording.audio)] += recording.audio
-        position += len(recording.audio)
+        position += len(recording.audio) + silence
         boundaries.append(position)
-    boundaries[-1] = total
     digits = [recording.digit for recording in recordings]
     return Sequence(
         audio=audio,
@@ -126,11 +124,12 @@ def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random
     )
 
 
-def _draw_silence(seconds: tuple[float, float], options: SequenceOptions, rng: np.random.Generator) -> float:
+def _draw_gap(options: SequenceOptions, rng: np.random.Generator) -> float:
+    low, high = options.gap_seconds
     long = rng.random() < options.long_gap_probability
-    if long and options.long_gap_seconds > seconds[1]:
-        return rng.uniform(seconds[1], options.long_gap_seconds)
-    return rng.uniform(*seconds)
+    if long and options.long_gap_seconds > high:
+        return rng.uniform(high, options.long_gap_seconds)
+    return rng.uniform(low, high)
 
 
 class _Takes:
@@ -261,6 +260,13 @@ def available_splits(options: SequenceOptions) -> list[str]:
         for split in FIXED_SPLITS
         if any(not _Pool(split, length, tuple(range(10)), options.hold_outs, rng).empty for length in lengths)
     ]
+
+
+def count_combinations(options: SequenceOptions, split: str, most: int = 10**9) -> int:
+    """How many combinations of the lengths in the options a fixed split has, all digits being there; up to `most`."""
+    lengths = range(options.min_digits, options.max_digits + 1)
+    every = (digits for length in lengths for digits in product(range(10), repeat=length))
+    return sum(1 for _ in islice((digits for digits in every if _belongs(split, digits, options.hold_outs)), most))
 
 
 def _belongs(split: str, digits: tuple[int, ...], hold_outs: tuple[str, ...]) -> bool:
