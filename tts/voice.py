@@ -514,7 +514,7 @@ def _find(name: str | Path | None) -> Path:
         raise InputError("no voice ships with this installation; name a voice folder with --voice DIR")
     if str(name) in installed:
         return installed[str(name)]
-    if _is_folder(Path(name)):
+    if str(name) and _is_folder(Path(name)):
         return Path(name)
     if isinstance(name, str) and _HUB_ID.fullmatch(name):
         return _download(name)

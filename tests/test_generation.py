@@ -1,0 +1,359 @@
+"""Every engine against the model: same uniforms, same samples, and the logits that they were drawn from."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tts.errors import InputError
+from tts.generation import cpu
+from tts.generation.cpu import CpuEngine
+from tts.generation.cpu import clock_features as clock_features_without_torch
+from tts.generation.reference import ReferenceEngine
+from tts.generation.request import Request, Sampling, Uniforms, draw_level, timing_threshold
+from tts.generation.weights import weight_shapes
+from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier, clock_features
+
+SMALL = TwoTierConfig(
+    q_levels=64,
+    frame_size=8,
+    dim=24,
+    sample_dim=20,
+    hist_size=13,
+    embedding_dim=4,
+    word_dim=12,
+    text_dim=6,
+    n_speakers=3,
+    speaker_dim=4,
+    clock_dim=4,
+    clock_frames=20,
+)
+VARIANTS = [
+    {"cell": cell, "n_rnn": n_rnn, "history": history, "conditioning": conditioning, "sample_layers": layers}
+    for cell, n_rnn, history, conditioning, layers in itertools.product(
+        ("lstm", "gru"), (1, 2), ("real", "embedding"), ("pointer", "pooled"), (1, 3)
+    )
+] + [
+    {"clock_dim": 0},
+    {"hist_size": 3},
+    {"frame_size": 1},
+    {"frame_size": 40, "hist_size": 5},
+    {"q_levels": 10},
+    {"quantization": "linear", "q_levels": 300},
+]
+
+
+def make_model(seed=0, hazard=-2.5, **options):
+    """A model that has not learned anything, but with weights large enough for every part to matter."""
+    torch.manual_seed(seed)
+    model = TwoTier(dataclasses.replace(SMALL, **options))
+    for weight in model.parameters():
+        weight.data.mul_(1.5)
+    torch.nn.init.normal_(model.h0)
+    if model.config.cell == "lstm":
+        torch.nn.init.normal_(model.c0)
+    torch.nn.init.constant_(model.advance.bias, hazard)
+    return model
+
+
+def arrays(model):
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def make_requests(model, max_frames=40, max_word_frames=15, sampling=None):
+    rng = np.random.default_rng(0)
+    return [
+        Request(
+            words=rng.normal(size=(n_words, model.config.word_dim)).astype(np.float32),
+            speaker=n_words % model.config.n_speakers,
+            seed=seed,
+            max_frames=max_frames,
+            max_word_frames=max_word_frames,
+            sampling=sampling or Sampling(temperature=0.8),
+        )
+        for n_words, seed in ((1, 0), (3, 5), (5, 2**64 - 1))
+    ]
+
+
+def teacher_forced(model, requests, made):
+    """Logits (B, N, F, Q) and advance logits (B, N) of generated levels fed back, as one padded batch."""
+    frame = model.config.frame_size
+    frames = max(len(one.levels) for one in made) // frame
+    levels = torch.zeros(len(made), frames * frame, dtype=torch.int64)
+    pointer = torch.zeros(len(made), frames, dtype=torch.int64)
+    words = torch.zeros(len(made), max(len(r.words) for r in requests), model.config.word_dim)
+    for i, (request, one) in enumerate(zip(requests, made, strict=True)):
+        levels[i, : len(one.levels)] = torch.from_numpy(one.levels.astype(np.int64))
+        words[i, : len(request.words)] = torch.from_numpy(request.words)
+        if model.config.conditioning == "pointer":
+            place = np.searchsorted(one.word_ends, np.arange(frames) * frame, side="right")
+            pointer[i] = torch.from_numpy(place).clamp(max=len(request.words) - 1)
+    n_words = torch.tensor([len(r.words) for r in requests])
+    speakers = torch.tensor([r.speaker for r in requests])
+    with torch.inference_mode():
+        return model(levels, words, n_words, pointer, speakers)
+
+
+def assert_drawn_from(logits, request, one, frame):
+    """Each level is the inverse CDF of the logits at its uniform; returns nothing, tolerates rounding only."""
+    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.levels)] / request.sampling.temperature
+    p = np.exp(scaled - scaled.max(1, keepdims=True))
+    running = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
+    u = Uniforms(request.seed, frame).rows(len(one.levels) // frame)[:, :frame].reshape(-1).astype(np.float64)
+    place = np.arange(len(u))
+    above = running[place, one.levels]
+    below = np.where(one.levels > 0, running[place, one.levels - 1], 0.0)
+    assert (u < above + 1e-4).all()
+    assert (u > below - 1e-4).all()
+
+
+def assert_same(model, requests, ours, theirs):
+    """The same utterances; where a sample differs, its uniform fell on the border between two levels."""
+    ties = 0
+    for request, a, b in zip(requests, ours, theirs, strict=True):
+        if np.array_equal(a.levels, b.levels):
+            assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
+        else:
+            ties += 1
+            for one in (a, b):
+                logits = teacher_forced(model, [request], [one]).logits[0]
+                assert_drawn_from(logits, request, one, model.config.frame_size)
+    assert ties <= 1, "more than one utterance hit a floating-point tie"
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+def test_engines_agree(options):
+    model = make_model(**options)
+    requests = make_requests(model)
+    reference = ReferenceEngine(model).generate(requests)
+    assert_same(model, requests, CpuEngine(model.config, arrays(model)).generate(requests), reference)
+    for one in reference:
+        assert one.levels.dtype == np.int16
+        assert len(one.levels) % model.config.frame_size == 0
+        if one.stop_reason == "stop":
+            assert one.word_ends[-1] == len(one.levels)
+
+
+def test_engines_agree_on_float16_weights():
+    """Weights that float16 holds exactly take the engine's compact path."""
+    for cell in ("lstm", "gru"):
+        model = make_model(cell=cell, n_rnn=2).half().float()
+        requests = make_requests(model)
+        engine = CpuEngine(model.config, arrays(model))
+        assert engine._weights.upsample.dtype == np.uint16
+        assert_same(model, requests, engine.generate(requests), ReferenceEngine(model).generate(requests))
+
+
+def test_engines_agree_at_full_size():
+    torch.manual_seed(0)
+    model = TwoTier(TwoTierConfig(n_speakers=2))
+    request = Request(np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32), 1, 3, 12, 6)
+    ours = CpuEngine(model.config, arrays(model)).generate([request])
+    assert_same(model, [request], ours, ReferenceEngine(model).generate([request]))
+
+
+@pytest.mark.parametrize("options", VARIANTS[::3], ids=lambda options: "-".join(map(str, options.values())))
+def test_teacher_forcing_gives_the_same_logits(options, monkeypatch):
+    """What the reference drew from, sample by sample, is what `forward` says of the same samples, in a padded batch."""
+    model = make_model(**options)
+    requests = make_requests(model)
+    seen = []
+    monkeypatch.setattr(
+        "tts.generation.reference.draw_level",
+        lambda logits, u, temperature: seen.append(logits.copy()) or draw_level(logits, u, temperature),
+    )
+    for engine in (ReferenceEngine(model), CpuEngine(model.config, arrays(model))):
+        seen.clear()
+        made = engine.generate(requests)
+        forced = teacher_forced(model, requests, made)
+        stepwise = np.split(np.array(seen), np.cumsum([len(one.levels) for one in made])[:-1]) if seen else None
+        for i, (request, one) in enumerate(zip(requests, made, strict=True)):
+            logits = forced.logits[i].flatten(0, 1)[: len(one.levels)]
+            assert_drawn_from(logits, request, one, model.config.frame_size)
+            if stepwise:
+                np.testing.assert_allclose(logits.numpy(), stepwise[i], atol=1e-4, rtol=1e-5)
+            assert advances(forced.advance_logits[i], request, one, model.config) == one.word_ends
+
+
+def advances(logits, request, one, config):
+    """Where the words of an utterance end, by the advance rule, from its teacher-forced advance logits."""
+    frames = len(one.levels) // config.frame_size
+    u = Uniforms(request.seed, config.frame_size).rows(frames)[:, -1]
+    ends, hazard, since = [], 0.0, 0
+    for n in range(frames):
+        if since == 0:
+            hazard, threshold = 0.0, timing_threshold(u[n], request.sampling.timing_spread)
+        hazard += float(torch.nn.functional.softplus(logits[n]))
+        since += 1
+        if hazard > threshold or (config.conditioning == "pointer" and since == request.max_word_frames):
+            ends.append((n + 1) * config.frame_size)
+            since = 0
+    return ends
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.3, 0.0])
+def test_nothing_depends_on_blocks_or_neighbours(spread):
+    model = make_model()
+    requests = make_requests(model, sampling=Sampling(0.9, spread))
+    whole = CpuEngine(model.config, arrays(model)).generate(requests)
+    for block in (1, 7):
+        engine = CpuEngine(model.config, arrays(model), block_frames=block)
+        for request, one in zip(requests, whole, strict=True):
+            again = engine.generate([request])[0]
+            np.testing.assert_array_equal(again.levels, one.levels)
+            assert again.word_ends == one.word_ends
+    assert CpuEngine(model.config, arrays(model)).generate([]) == []
+
+
+def test_uniforms():
+    whole = Uniforms(3, 7).rows(50)
+    assert whole.shape == (50, 8)
+    assert whole.dtype == np.float32
+    assert whole.min() >= 0
+    assert whole.max() < 1
+    stream = Uniforms(3, 7)
+    np.testing.assert_array_equal(whole, np.concatenate([stream.rows(count) for count in (1, 2, 13, 0, 34)]))
+    assert not np.array_equal(whole, Uniforms(4, 7).rows(50))
+    # Pinned: a seed must say the same thing in every version.
+    pinned = [0.034741878509521484, 0.011546730995178223, 0.6119502186775208, 0.24154919385910034]
+    assert Uniforms(0, 3).rows(1)[0].tolist() == pinned
+
+
+def test_compiled_exp():
+    x = np.linspace(-30, 30, 2001).astype(np.float32)
+    y = np.array([cpu._exp(value) for value in x])
+    np.testing.assert_allclose(y, np.exp(x.astype(np.float64)), rtol=4e-6)
+    assert np.isnan(cpu._exp(np.float32("nan")))
+    assert np.isfinite([cpu._exp(np.float32("inf")), cpu._exp(np.float32("-inf"))]).all()
+
+
+def test_draw_level_follows_the_distribution():
+    logits = np.log(np.array([0.1, 0.0, 0.6, 0.3]) + 1e-30).astype(np.float32)
+    u = (np.arange(10_000) + np.float32(0.5)) / np.float32(10_000)
+    levels = np.array([draw_level(logits, np.float32(x), 1.0) for x in u])
+    np.testing.assert_allclose(np.bincount(levels, minlength=4) / len(u), [0.1, 0.0, 0.6, 0.3], atol=1e-3)
+    assert (np.diff(levels) >= 0).all()
+    cold = [draw_level(logits, np.float32(x), 0.05) for x in u[::100]]
+    assert set(cold) == {2}
+
+
+@pytest.mark.parametrize("logit", [-3.0, -1.0, 1.0])
+def test_the_advance_rule_is_the_hazard(logit):
+    """With a constant advance logit, durations are geometric with that logit's probability."""
+    model = make_model(conditioning="pointer")
+    torch.nn.init.zeros_(model.advance.weight)
+    torch.nn.init.constant_(model.advance.bias, logit)
+    engine = CpuEngine(model.config, arrays(model))
+    words = np.ones((400, 12), np.float32)
+    one = engine.generate([Request(words, 0, 1, 100_000, 1000)])[0]
+    durations = np.diff([0, *one.word_ends]) / model.config.frame_size
+    p = 1 / (1 + np.exp(-logit))
+    assert one.stop_reason == "stop"
+    assert one.forced_advances == 0
+    for n in range(1, 6):
+        expected = (1 - p) ** (n - 1) * p
+        assert abs((durations == n).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(durations)) + 1e-9
+    # Spread 0 is the median, each time.
+    median = engine.generate([Request(words, 0, 1, 100_000, 1000, Sampling(1.0, 0.0))])[0]
+    durations = np.diff([0, *median.word_ends]) / model.config.frame_size
+    assert set(durations) == {np.floor(np.log(0.5) / np.log1p(-p)) + 1}
+
+
+def test_timing_threshold():
+    assert timing_threshold(0.0, 1.0) == 0.0
+    assert np.isfinite(timing_threshold(1 - 2**-24, 1.0))
+    assert timing_threshold(0.99, 0.0) == pytest.approx(np.log(2))
+    assert timing_threshold(0.99, 0.5) < timing_threshold(0.99, 1.0)
+
+
+@pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
+def test_caps_are_reported(conditioning):
+    """A model that never advances: words are cut at theirs and counted, the whole at its own."""
+    model = make_model(hazard=-30.0, conditioning=conditioning)
+    torch.nn.init.zeros_(model.advance.weight)
+    words = np.ones((3, 12), np.float32)
+    for engine in (CpuEngine(model.config, arrays(model)), ReferenceEngine(model)):
+        short, long = engine.generate([Request(words, 0, 0, 9, 4), Request(words, 0, 0, 12, 4)])
+        assert short.stop_reason == "cap"
+        assert len(short.levels) == 9 * 8
+        assert len(long.levels) == 12 * 8
+        if conditioning == "pointer":
+            assert (short.word_ends, short.forced_advances) == ([32, 64], 2)
+            assert (long.word_ends, long.forced_advances, long.stop_reason) == ([32, 64, 96], 3, "stop")
+        else:
+            assert (long.word_ends, long.forced_advances, long.stop_reason) == ([], 0, "cap")
+
+
+def test_many_words():
+    model = make_model(hazard=20.0)
+    made = CpuEngine(model.config, arrays(model)).generate([Request(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)])[0]
+    assert made.word_ends == [8 * (k + 1) for k in range(1000)]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+def test_weight_shapes_are_the_model_s(options):
+    model = TwoTier(dataclasses.replace(SMALL, **options))
+    assert weight_shapes(model.config) == {name: tuple(t.shape) for name, t in model.state_dict().items()}
+
+
+def test_clock_features_are_the_model_s():
+    for frames, dim in ((320, 16), (20, 4), (5, 0)):
+        np.testing.assert_allclose(
+            clock_features_without_torch(frames, dim), clock_features(frames, dim).numpy(), atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("h0"), "weight 'h0' is missing"),
+        (lambda w: w.update(extra=np.zeros(1, np.float32)), "no weight 'extra'"),
+        (lambda w: w.update(h0=np.zeros((1, 5), np.float32)), "shape"),
+        (lambda w: w.update(h0=np.zeros((1, 24), np.int64)), "int64"),
+        (lambda w: w.update(h0=np.full((1, 24), np.nan, np.float32)), "NaN or infinite"),
+        (lambda w: w.update(h0=np.full((1, 24), np.inf, np.float16)), "NaN or infinite"),
+    ],
+)
+def test_refused_weights(change, message):
+    weights = arrays(make_model())
+    change(weights)
+    with pytest.raises(InputError, match=message):
+        CpuEngine(SMALL, weights)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", 1e-9])
+def test_refused_temperatures(value):
+    with pytest.raises(InputError, match="temperature"):
+        Sampling(temperature=value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_refused_spreads(value):
+    with pytest.raises(InputError, match="timing_spread"):
+        Sampling(timing_spread=value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_refused_seeds(seed):
+    with pytest.raises(InputError, match="seed"):
+        Request(np.ones((1, 12), np.float32), 0, seed, 1, 1)
+
+
+def test_without_a_place_to_cache(tmp_path):
+    """With no folder to cache in, the engine still compiles; with $NUMBA_CACHE_DIR it caches there."""
+    code = "from tts.generation import cpu; import numpy as np; print(round(cpu._exp(np.float32(0)), 5))"
+    for name in ("cache", "none/such"):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name)}
+        if name == "none/such":
+            (tmp_path / "none").write_text("a file where a folder should be")
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stdout.strip() == "1.0", done.stderr[-2000:]
+    assert list((tmp_path / "cache").rglob("*.nbi"))

@@ -1,0 +1,313 @@
+"""Voices: said in memory, saved, loaded, and every folder that is none refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+import tts
+from tts import voice as voices
+from tts.errors import InputError
+from tts.generation.request import Sampling
+from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier
+from tts.text import SPOKEN
+from tts.text_encoder import TextEncoderConfig
+from tts.voice import Voice, load_voice
+
+SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
+VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
+
+
+def make_voice(context="word", **options):
+    torch.manual_seed(0)
+    model = TwoTier(SMALL)
+    torch.nn.init.constant_(model.advance.bias, -2.0)
+    settings = {
+        "speakers": ["ann", "bob"],
+        "sample_rate": 8000,
+        "text_encoder": TextEncoderConfig(context=context),
+        "word_vectors": VECTORS,
+        "name": "small",
+        "max_word_seconds": 0.2,
+        "license": "CC0",
+        "training": {"data": "none", "minutes": 0},
+        **options,
+    }
+    return Voice.from_model(model, **settings)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_voice().save(tmp_path / "small", "# A card\n")
+    return tmp_path / "small"
+
+
+def test_speak():
+    voice = make_voice()
+    audio = voice.speak("4 7 2")
+    assert audio.samples.dtype == np.float32
+    assert audio.samples.shape == audio.levels.shape
+    assert np.abs(audio.samples).max() <= 1
+    assert audio.sample_rate == voice.sample_rate == 8000
+    assert audio.words == ["4", "7", "2"]
+    assert audio.stop_reason == "stop"
+    assert audio.word_ends[-1] == len(audio.samples)
+    assert len(audio.word_ends) == 3
+    assert (audio.speaker, audio.seed) == ("ann", 0)
+    assert audio.seconds == len(audio.samples) / 8000
+    np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.levels))
+
+
+def test_what_changes_a_saying():
+    voice = make_voice()
+    first = voice.speak("4 7 2").levels
+    np.testing.assert_array_equal(first, voice.speak("4-7-2").levels)
+    np.testing.assert_array_equal(first, voice.speak("472", engine="reference").levels)
+    for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"timing_spread": 0.0}):
+        again = voice.speak("472", **other).levels
+        assert not np.array_equal(first, again), other
+
+
+def test_the_cap_is_reported():
+    audio = make_voice().speak("4 7 2", max_seconds=0.004)
+    assert audio.stop_reason == "cap"
+    assert len(audio.samples) == 32
+
+
+def test_batch_is_each_alone():
+    voice = make_voice()
+    batch = voice.speak_batch(["4", "7 2", "0"], speakers=["ann", "bob", None], seeds=[5, 6, 7])
+    for audio, text, speaker, seed in zip(batch, ["4", "7 2", "0"], ["ann", "bob", "ann"], [5, 6, 7], strict=True):
+        np.testing.assert_array_equal(audio.levels, voice.speak(text, speaker, seed).levels)
+        assert audio.speaker == speaker
+    assert [audio.seed for audio in voice.speak_batch(["1", "1"])] == [0, 1]
+    assert voice.speak_batch([]) == []
+    with pytest.raises(InputError, match="2 texts but 1 seeds"):
+        voice.speak_batch(["1", "2"], seeds=[1])
+    with pytest.raises(InputError, match="ten"):
+        voice.speak_batch(["1", "ten"])
+
+
+def test_save_and_load(folder, monkeypatch):
+    monkeypatch.setattr(voices, "TextEncoder", None)  # the vocabulary's words need none
+    made, loaded = make_voice(), load_voice(folder)
+    assert loaded.config == made.config
+    assert loaded.speakers == ["ann", "bob"]
+    assert loaded.name == "small"
+    assert (folder / "README.md").read_text() == "# A card\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    np.testing.assert_array_equal(loaded.speak("472").levels, made.speak("472").levels)
+    made.save(folder, "# Another\n")
+    assert (folder / "README.md").read_text() == "# Another\n"
+    weights = load_file(folder / "model.safetensors")
+    assert {array.dtype for name, array in weights.items() if name != "word_vectors"} == {np.dtype(np.float16)}
+
+
+def test_a_voice_keeps_its_weights_when_training_goes_on():
+    torch.manual_seed(0)
+    model = TwoTier(SMALL)
+    voice = Voice.from_model(
+        model, speakers=["a", "b"], sample_rate=8000, text_encoder=TextEncoderConfig(), word_vectors=VECTORS
+    )
+    with torch.no_grad():
+        before = [voice._weights["h0"].copy(), model.h0.add_(1)][0]
+    np.testing.assert_array_equal(voice._weights["h0"], before)
+
+
+class StubEncoder:
+    asked: list[list[list[str]]]
+
+    def __init__(self, config, *_):
+        self.width = 8
+        self.asked = []
+
+    def encode(self, texts):
+        self.asked.append([list(text) for text in texts])
+        return [np.stack([VECTORS[word] for word in text]) for text in texts]
+
+
+def test_words_that_do_not_ship_are_encoded(monkeypatch):
+    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    whole = make_voice().speak("4 7 2").levels
+    part = make_voice(word_vectors={"4": VECTORS["4"]})
+    np.testing.assert_array_equal(part.speak("4 7 2").levels, whole)
+    assert part._encoder.asked == [[["4"], ["7"], ["2"]]]
+    in_text = make_voice(context="text")
+    assert in_text.config.vocabulary == ()
+    np.testing.assert_array_equal(in_text.speak("4 7 2").levels, whole)
+    assert in_text._encoder.asked == [[["4", "7", "2"]]]
+    everything = make_voice(word_vectors=None)
+    assert set(everything.config.vocabulary) == set(SPOKEN)
+    np.testing.assert_array_equal(everything.speak("4 7 2").levels, whole)
+
+
+def test_an_encoder_of_another_width(monkeypatch):
+    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    monkeypatch.setattr(StubEncoder, "encode", lambda self, texts: [np.zeros((len(t), 5), "f") for t in texts])
+    with pytest.raises(InputError, match="width 5"):
+        make_voice(context="text").speak("4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"text": ""}, "no words"),
+        ({"text": "4 ten"}, "ten"),
+        ({"text": "1" * 100_000}, "at most 1000"),
+        ({"text": "4\0"}, "control character"),
+        ({"speaker": "eve"}, "no speaker 'eve'; it has ann, bob"),
+        ({"seed": -1}, "seed is -1"),
+        ({"temperature": 0}, "temperature is 0"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"timing_spread": 2}, "timing_spread"),
+        ({"max_seconds": 0}, "max_seconds"),
+        ({"max_seconds": float("inf")}, "max_seconds"),
+        ({"engine": "gpu"}, "choose one of auto, cpu, reference"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_mistakes(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_voice().speak(**{"text": "4", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"speakers": ["ann"]}, "2 different names"),
+        ({"speakers": ["ann", "ann"]}, "2 different names"),
+        ({"default_speaker": "eve"}, "must be one of ann, bob"),
+        ({"sample_rate": 0}, "sample_rate"),
+        ({"max_word_seconds": 0}, "max_word_seconds"),
+        ({"name": ""}, "name"),
+        ({"word_vectors": {"ten": VECTORS["4"]}}, "sayable"),
+        ({"word_vectors": {"4": np.zeros(3, "f")}}, "8 finite numbers"),
+        ({"word_vectors": {"4": np.full(8, np.nan, "f")}}, "8 finite numbers"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_parts_that_do_not_fit(options, message):
+    with pytest.raises(InputError, match=message):
+        make_voice(**options)
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    tree = json.loads(path.read_text())
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        place = tree
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    path.write_text(json.dumps(tree))
+
+
+def edit_weights(folder, **changes):
+    path = folder / "model.safetensors"
+    tensors = {name: array.copy() for name, array in load_file(path).items()}
+    for name, value in changes.items():
+        if value is None:
+            del tensors[name]
+        else:
+            tensors[name] = value
+    save_file(tensors, path)
+
+
+BROKEN = {
+    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
+    "config is a folder": (lambda f: ((f / "config.json").unlink(), (f / "config.json").mkdir()), "no config.json"),
+    "config cut short": (lambda f: os.truncate(f / "config.json", 50), "not JSON"),
+    "config empty": (lambda f: os.truncate(f / "config.json", 0), "not JSON"),
+    "config not text": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
+    "config a list": (lambda f: (f / "config.json").write_text("[]"), "no JSON object"),
+    "config of another model": (lambda f: (f / "config.json").write_text('{"hidden_size": 4}'), "format_version"),
+    "config deep": (lambda f: (f / "config.json").write_text("[" * 100_000), "not JSON"),
+    "weights cut short": (lambda f: os.truncate(f / "model.safetensors", 5000), "not a whole safetensors"),
+    "weights empty": (lambda f: os.truncate(f / "model.safetensors", 0), "not a whole safetensors"),
+    "weights foreign": (lambda f: (f / "model.safetensors").write_bytes(b"RIFF" * 99), "not a whole safetensors"),
+    "newer format": (lambda f: edit_config(f, format_version=2), "format_version is 2"),
+    "unknown key": (lambda f: edit_config(f, colour="red"), "unknown config key colour"),
+    "unknown model key": (lambda f: edit_config(f, model__widht=3), "unknown config key model.widht"),
+    "missing key": (lambda f: edit_config(f, sample_rate=None), "sample_rate"),
+    "wrong type": (lambda f: edit_config(f, sample_rate="fast"), "sample_rate"),
+    "wrong model type": (lambda f: edit_config(f, model__cell="rnn"), "must be one of gru, lstm"),
+    "training no object": (lambda f: edit_config(f, training=3), "training is 3"),
+    "bad sampling": (lambda f: edit_config(f, sampling__temperature=-1.0), "temperature"),
+    "speakers do not fit": (lambda f: edit_config(f, speakers=["ann"], default_speaker="ann"), "2 different names"),
+    "another width": (lambda f: edit_config(f, model__dim=17), "has shape"),
+    "too many layers": (lambda f: edit_config(f, model__n_rnn=2), "missing|has shape"),
+    "vocabulary does not fit": (lambda f: edit_config(f, vocabulary=["4"]), "word_vectors must have a row"),
+    "no vectors": (lambda f: edit_weights(f, word_vectors=None), "word_vectors must have a row"),
+    "a weight missing": (lambda f: edit_weights(f, h0=None), "'h0' is missing"),
+    "a weight too many": (lambda f: edit_weights(f, h1=np.zeros(3, "f")), "no weight 'h1'"),
+    "a weight of integers": (lambda f: edit_weights(f, h0=np.zeros((1, 16), np.int8)), "floating-point"),
+    "NaN": (lambda f: edit_weights(f, h0=np.full((1, 16), np.nan, "f")), "NaN or infinite"),
+    "infinity": (lambda f: edit_weights(f, h0=np.full((1, 16), np.inf, np.float16)), "NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_folders(folder, case):
+    damage, message = BROKEN[case]
+    damage(folder)
+    with pytest.raises(InputError, match=message) as error:
+        load_voice(folder)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "fetch the voice again" in str(error.value)
+
+
+def test_names(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(voices, "VOICES", tmp_path)
+    assert list(voices.installed_voices()) == ["small"]
+    assert load_voice().name == load_voice("small").name == load_voice(str(folder)).name == "small"
+    make_voice(name="the default").save(tmp_path / voices.DEFAULT_VOICE, "")
+    assert load_voice().name == "the default"
+    with pytest.raises(InputError, match="no voice 'nobody'; give one of digits, small"):
+        load_voice("nobody")
+    for name in ("", "\0", "a" * 5000, "../none/such"):
+        with pytest.raises(InputError, match="there is no voice"):
+            load_voice(name)
+    monkeypatch.setattr(voices, "VOICES", tmp_path / "none")
+    with pytest.raises(InputError, match="no voice ships"):
+        load_voice()
+
+
+def test_the_hub(folder, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    assert load_voice("someone/voice").name == "small"
+
+    def unreachable(*_, **__):
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(InputError, match=r"someone/voice from the Hugging Face Hub failed \(no route to host\)"):
+        load_voice("someone/voice")
+
+
+def test_saving_where_nothing_can_be_saved(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write the voice"):
+        make_voice().save(tmp_path / "file" / "voice", "")
+
+
+def test_saving_that_fails_leaves_the_old_voice(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        make_voice(sampling=Sampling(0.5)).save(folder, "# New\n")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
