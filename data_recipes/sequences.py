@@ -7,8 +7,8 @@ are split first and joined afterwards, so none crosses splits. Letters: T sample
     |----- turn 0 -----||--- turn 1 --||--- turn 2 --|
                         ^              ^              ^  boundaries
 
-A turn is a digit and the silence after it; the first turn takes the opening silence as well. So a digit begins where its
-turn begins: when to speak is told by the pointer, and not left to chance in the middle of a silence.
+A turn is a digit and the silence after it; the first turn takes the opening silence as well. So a digit begins where
+its turn begins: when to speak is told by the pointer, and not left to chance in the middle of a silence.
 """
 
 from collections.abc import Iterator
@@ -42,8 +42,8 @@ class SequenceOptions:
 
     min_digits, max_digits: W is uniform between them, or as `length_weights` says (one weight per length).
     gap_seconds: range of the silence between two digits. edge_seconds: range of the silence at both ends.
-    long_gap_probability, long_gap_seconds: this share of the gaps is drawn from the upper end of the ordinary range up to
-    long_gap_seconds, so that training hears longer silences than are usual.
+    long_gap_probability, long_gap_seconds: this share of the gaps is drawn from the upper end of the ordinary range up
+    to long_gap_seconds, so that training hears longer silences than are usual.
     dither: RMS of the Gaussian noise added throughout, full scale 1. hold_outs: names out of `splits.HOLD_OUTS` that
     never reach a stream. speakers: a subset of those in the recordings, None for all; drawn uniformly.
     """

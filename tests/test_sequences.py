@@ -52,15 +52,14 @@ def test_join_keeps_boundaries_and_adds_dither_only() -> None:
     assert item.combination_split == combination_split([4, 7, 2])
     assert item.audio.dtype == np.float32 and item.boundaries[-1] == len(item.audio)
     speech = np.zeros(len(item.audio), np.float32)
-    start = 0
+    opening = int(np.flatnonzero(np.abs(item.audio) > 0.1)[0])
+    assert options.edge_seconds[0] * RATE - 1 <= opening <= options.edge_seconds[1] * RATE + 2
+    start = opening
     for number, (take, end) in enumerate(zip(takes, item.boundaries, strict=True)):
-        closing = 0 if number < 2 else len(item.audio) - np.flatnonzero(item.audio > 0.1)[-1] - 1
-        low, high = options.edge_seconds if number == 0 else options.gap_seconds
-        silence = end - closing - len(take.audio) - start
-        assert low * RATE - 1 <= silence <= high * RATE + 1
-        speech[end - closing - len(take.audio) : end - closing] = take.audio
+        speech[start : start + len(take.audio)] = take.audio  # a digit begins where its turn does
+        low, high = options.edge_seconds if number == 2 else options.gap_seconds
+        assert low * RATE - 1 <= end - start - len(take.audio) <= high * RATE + 1
         start = end
-    assert options.edge_seconds[0] * RATE - 1 <= closing <= options.edge_seconds[1] * RATE + 1
     noise = item.audio - speech
     assert np.abs(noise).max() < 6 * options.dither
     assert noise.std() == pytest.approx(options.dither, rel=0.1)
