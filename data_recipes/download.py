@@ -70,9 +70,7 @@ def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = 
     """
     cache = cache or cache_folder()
     if cache is None:
-        raise InputError(
-            "there is no home folder to download into; set TWOTIER_TTS_CACHE or give --source"
-        )
+        raise InputError("there is no home folder to download into; set TWOTIER_TTS_CACHE or give --source")
     target = cache / f"fsdd-{FSDD_REVISION[:7]}"
     if target.is_dir():
         return target
