@@ -42,6 +42,8 @@ def make_parser() -> argparse.ArgumentParser:
     command("data", "build datasets of spoken digits", data_recipes.cli.add_arguments, data_recipes.cli.run)
     command("train", "train a voice", tts.train.add_arguments, tts.train.run)
     command("recognize", "read digits back from audio", tts.evaluation.cli.add_arguments, tts.evaluation.cli.run)
+    judge = tts.evaluation.cli
+    command("evaluate", "measure what a voice says", judge.add_evaluate_arguments, judge.run_evaluate)
     return parser
 
 

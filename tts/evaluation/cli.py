@@ -1,11 +1,16 @@
-"""`tts recognize FILE...`: one line a file, the path, a tab, the digits heard ("4 7 2")."""
+"""The commands that judge: `tts recognize FILE...` and `tts evaluate`."""
 
 import argparse
 from itertools import groupby, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tts import audio
 from tts.errors import InputError
+
+if TYPE_CHECKING:
+    from tts.evaluation.evaluate import Evaluation
+    from tts.evaluation.recognizer import Recognizer
 
 FILES_AT_ONCE = 256  # read and answered together; more would only hold more audio in memory
 
@@ -45,3 +50,106 @@ def run(args: argparse.Namespace) -> int:
         for index, path in enumerate(paths):
             print(path, " ".join(map(str, heard[index])), sep="\t", flush=True)
     return 0
+
+
+DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `tts evaluate`."""
+    what = parser.add_argument_group("what is judged")
+    what.add_argument("--voice", metavar="VOICE", help="name, folder or hub id (default: the one that ships)")
+    what.add_argument("--baseline", metavar="VOICE", help="a second voice for every table")
+    what.add_argument("--wav-dir", type=Path, metavar="DIR", help="judge these files instead of a voice")
+    what.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="what the files say: CSV or .jsonl, path,text,speaker"
+    )
+    real = parser.add_argument_group("real recordings")
+    real.add_argument("--data", type=Path, metavar="DIR", help="dataset that `tts data build sequences` wrote")
+    real.add_argument("--source", type=Path, metavar="DIR", help="FSDD in its own layout (default: download it)")
+    how = parser.add_argument_group("how")
+    how.add_argument("--splits", default=DEFAULT_SPLITS, metavar="A,B", help="default: %(default)s; also: words")
+    how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
+    how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
+    how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text, but for long (default: 5)")
+    how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
+    how.add_argument("--timing-spread", type=float, metavar="X", help="default: the voice's own")
+    how.add_argument("--recognizer", type=Path, metavar="DIR", help="default: the one that ships")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Evaluate and write the report. Raises: InputError for what the user can mend."""
+    _check(args)
+    from tts.evaluation import evaluate
+    from tts.evaluation.recognizer import Recognizer
+
+    processes = evaluate.Processes.launched()
+    recognizer = Recognizer.load(args.recognizer)
+    evaluation = _files(args, recognizer) if args.wav_dir else _voice(args, recognizer, processes.rank == 0)
+    judged = evaluate.run(evaluation, args.out, args.force, processes, args.seed)
+    if judged:
+        report, utterances = judged
+        evaluate.finish(args.out, report, utterances)
+        for split, systems in report["splits"].items():
+            for system, figures in systems.items():
+                low, high = figures["digit_error_95"]
+                print(
+                    f"{split:12} {system:8} digit error {100 * figures['digit_error']:6.2f} % "
+                    f"({100 * low:.2f}-{100 * high:.2f}), exact {100 * figures['exact']:6.2f} %, "
+                    f"stop errors {100 * figures['stop_error']:6.2f} %, {figures['texts']} texts"
+                )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name, least in (("n", 1), ("seed", 0), ("max_digits", 1)):
+        if getattr(args, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least {least}")
+    if args.max_digits > 5:
+        raise InputError(f"--max-digits is {args.max_digits}; it must be at most 5, longer texts are the split long")
+    if bool(args.wav_dir) != bool(args.manifest):
+        raise InputError("--wav-dir and --manifest belong together; give both or neither")
+    if args.wav_dir and (args.voice or args.baseline or args.data):
+        raise InputError("--wav-dir judges files; leave --voice, --baseline and --data out")
+    if args.data and args.source:
+        raise InputError("--data and --source both name the real recordings; give one of them")
+
+
+def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -> "Evaluation":
+    from tts.evaluation import evaluate
+    from tts.evaluation.material import Trained, from_dataset, from_source
+    from tts.voice import load_voice
+
+    voice = load_voice(args.voice)
+    baseline = load_voice(args.baseline) if args.baseline else None
+    splits = [name.strip() for name in args.splits.split(",") if name.strip()]
+    if args.data:
+        material = from_dataset(args.data, splits, args.n, args.seed, voice.speakers, voice.sample_rate)
+    else:
+        material = from_source(
+            args.source,
+            splits,
+            args.n,
+            args.seed,
+            voice.speakers,
+            voice.sample_rate,
+            Trained.of(voice.config.training),
+            args.max_digits,
+            progress,
+        )
+    return evaluate.of_voice(
+        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.timing_spread
+    )
+
+
+def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
+    from tts.evaluation import evaluate
+    from tts.evaluation.material import for_texts
+
+    rows = evaluate.read_manifest(args.manifest, args.wav_dir)
+    if args.source is None:
+        return evaluate.of_files(rows, [], None, recognizer)
+    real, limits = for_texts([row.text for row in rows], args.source, args.seed)
+    return evaluate.of_files(rows, real, limits, recognizer)

@@ -142,7 +142,7 @@ class Limits:
     trailing_seconds: float
     """Silence after the last sound."""
     turn_seconds: float
-    """One digit's turn: the silence before it, the digit, and for the last one the closing silence."""
+    """One digit's turn: the digit and the silence after it, for the first one also the opening silence."""
 
 
 # Alignment

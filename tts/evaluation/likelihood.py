@@ -1,0 +1,50 @@
+"""How well a voice predicts real speech: teacher forcing on recorded sequences.
+
+Letters: T samples, N frames, F = frame_size.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Series
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from data_recipes.sequences import Sequence
+from tts.evaluation.metrics import Likelihood
+from tts.models.two_tier import TwoTier
+from tts.training.batches import Collate
+from tts.voice import Voice
+
+EARLY_SECONDS = 0.05
+
+
+class Listener:
+    """Scores real sequences with a voice's model, one at a time, so that no figure depends on a batch."""
+
+    def __init__(self, voice: Voice) -> None:
+        vectors: Callable[[Series[list[str]]], list[np.ndarray]] = lambda texts: [*map(voice.word_vectors, texts)]  # noqa: E731
+        self.model: TwoTier = voice.model()
+        self.collate = Collate(voice.config.model, voice.config.speakers, vectors)
+        self.sample_rate = voice.sample_rate
+
+    @torch.inference_mode()
+    def __call__(self, sequence: Sequence) -> Likelihood:
+        """The sequence must be of one of the voice's speakers and at its sample rate."""
+        assert sequence.sample_rate == self.sample_rate, (sequence.sample_rate, self.sample_rate)
+        F = self.model.config.frame_size
+        batch = self.collate([sequence], np.random.default_rng(0))  # draws nothing that matters: all is scored
+        output = self.model(batch.levels, batch.words, batch.n_words, batch.pointer, batch.speaker)
+        samples = len(sequence.audio)
+        logits = output.logits[0].flatten(0, 1)[:samples]
+        nats = functional.cross_entropy(logits, batch.levels[0, :samples], reduction="sum")
+        advance = functional.binary_cross_entropy_with_logits(output.advance_logits, batch.advance, reduction="sum")
+        hazard = functional.softplus(output.advance_logits[0])
+        ends = batch.advance[0].nonzero().flatten().tolist()
+        early, begin = 0.0, 0
+        for end in ends:
+            frames = torch.arange(begin, end + 1)
+            too_early = (end - frames) * F > EARLY_SECONDS * self.sample_rate
+            early += float(-torch.expm1(-(hazard[frames] * too_early).sum()))
+            begin = end + 1
+        return Likelihood(float(nats), samples, float(advance), len(ends), early)
