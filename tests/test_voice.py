@@ -72,6 +72,13 @@ def test_what_changes_a_saying():
         assert not np.array_equal(first, again), other
 
 
+def test_prepare_changes_nothing():
+    voice = make_voice()
+    for engine in ("auto", "cpu", "reference"):
+        voice.prepare(engine)
+    np.testing.assert_array_equal(voice.speak("4 7 2").levels, make_voice().speak("4 7 2").levels)
+
+
 def test_the_cap_is_reported():
     audio = make_voice().speak("4 7 2", max_seconds=0.004)
     assert audio.stop_reason == "cap"

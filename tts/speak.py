@@ -121,6 +121,8 @@ def _path(out: str | None, text: str, number: int, played: bool, force: bool) ->
 
 
 def _speak(voice: "Voice", text: str, arguments: argparse.Namespace) -> "tuple[Audio, float]":
+    voice.check(text, arguments.speaker)
+    voice.prepare(arguments.engine)  # so that the speed that is told is the voice's, not the compiler's
     began = time.perf_counter()
     audio = voice.speak(
         text,

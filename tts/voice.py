@@ -336,6 +336,11 @@ class Voice:
             )
         return vectors
 
+    def prepare(self, engine: EngineName = "auto") -> None:
+        """Do now what the first `speak` would do first: lay out the weights, compile or fetch the compiled code."""
+        nothing = np.zeros((1, self.config.model.word_dim), np.float32)
+        self._engine(engine).generate([Request(nothing, speaker=0, seed=0, max_frames=1, max_word_frames=1)])
+
     def save(self, folder: str | Path, card: str) -> None:
         """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
 
