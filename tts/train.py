@@ -38,9 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train(config: "RunConfig", resume: bool = False, overfit: str | None = None, text: str | None = None) -> None:
     """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
-    from accelerate import PartialState
-
-    from tts import config as configs
     from tts.evaluation.watching import listeners
     from tts.training.data import load_data, one_file
     from tts.training.loop import Hooks
@@ -50,8 +47,6 @@ def train(config: "RunConfig", resume: bool = False, overfit: str | None = None,
         config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
     else:
         config, data = load_data(config)
-    if PartialState().is_main_process:
-        print(configs.dump(config), file=sys.stderr)
     on_validation, on_best = listeners(config)
     loop(config, data, Hooks(on_validation, on_best), resume)
 

@@ -1,6 +1,7 @@
 """The training loop, in reading order: data, model, optimiser, prepare, resume, steps."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -84,6 +85,7 @@ def train(
     state = resumed.restore(objective, ema, raw_optimizer) if resumed else checkpoint.LoopState()
 
     if accelerator.is_main_process:
+        print(configs.dump(config), file=sys.stderr)
         config.output.mkdir(parents=True, exist_ok=True)
         checkpoint.clean(checkpoints)
         (config.output / "config.yaml").write_text(configs.dump(config))
