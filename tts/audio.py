@@ -77,14 +77,26 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); replace it by a WAV or FLAC file")
     try:
+        if _is_cut_short(path):
+            raise InputError(f"{path} is cut short: its header announces more than is there; copy or record it again")
         wave, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise InputError(f"{path} is not readable as audio ({error}); WAV and FLAC are") from error
     if not len(wave):
         raise InputError(f"{path} holds no samples; replace it by a longer recording")
     if not np.isfinite(wave).all():
         raise InputError(f"{path} holds NaN or infinite samples; repair or remove it")
     return wave.mean(axis=1), sample_rate
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether a WAV file is shorter than it says: libsndfile would read what is there without a word."""
+    with path.open("rb") as file:
+        header = file.read(8)
+    size = int.from_bytes(header[4:], "little")
+    # A program that writes to a pipe cannot know the size, and announces (nearly) the largest one. The last padding
+    # byte is often forgotten.
+    return header[:4] == b"RIFF" and size < 0x7FFF0000 and path.stat().st_size + 1 < size + 8
 
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
@@ -118,16 +130,17 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
     path = Path(path)
     audio_format = check_output(path, force)
     data = to_bytes(wave, sample_rate, audio_format)
-    temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            _write_flushed(file, data)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+            try:
+                _write_flushed(file, data)
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+            except BaseException:  # also when interrupted
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
 
@@ -135,6 +148,7 @@ def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> b
     """A whole 16-bit audio file in memory; `wave` as in `write`, `audio_format` "WAV" or "FLAC"."""
     import soundfile
 
+    assert np.isfinite(wave).all(), wave
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, sample_rate, format=audio_format, subtype="PCM_16")
     return buffer.getvalue()
