@@ -90,7 +90,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     evaluation = _files(args, recognizer) if args.wav_dir else _voice(args, recognizer, processes.rank == 0)
     judged = evaluate.run(evaluation, args.out, args.force, processes, args.seed)
     if judged:
+        from tts.evaluation.report import write_reports
+
         report, utterances = judged
+        write_reports(args.out, report, utterances)
         evaluate.finish(args.out, report, utterances)
         for split, systems in report["splits"].items():
             for system, figures in systems.items():

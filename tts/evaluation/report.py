@@ -1,0 +1,310 @@
+"""What an evaluation found, for people: `report.md`, and `report.html`, one file that needs no other.
+
+Every table has the floor, the same figures of real recordings joined in the same way, beside the voice.
+"""
+
+import base64
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tts import audio
+from tts.evaluation import figures
+from tts.evaluation.evaluate import FILES, write_whole
+from tts.evaluation.metrics import STOP_ERRORS, Limits, Utterance, align, count_errors, stop_errors
+
+PLAYED = 10
+"""So many of the worst, and so many drawn at random, can be listened to."""
+
+CONFUSIONS_LISTED = 12
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a line on what it shows, and cells as text."""
+
+    title: str
+    about: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
+    """Write `report.md` and `report.html`.
+
+    Args: out, the evaluation's folder; report and utterances, as `evaluate.run` returns them.
+    """
+    tables = make_tables(report)
+    write_whole(out / "report.md", markdown(report, tables).encode())
+    write_whole(out / "report.html", page(out, report, tables, utterances).encode())
+
+
+# Tables
+
+
+def make_tables(report: Mapping[str, Any]) -> list[Table]:
+    """All tables of the report."""
+    splits = report["splits"]
+    systems = figures.systems_of(splits)
+    tables = [
+        Table(
+            "What was heard",
+            "Digit error: substitutions, insertions and deletions per digit said. Exact: texts heard digit for digit. "
+            "In brackets 95 % intervals.",
+            ["split", "system", "texts", "digits", "S", "I", "D", "digit error, %", "exact, %"],
+            _rows(splits, _heard),
+        ),
+        Table(
+            "Where it stopped",
+            "Shares of the texts, %: the last digit missing or the end in the middle of a sound (cut short), longer "
+            "after the last digit than real speech ever is (over-run), cut at the longest time allowed (cap). Forced: "
+            "words cut at the voice's longest word, % of the words. Duration: seconds relative to the real sequences "
+            "of the same texts.",
+            ["split", "system", "any, %", "cut short", "over-run", "cap", "forced", "duration"],
+            _rows(splits, _stopped),
+        ),
+        Table(
+            "Sound",
+            "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
+            "thousandths of full scale. Level: of the active frames, dBFS.",
+            ["split", "system", "silence, %", "clipping, %", "DC, 1/1000", "level, dBFS"],
+            _rows(splits, _sounded),
+        ),
+    ]
+    likelihood = _rows(splits, _predicted)
+    if any(row[2] != "-" for row in likelihood):
+        about = (
+            "Of the real sequences, which the voice is made to follow: bits per sample, bits of the advance bit per "
+            "word, and the probability of leaving a word more than 50 ms too early, %. The floor has none: it is the "
+            "recordings themselves."
+        )
+        header = ["split", "system", "bits per sample", "advance bits per word", "early, %"]
+        tables.append(Table("Likelihood", about, header, likelihood))
+    about = "In brackets 95 % intervals, then the number of digits."
+    for title, name, first, key in (
+        ("By number of digits", "by_length", "digits", "digit_error"),
+        ("By speaker", "by_speaker", "speaker", "digit_error"),
+        ("By place in the text", "by_position", "place", "error"),
+    ):
+        measure = "Digits substituted or deleted, %. " if name == "by_position" else "Digit error, %. "
+        tables.append(
+            Table(title, measure + about, ["split", first, *systems], list(_breakdown(splits, systems, name, key)))
+        )
+    for system in systems:
+        if system != "floor":
+            tables.append(_frequent_confusions(splits, system))
+    return tables
+
+
+def _rows(splits: Mapping[str, Any], cells: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
+    return [
+        [split, system, *cells(part[system])] for split, part in splits.items() for system in figures.systems_of(splits)
+    ]
+
+
+def _heard(x: Mapping[str, Any]) -> list[str]:
+    counts = [str(x[name]) for name in ("texts", "digits", "substitutions", "insertions", "deletions")]
+    return [*counts, _percent(x["digit_error"], x["digit_error_95"]), _percent(x["exact"], x["exact_95"])]
+
+
+def _stopped(x: Mapping[str, Any]) -> list[str]:
+    kinds = [_percent(x[name]) for name in STOP_ERRORS]
+    return [_percent(x["stop_error"], x["stop_error_95"]), *kinds, _percent(x["forced_advances"]),
+            _number(x["duration_ratio"], 2)]  # fmt: skip
+
+
+def _sounded(x: Mapping[str, Any]) -> list[str]:
+    return [
+        _percent(x["silence"]),
+        _number(100 * x["clipping"], 3),
+        _number(1000 * x["dc"], 2),
+        _number(x["loudness_dbfs"], 1),
+    ]
+
+
+def _predicted(x: Mapping[str, Any]) -> list[str]:
+    return [_number(x["nll_bits"], 3), _number(x["advance_bits"], 2), _percent(x["early"])]
+
+
+def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, key: str) -> Iterable[list[str]]:
+    for split, part in splits.items():
+        for label in part[systems[0]][name]:
+            values = [part[system][name].get(label) for system in systems]
+            yield [
+                split,
+                label,
+                *("-" if x is None else f"{_percent(x[key], x[f'{key}_95'])} of {x['digits']}" for x in values),
+            ]
+
+
+def total_confusion(splits: Mapping[str, Any], system: str) -> dict[str, np.ndarray]:
+    """Confusion matrices of a system over all splits, by speaker."""
+    total: dict[str, np.ndarray] = {}
+    for part in splits.values():
+        for speaker, table in part[system]["confusion_by_speaker"].items():
+            total[speaker] = total.get(speaker, 0) + np.array(table)
+    return dict(sorted(total.items()))
+
+
+def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
+    found = []
+    for speaker, table in total_confusion(splits, system).items():
+        for row, column in zip(*np.nonzero(table), strict=True):
+            if row != column:
+                found.append((int(table[row, column]), int(table[row].sum()), speaker, int(row), int(column)))
+    found.sort(key=lambda x: (-x[0], x[2:]))
+    rows = [
+        [speaker, figures.LABELS[row], figures.LABELS[column], str(count), str(said) if row < 10 else "-"]
+        for count, said, speaker, row, column in found[:CONFUSIONS_LISTED]
+    ]
+    about = (
+        "The most frequent errors over all splits; - for nothing: said -, a digit was added; heard -, it was missed."
+    )
+    return Table(f"Errors of the {system}", about, ["speaker", "said", "heard", "times", "of"], rows)
+
+
+def _percent(share: float | None, interval: Sequence[float] | None = None) -> str:
+    """ "12.3 (10.1-14.9)"."""
+    if share is None:
+        return "-"
+    text = f"{100 * share:.1f}"
+    return text if interval is None else f"{text} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
+
+
+def _number(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+# Markdown
+
+
+def facts(report: Mapping[str, Any]) -> list[str]:
+    """What decides the figures, and what to know about them, one line each."""
+    settings, limits = report["settings"], report["limits"]
+    lines = [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
+    if "seed" in settings:
+        drawn = [f"seed {settings['seed']}"]
+        for name in ("temperature", "timing_spread"):
+            value = "the voice's own" if settings[name] is None else settings[name]
+            drawn.append(f"{name.replace('_', ' ')}: {value}")
+        lines.append(", ".join(drawn))
+    if limits:
+        lines.append(
+            f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, a digit's turn of "
+            f"{limits['turn_seconds']:.2f} s"
+        )
+    return [*lines, *report["notes"]]
+
+
+def markdown(report: Mapping[str, Any], tables: Iterable[Table]) -> str:
+    """`report.md`."""
+    lines = ["# Evaluation", "", *(f"- {fact}" for fact in facts(report))]
+    for table in tables:
+        lines += ["", f"## {table.title}", "", table.about, ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (table.header, ["---"] * len(table.header), *table.rows)]
+    for system in figures.systems_of(report["splits"]):
+        total = sum(total_confusion(report["splits"], system).values())
+        lines += ["", f"## Confusion: {system}", "", "All splits; rows said, columns heard, - for nothing.", ""]
+        lines += [f"| | {' | '.join(figures.LABELS)} |", "| --- |" + " --- |" * 11]
+        for label, row in zip(figures.LABELS, np.asarray(total), strict=True):
+            lines.append(f"| {label} | " + " | ".join(str(count) if count else "" for count in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+# The page
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1f2328; background: #fff; max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } p { max-width: 46rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.86rem; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #d8dee4; white-space: nowrap; }
+th { background: #f6f8fa; } th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+tr.floor td { color: #6e7781; }
+img { max-width: 100%; }
+.heard { display: grid; grid-template-columns: 19rem 1fr; gap: 0.4rem 1rem; align-items: center;
+  border-bottom: 1px solid #d8dee4; padding: 0.4rem 0; }
+.heard p { margin: 0; font-size: 0.88rem; } audio { height: 2rem; width: 18rem; }
+.wrong { color: #b42318; } .right { color: #1a7f37; }
+@media (max-width: 40rem) { .heard { grid-template-columns: 1fr; } }
+"""
+
+
+def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utterances: Sequence[Utterance]) -> str:
+    """`report.html`."""
+    splits = report["splits"]
+    parts = ["<h1>Evaluation</h1>", "<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"]
+    parts.append(_picture(figures.errors_by_split(splits), "digit error by split"))
+    parts += [_html_table(table) for table in tables]
+    parts.append("<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>")
+    parts.append(_picture(figures.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
+    parts.append(_picture(figures.errors_along(splits, "by_position", "error", "place"), "error by place"))
+    for system in figures.systems_of(splits):
+        pictures = figures.confusions(total_confusion(splits, system))
+        parts.append(f"<h2>Confusion by speaker: {system}</h2>{_picture(pictures, f'confusion of the {system}')}")
+    spoken = [item for item in utterances if item.system == "voice"]
+    limits = Limits(**report["limits"]) if report["limits"] else Limits(1e9, 1e9)
+    for title, chosen in (("The worst", worst(spoken, limits)), ("At random", drawn(spoken))):
+        parts.append(f"<h2>{title}</h2>")
+        parts += [_player(out, item, limits) for item in chosen]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Evaluation</title>'
+        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def worst(utterances: Iterable[Utterance], limits: Limits) -> list[Utterance]:
+    """Those with most errors per digit, then with most stop errors; in the order of the texts where alike."""
+
+    def badness(item: Utterance) -> tuple[float, int]:
+        pairs = align(item.digits, item.heard)
+        return -count_errors(pairs).total / len(item.digits), -len(stop_errors(item, limits, pairs))
+
+    return sorted(utterances, key=badness)[:PLAYED]
+
+
+def drawn(utterances: Sequence[Utterance], seed: int = 0) -> list[Utterance]:
+    """Some at random, each once, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(utterances))[:PLAYED]
+    return [utterances[i] for i in sorted(chosen)]
+
+
+def _player(out: Path, item: Utterance, limits: Limits) -> str:
+    assert item.path is not None, item
+    wave, rate = audio.read(item.path if item.split == FILES else out / item.path)
+    pairs = align(item.digits, item.heard)
+    stops = stop_errors(item, limits, pairs)
+    colour = "wrong" if count_errors(pairs).total else "right"
+    heard = " ".join(map(str, item.heard)) or "nothing"
+    flags = "".join(f", <span class=wrong>{name.replace('_', ' ')}</span>" for name in stops)
+    source = base64.b64encode(audio.to_bytes(wave, rate)).decode()
+    return (
+        f'<div class="heard"><div><p><b>{html.escape(item.text)}</b>, heard <b class="{colour}">{heard}</b></p>'
+        f"<p>{html.escape(item.speaker)}, {item.split} {item.index}, {item.sound.seconds:.2f} s"
+        f"{flags}</p>"
+        f'<audio controls preload="none" src="data:audio/wav;base64,{source}"></audio></div>'
+        f"{_picture(figures.spectrogram(wave, rate), 'spectrogram')}</div>"
+    )
+
+
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
+    body = ""
+    for row in table.rows:
+        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        body += f"<tr{' class=floor' if 'floor' in row else ''}>{cells}</tr>\n"
+    return (
+        f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.about)}</p>"
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    )
+
+
+def _picture(data: bytes, about: str) -> str:
+    return f'<img alt="{html.escape(about)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
