@@ -53,7 +53,8 @@ class TrainConfig:
     """lr: AdamW's peak, after `warmup` steps, then cosine to 2 %. ema: decay of the averaged weights that are kept.
 
     minutes: where the machine is shared, end (and have the learning rate fall) after so long, or after `steps` if
-    they come first; null goes by steps alone. start_from: weights to begin with, such as an earlier run's latest.safetensors.
+    they come first; null goes by steps alone. start_from: weights to begin with, such as an
+    earlier run's latest.safetensors.
     """
 
     steps: int = 4000

@@ -18,7 +18,6 @@ from tts.evaluation.recognizer import (
     Recognizer,
     RecognizerConfig,
     RecognizerNet,
-    Transcript,
     card_config,
     greedy,
 )
@@ -62,21 +61,6 @@ def test_joined_held_out_recordings(recognizer, recordings):
     heard = recognizer.recognize([x.audio for x in sequences], 8000)
     errors = sum(torchaudio.functional.edit_distance(x.digits, y) for x, y in zip(sequences, heard, strict=True))
     assert errors / sum(len(x.digits) for x in sequences) <= 0.015
-
-
-def test_times_lie_in_the_turns_of_their_digits(recognizer, recordings):
-    stream = SequenceStream(recordings["test"], SequenceOptions(min_digits=3, gap_seconds=(0.1, 0.2)), seed=6)
-    sequences = [stream[i] for i in range(20)]
-    inside = total = 0
-    for sequence, transcript in zip(sequences, recognizer.transcribe([x.audio for x in sequences], 8000), strict=True):
-        assert transcript.seconds == sorted(transcript.seconds)
-        if transcript.digits == sequence.digits:
-            starts = [0, *sequence.boundaries[:-1]]
-            for second, start, end in zip(transcript.seconds, starts, sequence.boundaries, strict=True):
-                inside += start <= second * 8000 <= end
-                total += 1
-    assert total > 40
-    assert inside / total > 0.95
 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 44100])
@@ -152,14 +136,10 @@ def test_log_probabilities_do_not_depend_on_padding():
 
 def test_greedy_merges_repeats_and_drops_blanks():
     path = [BLANK, 4, 4, BLANK, 4, 7, 7, BLANK]
-    scores = torch.zeros(2, 8, 11)
-    scores[0, range(8), path] = 5.0
-    scores[0, 2, 4] = 6.0  # surest of the first 4 here
-    scores[1, range(8), path] = 5.0
-    whole, cut = greedy(scores, torch.tensor([8, 2]), 0.02)
-    assert whole.digits == [4, 4, 7]
-    assert whole.seconds == pytest.approx([0.04, 0.08, 0.10])
-    assert cut == Transcript([4], [0.02])
+    scores = torch.zeros(3, 8, 11)
+    scores[:2, range(8), path] = 5.0
+    scores[2, :, BLANK] = 5.0
+    assert greedy(scores, torch.tensor([8, 2, 8])) == [[4, 4, 7], [4], []]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,11 @@ BATCH_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class RecognizerConfig:
-    """Shape of the network. Frequencies in Hz, lengths in samples at `sample_rate`, floor in dB below the loudest."""
+    """Shape of the network. Frequencies in Hz, lengths in samples at `sample_rate`, floor in dB below the loudest.
+
+    edge: silence put at both ends of every wave, in training too. The network writes a digit down when it hears that
+    the digit is over, so one that ends with the wave would be missed.
+    """
 
     sample_rate: int = 8000
     window: int = 200
@@ -49,6 +53,7 @@ class RecognizerConfig:
     low_hz: float = 60.0
     high_hz: float = 3900.0
     floor_db: float = 60.0
+    edge: int = 800
     channels: int = 160
     width: int = 160
     layers: int = 2
@@ -93,12 +98,13 @@ class FrontEnd(nn.Module):
 
     def frames(self, lengths: Tensor) -> Tensor:
         """How many frames, hop apart, belong to an utterance of so many samples."""
-        return lengths // self.config.hop + 1
+        return (lengths + 2 * self.config.edge) // self.config.hop + 1
 
     @torch.no_grad()
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """waves (B, T) float32, zero beyond lengths (B,) int64 -> (B, frames, M) float32 about 0, and frames (B,)."""
-        power: Tensor = self.mel(waves).transpose(1, 2)
+        edge = self.config.edge
+        power: Tensor = self.mel(nn.functional.pad(waves, (edge, edge))).transpose(1, 2)
         counts = self.frames(lengths)
         inside = mask(counts, power.shape[1])[:, :, None]
         decibels = 10 * torch.log10(power + 1e-10)
@@ -156,28 +162,18 @@ class RecognizerNet(nn.Module):
         return self.out(x).float().log_softmax(-1), lengths
 
 
-@dataclass(frozen=True)
-class Transcript:
-    """What was heard in one wave: the digits, and for each the second at which the network was surest of it."""
+def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
+    """CTC's best path: log_probs (B, N, C), lengths (B,) -> the digits of each, repeats merged and blanks dropped.
 
-    digits: list[int]
-    seconds: list[float]
-
-
-def greedy(log_probs: Tensor, lengths: Tensor, frame_seconds: float) -> list[Transcript]:
-    """CTC's best path: log_probs (B, N, C), lengths (B,) -> one transcript each, repeats merged and blanks dropped."""
-    best, classes = (item.cpu().numpy() for item in log_probs.max(dim=-1))
-    transcripts = []
-    for scores, path, length in zip(best, classes, lengths.tolist(), strict=True):
-        scores, path = scores[:length], path[:length]
-        starts = np.flatnonzero(np.diff(path, prepend=-1))
-        digits, seconds = [], []
-        for start, end in zip(starts, np.append(starts[1:], length), strict=True):
-            if path[start] != BLANK:
-                digits.append(int(path[start]))
-                seconds.append(float(start + np.argmax(scores[start:end])) * frame_seconds)
-        transcripts.append(Transcript(digits, seconds))
-    return transcripts
+    Where on the path a digit stands says little about when it was said: both directions of the network were free to
+    settle on any frame, and they write a digit down when the next one begins.
+    """
+    answers = []
+    for path, length in zip(log_probs.argmax(-1).cpu().numpy(), lengths.tolist(), strict=True):
+        path = path[:length]
+        changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
+        answers.append(changes[changes != BLANK].tolist())
+    return answers
 
 
 class Recognizer:
@@ -190,7 +186,6 @@ class Recognizer:
         self.front_end = FrontEnd(net.config).to(device)
         self.card = card
         self.device = torch.device(device)
-        self.frame_seconds = net.config.hop * net.config.stride / net.config.sample_rate
 
     @classmethod
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
@@ -212,6 +207,7 @@ class Recognizer:
             raise InputError(f"{folder}: the recogniser is damaged ({detail}); train or copy it again") from None
         return cls(net, card, device)
 
+    @torch.inference_mode()
     def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
         """The digits heard in each wave, [] for none.
 
@@ -219,16 +215,10 @@ class Recognizer:
 
         Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
         """
-        return [transcript.digits for transcript in self.transcribe(waves, sample_rate, batch_size)]
-
-    @torch.inference_mode()
-    def transcribe(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[Transcript]:
-        """As `recognize`, with the time of each digit."""
-        result = [Transcript([], []) for _ in waves]
+        result: list[list[int]] = [[] for _ in waves]
         for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
-            log_probs, counts = self.net(*self.front_end(padded, lengths))
-            for index, transcript in zip(indices, greedy(log_probs, counts, self.frame_seconds), strict=True):
-                result[index] = transcript
+            for index, digits in zip(indices, greedy(*self.net(*self.front_end(padded, lengths))), strict=True):
+                result[index] = digits
         return result
 
     @torch.inference_mode()
