@@ -3,8 +3,8 @@
     python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER --out docs/results
 
 Writes OUT/recognizer.json, OUT/recognizer.md and OUT/recognizer_confusion.png. With --speed also the real-time factor
-on one core and the training loader's samples a second against its workers: only meaningful on an idle machine.
-With --card the figures are put into the weights' card as well.
+on one core, with --loader the training loader's waves a second against its workers, which only an idle machine can
+tell; --note says what else the machine was doing. With --card the figures are put into the weights' card as well.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -30,10 +31,13 @@ from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
-from tts.evaluation.recognizer import Recognizer
+from tts.evaluation.recognizer import WEIGHTS, Recognizer
+
+from scripts.train_recognizer import Batches, Config, write_whole  # isort: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LABELS = [*map(str, range(10)), "none"]
+ROOT = Path(__file__).parents[1]
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
 
@@ -46,15 +50,46 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of the digit error over recordings, each [errors, times said].
+
+    The joined sets say the same few hundred recordings again and again, which Wilson's interval does not know: this one
+    draws recordings, not digits, so it says how other recordings of these speakers might fare.
+    """
+    table = np.array(list(errors.values()))
+    drawn = np.random.default_rng(seed).integers(len(table), size=(5000, len(table)))
+    shares = table[drawn].sum(axis=1)
+    low, high = np.percentile(shares[:, 0] / shares[:, 1], [2.5, 97.5])
+    return float(low), float(high)
+
+
 def joined_figures(
-    recognizer: Recognizer, waves: list[np.ndarray], said: list[list[int]], speakers: list[str]
+    recognizer: Recognizer,
+    waves: list[np.ndarray],
+    said: list[list[int]],
+    speakers: list[str],
+    takes: list[list[str]],
 ) -> dict[str, Any]:
-    """Error counts, their intervals, and for each speaker a table: row said, column heard, 10 for nothing."""
+    """Error counts, their intervals, and for each speaker a table: row said, column heard, 10 for nothing.
+
+    An insertion is put down to the recording before it, or to the first one.
+    """
     heard = recognizer.recognize(waves, Recognizer.sample_rate)
     tables = {name: np.zeros((11, 11), dtype=int) for name in SPEAKERS}
     alignment = jiwer.process_words([" ".join(map(str, x)) for x in said], [" ".join(map(str, x)) for x in heard])
-    for reference, answer, chunks, speaker in zip(said, heard, alignment.alignments, speakers, strict=True):
+    recordings: dict[str, list[int]] = {}
+    for names in takes:
+        for name in names:
+            recordings.setdefault(name, [0, 0])[1] += 1
+    for reference, answer, chunks, speaker, names in zip(
+        said, heard, alignment.alignments, speakers, takes, strict=True
+    ):
         for chunk in chunks:
+            if chunk.type == "insert":
+                recordings[names[max(chunk.ref_start_idx - 1, 0)]][0] += chunk.hyp_end_idx - chunk.hyp_start_idx
+            elif chunk.type != "equal":
+                for name in names[chunk.ref_start_idx : chunk.ref_end_idx]:
+                    recordings[name][0] += 1
             rows: Sequence[int] = reference[chunk.ref_start_idx : chunk.ref_end_idx]
             columns: Sequence[int] = answer[chunk.hyp_start_idx : chunk.hyp_end_idx]
             for row, column in zip(rows or [10] * len(columns), columns or [10] * len(rows), strict=True):
@@ -74,6 +109,9 @@ def joined_figures(
         "deletions": alignment.deletions,
         "digit_error": errors / digits,
         "digit_error_95": wilson(errors, digits),
+        "digit_error_95_by_recording": by_recording(recordings),
+        "recordings": len(recordings),
+        "recordings_with_errors": sum(count > 0 for count, _ in recordings.values()),
         "exact": exact / len(said),
         "exact_95": wilson(exact, len(said)),
         "exact_by_length": by_length,
@@ -101,10 +139,10 @@ def single_figures(heard: list[list[int]], said: list[int], names: list[str], id
 
 def joined_sets(
     test: list[Recording], count: int, seed: int
-) -> dict[str, tuple[list[np.ndarray], list[list[int]], list[str]]]:
+) -> dict[str, tuple[list[np.ndarray], list[list[int]], list[str], list[list[str]]]]:
     """Test takes joined: in wide gaps as in training, in the tight ones that voices use, and damaged."""
     augmenter = Augmenter(AugmentOptions(empty=0.0), test, seed)
-    result: dict[str, tuple[list[np.ndarray], list[list[int]], list[str]]] = {}
+    result: dict[str, tuple[list[np.ndarray], list[list[int]], list[str], list[list[str]]]] = {}
     for name, options in (("joined", JOINED), ("joined tightly", TIGHT), ("joined, damaged", JOINED)):
         stream = SequenceStream(test, options, seed)
         sequences = [stream[i] for i in range(count)]
@@ -112,7 +150,8 @@ def joined_sets(
         if name == "joined, damaged":
             waves = [augmenter(x.audio, x.boundaries, np.random.default_rng([seed, i]))
                      for i, x in enumerate(sequences)]  # fmt: skip
-        result[name] = (waves, [x.digits for x in sequences], [x.speaker for x in sequences])
+        result[name] = (waves, [x.digits for x in sequences], [x.speaker for x in sequences],
+                        [x.takes for x in sequences])  # fmt: skip
     return result
 
 
@@ -138,10 +177,8 @@ def speech_commands_figures(recognizer: Recognizer, folder: Path) -> dict[str, A
                           [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
 
 
-def speed_figures(recognizer: Recognizer, waves: list[np.ndarray], train: list[Recording]) -> dict[str, Any]:
-    """Real-time factor on one core by batch size; and waves a second out of the training loader by workers."""
-    from scripts.train_recognizer import Batches, Config
-
+def speed_figures(recognizer: Recognizer, waves: list[np.ndarray]) -> dict[str, float]:
+    """Real-time factor on one core by batch size: seconds of work for a second of audio."""
     torch.set_num_threads(1)
     seconds = sum(map(len, waves)) / Recognizer.sample_rate
     factors = {}
@@ -150,6 +187,11 @@ def speed_figures(recognizer: Recognizer, waves: list[np.ndarray], train: list[R
         started = time.perf_counter()
         recognizer.recognize(waves, Recognizer.sample_rate, size)
         factors[str(size)] = (time.perf_counter() - started) / seconds
+    return factors
+
+
+def loader_figures(train: list[Recording]) -> dict[str, float]:
+    """Waves a second out of the training loader by its workers."""
     loader = {}
     for workers in (0, 1, 2):
         batches = iter(DataLoader(Batches(Config(), train, short=False), batch_size=None, num_workers=workers))
@@ -160,12 +202,23 @@ def speed_figures(recognizer: Recognizer, waves: list[np.ndarray], train: list[R
             count += len(next(batches)[1])
         loader[str(workers)] = count / (time.perf_counter() - started)
         del batches
+    return loader
+
+
+def circumstances(note: str) -> dict[str, Any]:
+    """When, on what and of which commit the figures are."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "load_average": os.getloadavg()[0],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "real_time_factor_one_core": factors,
-        "loader_waves_per_second": loader,
+        "commit": commit.stdout.strip() or "unknown",
+        "machine": f"{model or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "threads": torch.get_num_threads(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "note": note,
     }
 
 
@@ -197,21 +250,31 @@ def percent(share: float, interval: Sequence[float]) -> str:
 
 def markdown(results: dict[str, Any]) -> str:
     """The tables of docs/results/recognizer.md."""
+    made = results["circumstances"]
     lines = [
         "# The recogniser's figures",
         "",
-        f"Made by `{results['command']}`. 95 % Wilson intervals in brackets.",
+        f"Made by `{results['command']}`",
+        "on {date}, commit {commit}, {machine}, threads {threads}, load average {load_average}{note}.".format(
+            **made | {"note": made["note"] and f" ({made['note']})"}
+        ),
+        "95 % Wilson intervals in brackets.",
         "",
         "## Joined test takes",
         "",
-        "| set | digits | S | I | D | digit error | exact sequences |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| set | digits | S | I | D | digit error | the same, bootstrap over recordings | exact sequences |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, x in results["sequences"].items():
         lines.append(
             f"| {name} | {x['digits']} | {x['substitutions']} | {x['insertions']} | {x['deletions']} | "
-            f"{percent(x['digit_error'], x['digit_error_95'])} | {percent(x['exact'], x['exact_95'])} |"
+            f"{percent(x['digit_error'], x['digit_error_95'])} | "
+            f"{100 * x['digit_error_95_by_recording'][0]:.2f}-{100 * x['digit_error_95_by_recording'][1]:.2f} | "
+            f"{percent(x['exact'], x['exact_95'])} |"
         )
+    joined = results["sequences"]["joined"]
+    lines += ["", f"The sequences of \"joined\" say {joined['recordings']} recordings over and over; "
+              f"{joined['recordings_with_errors']} of them were misheard at least once."]  # fmt: skip
     lines += ["", "Exact sequences of \"joined\" by length: " + ", ".join(
         f"{length}: {right}/{count}" for length, (right, count) in
         results["sequences"]["joined"]["exact_by_length"].items()) + "."]  # fmt: skip
@@ -232,12 +295,12 @@ def markdown(results: dict[str, Any]) -> str:
                   "| --- |" + " --- |" * 11]  # fmt: skip
         for label, row in zip(LABELS, table, strict=True):
             lines.append(f"| {label} | " + " | ".join(str(n) if n else "" for n in row) + " |")
-    if speed := results.get("speed"):
-        lines += ["", "## Speed", "", f"{speed['date']}, {speed['machine']}, load average {speed['load_average']:.2f}.",
-                  "", "| batch | real-time factor, one core |", "| --- | --- |"]  # fmt: skip
-        lines += [f"| {size} | {factor:.4f} |" for size, factor in speed["real_time_factor_one_core"].items()]
-        lines += ["", "| loader workers | training waves a second |", "| --- | --- |"]
-        lines += [f"| {workers} | {rate:.0f} |" for workers, rate in speed["loader_waves_per_second"].items()]
+    if factors := results.get("real_time_factor_one_core"):
+        lines += ["", "## Speed", "", "| batch | real-time factor, one core |", "| --- | --- |"]
+        lines += [f"| {size} | {factor:.4f} |" for size, factor in factors.items()]
+    if rates := results.get("loader_waves_per_second"):
+        lines += ["", "## Training loader", "", "| workers | waves a second |", "| --- | --- |"]
+        lines += [f"| {workers} | {rate:.0f} |" for workers, rate in rates.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -251,6 +314,7 @@ def evaluate(args: argparse.Namespace) -> None:
     sets = joined_sets(recordings["test"], args.count, args.seed)
     results: dict[str, Any] = {
         "command": args.command,
+        "circumstances": circumstances(args.note),
         "sequences": {name: joined_figures(recognizer, *items) for name, items in sets.items()},
         "singles": {},
         "empty": empty_figures(recognizer, recordings["test"], 500, args.seed),
@@ -264,19 +328,22 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.speech_commands:
         results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, args.speech_commands)
     if args.speed:
-        results["speed"] = speed_figures(recognizer, sets["joined"][0][:300], recordings["train"])
+        results["real_time_factor_one_core"] = speed_figures(recognizer, sets["joined"][0][:300])
+    if args.loader:
+        results["loader_waves_per_second"] = loader_figures(recordings["train"])
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "recognizer.json").write_text(json.dumps(results, indent=1) + "\n")
-    (args.out / "recognizer.md").write_text(markdown(results))
+    write_whole(args.out / "recognizer.json", (json.dumps(results) + "\n").encode())
+    write_whole(args.out / "recognizer.md", markdown(results).encode())
     draw_confusion(results["sequences"]["joined"], args.out / "recognizer_confusion.png")
     if args.card:
         recognizer.card["figures"] |= {
             "test_digit_error": results["sequences"]["joined"]["digit_error"],
             "test_digit_error_95": results["sequences"]["joined"]["digit_error_95"],
             "test_single_accuracy": {name: x["accuracy"] for name, x in results["singles"].items()},
+            "test_command": args.command,
         }
-        path = (args.weights or Path(__file__).parents[1] / "tts" / "evaluation" / "weights") / "recognizer.json"
-        path.write_text(json.dumps(recognizer.card, indent=1) + "\n")
+        path = (args.weights or WEIGHTS) / "recognizer.json"
+        write_whole(path, (json.dumps(recognizer.card, indent=1) + "\n").encode())
     print(markdown(results).split("## Confusion")[0])
 
 
@@ -289,12 +356,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--speed", action="store_true", help="measure speed too; only on an idle machine")
+    parser.add_argument("--speed", action="store_true", help="measure the real-time factor too")
+    parser.add_argument("--loader", action="store_true", help="measure the training loader too; on an idle machine")
+    parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--card", action="store_true", help="put the figures into the weights' card too")
     args = parser.parse_args()
     args.command = (
         f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
-        f"--count {args.count} --seed {args.seed}" + " --speed" * args.speed + " --card" * args.card
+        f"--count {args.count} --seed {args.seed}"
+        + " --speed" * args.speed
+        + " --loader" * args.loader
+        + " --card" * args.card
     )
     try:
         evaluate(args)
