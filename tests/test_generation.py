@@ -44,6 +44,8 @@ VARIANTS = [
     {"hist_size": 3},
     {"frame_size": 1},
     {"frame_size": 40, "hist_size": 5},
+    # No width is a multiple of 8 or 16, the strides of the compiled loops.
+    {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
     {"q_levels": 10},
     {"quantization": "linear", "q_levels": 300},
 ]
@@ -122,9 +124,30 @@ def assert_same(model, requests, ours, theirs):
         else:
             ties += 1
             for one in (a, b):
-                logits = teacher_forced(model, [request], [one]).logits[0]
-                assert_drawn_from(logits, request, one, model.config.frame_size)
+                forced = teacher_forced(model, [request], [one])
+                assert_drawn_from(forced.logits[0], request, one, model.config.frame_size)
+                assert advances(forced.advance_logits[0], request, one, model.config) == one.word_ends
     assert ties <= 1, "more than one utterance hit a floating-point tie"
+
+
+def test_the_models_are_worth_comparing():
+    """Their draws are neither even nor certain, and words end by themselves as well as at the cap."""
+    made, sure = [], []
+    for options in VARIANTS:
+        model = make_model(**options)
+        requests = make_requests(model)
+        engine = CpuEngine(model.config, arrays(model))
+        made.append(engine.generate(requests))
+        logits = teacher_forced(model, requests, made[-1]).logits
+        entropy = torch.distributions.Categorical(logits=logits).entropy() / np.log(model.config.q_levels)
+        sure.append(1 - entropy.mean().item())
+    assert min(sure) > 0.02
+    assert max(sure) < 0.9
+    utterances = list(itertools.chain(*made))
+    assert {one.stop_reason for one in utterances} == {"stop", "cap"}
+    ends = sum(len(one.word_ends) for one in utterances)
+    forced = sum(one.forced_advances for one in utterances)
+    assert 0 < forced < ends / 2
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
@@ -243,6 +266,38 @@ def test_draw_level_follows_the_distribution():
     assert set(cold) == {2}
 
 
+@pytest.mark.parametrize("q_levels", [10, 64])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
+    """On a model whose logits never change; temperature divides them."""
+    model = make_model(q_levels=q_levels, hazard=-30.0)
+    torch.nn.init.zeros_(model.advance.weight)
+    torch.nn.init.zeros_(model.output.weight)
+    logits = torch.randn(q_levels, generator=torch.Generator().manual_seed(1)) * 1.5
+    model.output.bias.data.copy_(logits)
+    frames = 2500
+    request = Request(np.ones((1, 12), np.float32), 0, 7, frames, frames, Sampling(temperature))
+    levels = CpuEngine(model.config, arrays(model)).generate([request])[0].levels
+    expected = torch.softmax(logits.double() / temperature, 0).numpy() * len(levels)
+    chi_squared = ((np.bincount(levels, minlength=q_levels) - expected) ** 2 / expected).sum()
+    # Its mean is Q - 1, its variance 2 (Q - 1).
+    assert chi_squared < q_levels - 1 + 4 * np.sqrt(2 * (q_levels - 1))
+
+
+def test_the_ends_of_the_draw():
+    """The first uniform above 0, the last one, and levels of no probability, in both ways to draw.
+
+    At 0 itself, one draw in 2^24, any level with a weight above 0 is drawn, however small that is.
+    """
+    last = np.float32(1 - 2**-24)
+    for q_levels in (10, 64, 300):
+        logits = np.full(q_levels, -200.0, np.float32)
+        logits[[3, 5]] = 0.0
+        for uniform, level in ((2**-24, 3), (0.49, 3), (0.51, 5), (last, 5)):
+            drawn = cpu._draw(logits.copy(), np.float32(uniform), np.float32(1.0))
+            assert drawn == draw_level(logits, np.float32(uniform), 1.0) == level
+
+
 @pytest.mark.parametrize("logit", [-3.0, -1.0, 1.0])
 def test_the_advance_rule_is_the_hazard(logit):
     """With a constant advance logit, durations are geometric with that logit's probability."""
@@ -327,13 +382,15 @@ def test_refused_weights(change, message):
         CpuEngine(SMALL, weights)
 
 
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, "1", 1e-9])
+@pytest.mark.parametrize(
+    "value", [0, -1, float("nan"), float("inf"), True, "1", 1e-9, 10**400], ids=lambda x: str(x)[:9]
+)
 def test_refused_temperatures(value):
     with pytest.raises(InputError, match="temperature"):
         Sampling(temperature=value)
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), 10**400], ids=lambda x: str(x)[:9])
 def test_refused_spreads(value):
     with pytest.raises(InputError, match="timing_spread"):
         Sampling(timing_spread=value)

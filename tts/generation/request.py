@@ -32,8 +32,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, value in (("temperature", self.temperature), ("timing_spread", self.timing_spread)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InputError(f"{name} is {value!r}; it must be a finite number, e.g. 1.0")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{name} is {value!r}; it must be a number, e.g. 1.0")
         if not 0.01 <= self.temperature <= 100:
             raise InputError(f"temperature is {self.temperature}; it must lie between 0.01 and 100, e.g. 1.0")
         if not 0 <= self.timing_spread <= 1:
