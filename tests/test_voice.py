@@ -1,10 +1,14 @@
 """Voices: said in memory, saved, loaded, and every folder that is none refused."""
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.numpy import load_file, save_file
 
@@ -22,9 +26,9 @@ SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_d
 VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
 
 
-def make_voice(context="word", **options):
+def make_voice(context="word", conditioning="pointer", **options):
     torch.manual_seed(0)
-    model = TwoTier(SMALL)
+    model = TwoTier(dataclasses.replace(SMALL, conditioning=conditioning))
     torch.nn.init.constant_(model.advance.bias, -2.0)
     settings = {
         "speakers": ["ann", "bob"],
@@ -83,6 +87,13 @@ def test_the_cap_is_reported():
     audio = make_voice().speak("4 7 2", max_seconds=0.004)
     assert audio.stop_reason == "cap"
     assert len(audio.samples) == 32
+
+
+@pytest.mark.parametrize("seconds", [1e300, 10**400], ids=["float", "int"])
+@pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
+def test_a_cap_beyond_all_bounds_is_none(conditioning, seconds):
+    voice = make_voice(conditioning=conditioning)
+    np.testing.assert_array_equal(voice.speak("4 7", max_seconds=seconds).levels, voice.speak("4 7").levels)
 
 
 def test_batch_is_each_alone():
@@ -173,6 +184,8 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"timing_spread": 2}, "timing_spread"),
         ({"max_seconds": 0}, "max_seconds"),
         ({"max_seconds": float("inf")}, "max_seconds"),
+        ({"max_seconds": float("nan")}, "max_seconds"),
+        ({"temperature": 10**400}, "temperature"),
         ({"engine": "gpu"}, "choose one of auto, cpu, reference"),
     ],
     ids=lambda value: str(value)[:30],
@@ -228,6 +241,11 @@ def edit_weights(folder, **changes):
     save_file(tensors, path)
 
 
+def rewrite_as_bfloat16(path):
+    tensors = {name: torch.from_numpy(array).to(torch.bfloat16) for name, array in load_file(path).items()}
+    safetensors.torch.save_file(tensors, path)
+
+
 BROKEN = {
     "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
@@ -257,6 +275,12 @@ BROKEN = {
     "a weight missing": (lambda f: edit_weights(f, h0=None), "'h0' is missing"),
     "a weight too many": (lambda f: edit_weights(f, h1=np.zeros(3, "f")), "no weight 'h1'"),
     "a weight of integers": (lambda f: edit_weights(f, h0=np.zeros((1, 16), np.int8)), "floating-point"),
+    "temperature without end": (lambda f: edit_config(f, sampling__temperature=10**400), "temperature"),
+    "NaN among the vectors": (
+        lambda f: edit_weights(f, word_vectors=np.full((20, 8), np.nan, "f")),
+        "vector of '0' is not 8 finite numbers",
+    ),
+    "bfloat16": (lambda f: rewrite_as_bfloat16(f / "model.safetensors"), "safetensors|floating-point"),
     "NaN": (lambda f: edit_weights(f, h0=np.full((1, 16), np.nan, "f")), "NaN or infinite"),
     "infinity": (lambda f: edit_weights(f, h0=np.full((1, 16), np.inf, np.float16)), "NaN or infinite"),
 }
@@ -301,6 +325,44 @@ def test_the_hub(folder, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(InputError, match=r"someone/voice from the Hugging Face Hub failed \(no route to host\)"):
         load_voice("someone/voice")
+
+
+def in_a_new_process(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}]
+)
+def test_the_hub_out_of_reach(tmp_path, environment):
+    code = """if True:
+        import tts, tts.errors
+        try:
+            tts.load_voice("someone/voice")
+        except tts.errors.InputError as error:
+            print(error)
+    """
+    message = in_a_new_process(code, HF_HOME=str(tmp_path), **environment)
+    assert len(message.splitlines()) == 1
+    assert message.startswith("there is no voice folder someone/voice, and fetching the voice someone/voice from")
+    assert message.endswith("check the name and the connection")
+
+
+def test_speaking_takes_neither_torch_nor_transformers(folder):
+    """They take longer to import than a sentence takes to say."""
+    code = f"""if True:
+        import sys, tts
+        audio = tts.load_voice({str(folder)!r}).speak("4 7 two")
+        audio.save({str(folder / "472.wav")!r})
+        print(sorted({{"torch", "transformers", "torchaudio", "datasets", "matplotlib"}} & set(sys.modules)))
+    """
+    assert in_a_new_process(code) == "[]"
 
 
 def test_saving_where_nothing_can_be_saved(tmp_path):

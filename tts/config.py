@@ -142,7 +142,7 @@ def _convert_scalar(kind: Any, value: Any, name: str) -> Any:
     if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 3e-4 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value

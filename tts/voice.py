@@ -42,6 +42,8 @@ DEFAULT_VOICE = "digits"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VECTORS = "word_vectors"
 
+_NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
+
 EngineName = Literal["auto", "cpu", "reference"]
 
 
@@ -414,11 +416,11 @@ class Voice:
 
     def _frames(self, name: str, seconds: float) -> int:
         frame = self.config.model.frame_size
-        if not (math.isfinite(seconds) and seconds * self.sample_rate >= frame):
+        if not frame <= seconds * self.sample_rate < math.inf:
             raise InputError(
                 f"{name} is {seconds}; it must be a finite number of at least one frame, {frame / self.sample_rate:g} s"
             )
-        return int(seconds * self.sample_rate / frame)
+        return int(min(seconds, _NO_CAP_SECONDS) * self.sample_rate / frame)
 
     def _engine(self, name: EngineName) -> Engine:
         if name not in get_args(EngineName):
