@@ -380,3 +380,12 @@ def test_saving_that_fails_leaves_the_old_voice(folder, monkeypatch):
     with pytest.raises(InputError, match="No space left"):
         make_voice(sampling=Sampling(0.5)).save(folder, "# New\n")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_other_settings_same_weights():
+    voice = make_voice()
+    sampling = dataclasses.replace(voice.config.sampling, temperature=0.5)
+    other = voice.with_config(dataclasses.replace(voice.config, name="other", sampling=sampling))
+    assert other.name == "other"
+    assert np.array_equal(other.speak("4 7").levels, voice.speak("4 7", temperature=0.5).levels)
+    assert not np.array_equal(other.speak("4 7").levels, voice.speak("4 7").levels)

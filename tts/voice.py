@@ -219,6 +219,10 @@ class Voice:
         weights = {key: tensor.detach().cpu().float().numpy() for key, tensor in model.state_dict().items()}
         return cls(config, _rounded(weights), word_vectors)
 
+    def with_config(self, config: VoiceConfig) -> "Voice":
+        """The same weights under another description, e.g. with other sampling settings. Raises as the constructor."""
+        return Voice(config, self._weights, self._vectors)
+
     @property
     def name(self) -> str:
         """The voice's own name."""

@@ -41,8 +41,14 @@ def voice_of(snapshot: Snapshot) -> Voice:
         text_encoder=snapshot.config.text,
         sample_rate=rate,
         max_word_seconds=round(1.25 * longest / rate, 2),
-        training={"step": snapshot.step, "config": configs.to_dict(snapshot.config)},
+        training={"step": snapshot.step, "config": _without_places(configs.to_dict(snapshot.config))},
     )
+
+
+def _without_places(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without the folders of the machine that trained: they mean nothing elsewhere."""
+    data = {key: value for key, value in config["data"].items() if key != "source"}
+    return {**{key: value for key, value in config.items() if key != "output"}, "data": data}
 
 
 def speak_samples(snapshot: Snapshot) -> dict[str, float]:
@@ -59,7 +65,7 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
     titles = [f"{sequence.speaker}: {sequence.text}" for sequence in real]
     pairs = [(sequence.audio, said) for sequence, said in zip(real, spoken, strict=True)]
     draw_spectrograms(pairs, titles, folder / "spectrograms.png")
-    return {"spoken_seconds": sum(len(said.samples) / said.sample_rate for said in spoken)}
+    return {}
 
 
 class Judge:

@@ -1,0 +1,133 @@
+"""Turn the voice of a training run into one that ships: its licence, its sampling settings, its card with the figures.
+
+python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --timing-spread 0.5 --report report/report.json
+
+Run it once without `--report`, evaluate the result, and run it again with the report: the weights do not change.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_recipes.download import FSDD_REVISION
+from tts.generation.request import Sampling
+from tts.voice import Voice, load_voice
+
+NAMES = {
+    "test_seen": "combinations that training may hear",
+    "test_unseen": "combinations never heard",
+    "bigram": "pairs of neighbours never heard",
+    "position": "digits never heard in that place",
+    "length": "four and five digits",
+    "repeat": "three times the same digit and more",
+    "long": "6 to 20 digits",
+    "words": "number words",
+}
+
+
+def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
+    """The voice with its settings for speaking and its record of where it comes from."""
+    step, config = voice.config.training["step"], voice.config.training["config"]
+    config = {key: value for key, value in config.items() if key != "output"}
+    config["data"] = {key: value for key, value in config["data"].items() if key != "source"}
+    training = {
+        "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
+        "command": arguments.command,
+        "commit": arguments.commit,
+        "hardware": arguments.hardware,
+        "minutes": arguments.minutes,
+        "step": step,
+        "config": config,
+    }
+    changed = replace(
+        voice.config,
+        name=arguments.to.name,
+        license="CC BY-SA 4.0",
+        sampling=Sampling(arguments.temperature, arguments.timing_spread),
+        max_word_seconds=arguments.max_word_seconds or voice.config.max_word_seconds,
+        training=training,
+    )
+    return voice.with_config(changed)
+
+
+def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> str:
+    """README.md of the voice's folder; its header is what the Hugging Face Hub reads."""
+    c, t = voice.config, voice.config.training
+    header = {
+        "license": "cc-by-sa-4.0",
+        "language": "en",
+        "library_name": "twotier-tts",
+        "pipeline_tag": "text-to-speech",
+        "tags": ["samplernn", "digits"],
+    }
+    lines = [
+        f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
+        f"# {c.name}",
+        f"Says digits, sample by sample at {c.sample_rate} Hz, as {' and '.join(c.speakers)} said them: a two-tier "
+        "SampleRNN, conditioned on word vectors of MiniLM.",
+        f'```bash\ntts speak "4 7 2" --speaker {c.speakers[-1]} -o 472.wav\n```',
+        "## Licence and attribution",
+        "CC BY-SA 4.0. Derived from recordings of the [Free Spoken Digit Dataset]"
+        "(https://github.com/Jakobovski/free-spoken-digit-dataset) by Zohar Jackson and contributors, CC BY-SA 4.0; "
+        f"revision {FSDD_REVISION}, speakers {', '.join(c.speakers)}, takes 8-49 of each digit (takes 0-4 are the corpus's "
+        "test split, 5-7 validation). Trimmed, brought to one level and joined; see `training.config` in `config.json`.",
+        "## Training",
+        f"`{t['command']}`, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}.",
+        f"Sampling settings, chosen on other texts than the figures are of: temperature {c.sampling.temperature:g}, "
+        f"timing_spread {c.sampling.timing_spread:g}, max_word_seconds {c.max_word_seconds:g}.",
+    ]
+    if report is not None:
+        lines += ["## Figures", _figures(report), f"By the recogniser of this project: `{report_command}`."]
+    lines += [
+        "## Limits",
+        "English digits only, as numerals or words. Training had sequences of one to "
+        f"{t['config']['data']['sequences']['max_digits']} digits. 8 kHz, with the noise of the recordings.",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _figures(report: dict[str, Any]) -> str:
+    rows = [
+        "| texts | voice: digit error, % | real recordings: digit error, % | voice: exact, % | cap, % |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for split, figures in report["splits"].items():
+        voice, floor = figures["voice"], figures["floor"]
+        cells = [f"{NAMES[split]} ({voice['texts']})", _percent(voice), _percent(floor)]
+        rows.append(f"| {' | '.join(cells)} | {100 * voice['exact']:.1f} | {100 * voice['cap']:.1f} |")
+    return "\n".join(rows)
+
+
+def _percent(figures: dict[str, Any]) -> str:
+    low, high = figures["digit_error_95"]
+    return f"{100 * figures['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def main() -> None:
+    """Read the arguments and write the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a run's voice folder, e.g. runs/fsdd/voice")
+    parser.add_argument("to", type=Path, help="e.g. tts/voices/digits")
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--timing-spread", type=float, default=1.0)
+    parser.add_argument("--max-word-seconds", type=float, help="default: what the run wrote")
+    parser.add_argument("--command", required=True, help="what trained it")
+    parser.add_argument("--hardware", required=True)
+    parser.add_argument("--minutes", type=int, required=True)
+    parser.add_argument("--commit", required=True, help="of the code that trained it")
+    parser.add_argument("--report", type=Path, help="report.json of tts evaluate")
+    parser.add_argument("--report-command", default="tts evaluate --source FSDD --out report")
+    arguments = parser.parse_args()
+    voice = released(load_voice(arguments.run), arguments)
+    report = json.loads(arguments.report.read_text()) if arguments.report else None
+    voice.save(arguments.to, card(voice, report, arguments.report_command))
+    size = sum(path.stat().st_size for path in arguments.to.iterdir())
+    print(f"{arguments.to}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""`scripts/release_voice.py`: what ships says where it comes from, and nothing of the machine that trained it."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tts import load_voice
+from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier
+from tts.text_encoder import TextEncoderConfig
+from tts.voice import Voice
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    model = TwoTier(TwoTierConfig(dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
+    config = {"output": "/home/someone/run", "data": {"source": "/home/someone/fsdd", "sequences": {"max_digits": 3}}}
+    voice = Voice.from_model(
+        model,
+        speakers=["ann"],
+        sample_rate=8000,
+        text_encoder=TextEncoderConfig(),
+        word_vectors={"4": np.ones(4, np.float32)},
+        training={"step": 1500, "config": config},
+    )
+    voice.save(tmp_path / "run", "")
+    return tmp_path / "run"
+
+
+def release(monkeypatch, *arguments):
+    spec = importlib.util.spec_from_file_location("release_voice", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    told = ["--command", "tts train x.yaml", "--hardware", "a laptop", "--minutes", "5", "--commit", "abc1234"]
+    monkeypatch.setattr(sys, "argv", ["release_voice.py", *map(str, arguments), *told])
+    module.main()
+
+
+def test_release(run, tmp_path, monkeypatch):
+    figures = {"texts": 9, "digit_error": 0.05, "digit_error_95": [0.01, 0.1], "exact": 0.9, "cap": 0.0}
+    report = tmp_path / "report.json"
+    report.write_text(
+        json.dumps({"splits": {"test_unseen": {"voice": figures, "floor": {**figures, "digit_error": 0.01}}}})
+    )
+    release(monkeypatch, run, tmp_path / "nine", "--timing-spread", 0.25, "--report", report)
+    voice = load_voice(tmp_path / "nine")
+    assert voice.name == "nine"
+    assert voice.config.license == "CC BY-SA 4.0"
+    assert voice.config.sampling.timing_spread == 0.25
+    assert voice.config.training["commit"] == "abc1234"
+    assert np.array_equal(voice.speak("4", timing_spread=1.0).levels, load_voice(run).speak("4").levels)
+    card = (tmp_path / "nine" / "README.md").read_text()
+    _, header, body = card.split("---\n", 2)
+    assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
+    assert "1,500 steps in 5 minutes on a laptop" in body
+    assert "| combinations never heard (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
+    for path in (tmp_path / "nine").glob("*.*"):
+        assert b"/home/someone" not in path.read_bytes()
