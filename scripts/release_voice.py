@@ -73,8 +73,9 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         "## Licence and attribution",
         "CC BY-SA 4.0. Derived from recordings of the [Free Spoken Digit Dataset]"
         "(https://github.com/Jakobovski/free-spoken-digit-dataset) by Zohar Jackson and contributors, CC BY-SA 4.0; "
-        f"revision {FSDD_REVISION}, speakers {', '.join(c.speakers)}, takes 8-49 of each digit (takes 0-4 are the corpus's "
-        "test split, 5-7 validation). Trimmed, brought to one level and joined; see `training.config` in `config.json`.",
+        f"revision {FSDD_REVISION}, speakers {', '.join(c.speakers)}, takes 8-49 of each digit (takes 0-4 are the "
+        "corpus's test split, 5-7 validation). Trimmed, brought to one level and joined: `training.config` in "
+        "`config.json` says how.",
         "## Training",
         f"`{t['command']}`, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}.",
         f"Sampling settings, chosen on other texts than the figures are of: temperature {c.sampling.temperature:g}, "
