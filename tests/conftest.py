@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
-import pytest
+# Before torch is imported: the tests share the cores among processes, not threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session")
