@@ -6,7 +6,7 @@ from pathlib import Path
 # Before torch is imported: the tests share the cores among processes, not threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 
 @pytest.fixture(scope="session")
