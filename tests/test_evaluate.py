@@ -95,6 +95,8 @@ def test_material_of_a_corpus(material):
         assert {item.speaker for item in items} == {"theo"}
         for item in items:
             assert all(take.endswith(tuple(f"_{k}" for k in range(5))) for take in item.takes)
+            if name == "single":
+                assert len(item.digits) == 1
             if name == "test_unseen":
                 assert combination_split(item.digits) == "unseen"
             if name == "long":
@@ -127,8 +129,10 @@ def test_what_the_voice_may_have_heard_is_said(corpus):
 
 
 def test_material_of_a_dataset(dataset):
-    found = from_dataset(dataset, SPLITS, 4, 0, ["theo"], 8000)
-    assert {name: len(items) for name, items in found.splits.items()} == dict.fromkeys(SPLITS, 4)
+    found = from_dataset(dataset, SPLITS, 2, 0, ["theo"], 8000)
+    assert {name: len(items) for name, items in found.splits.items()} == dict.fromkeys(SPLITS, 2)
+    assert all(len(item.digits) == 1 for item in (*found.splits["single"], *found.reference))
+    assert len(found.reference) > 2
     assert all(6 <= len(item.digits) <= 20 for item in found.splits["long"])
     assert all(item.boundaries[-1] == len(item.audio) for items in found.splits.values() for item in items)
     assert found.limits.turn_seconds > 0.3
@@ -175,6 +179,10 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
         known = conditioning == "pointer" or len(line["digits"]) == 1 or line["stop_reason"] == "cap"
         assert (line["last_turn_seconds"] is not None) == known
     assert not list(tmp_path.glob("part-*"))
+    assert set(report["quality"]) == {"voice", "floor", "baseline"}
+    for figures in report["quality"].values():
+        assert figures["fid"] >= 0 and 1 <= figures["is"] <= 10 and figures["mis"] >= 1 and figures["am"] >= 0
+    assert report["quality"]["floor"]["fid"] < report["quality"]["voice"]["fid"]
 
 
 class Interrupted:
@@ -182,6 +190,7 @@ class Interrupted:
 
     def __init__(self, recognizer, blocks):
         self.recognizer, self.left, self.net = recognizer, blocks, recognizer.net
+        self.features, self.digit_probabilities = recognizer.features, recognizer.digit_probabilities
 
     def recognize(self, *args):
         self.left -= 1
@@ -410,6 +419,7 @@ def test_a_baseline_must_fit(material, recognizer, tmp_path):
     ("flags", "message"),
     [
         (["--n", "0"], "--n is 0"),
+        (["--n", "1", "--splits", "single"], "--n is 1"),
         (["--seed", "-1"], "--seed is -1"),
         (["--max-digits", "6"], "--max-digits is 6"),
         (["--wav-dir", "x"], "belong together"),

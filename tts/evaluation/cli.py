@@ -68,7 +68,9 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     real.add_argument("--data", type=Path, metavar="DIR", help="dataset that `tts data build sequences` wrote")
     real.add_argument("--source", type=Path, metavar="DIR", help="FSDD in its own layout (default: download it)")
     how = parser.add_argument_group("how")
-    how.add_argument("--splits", default=DEFAULT_SPLITS, metavar="A,B", help="default: %(default)s; also: words")
+    how.add_argument(
+        "--splits", default=DEFAULT_SPLITS, metavar="A,B", help="default: %(default)s; also: words, single"
+    )
     how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text, but for long (default: 5)")
@@ -114,6 +116,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--max-digits is {args.max_digits}; it must be at most 5, longer texts are the split long")
     if bool(args.wav_dir) != bool(args.manifest):
         raise InputError("--wav-dir and --manifest belong together; give both or neither")
+    if args.n < 2 and "single" in args.splits:
+        raise InputError(f"--n is {args.n}; the split single, whose clips are compared as a set, needs at least 2")
     if args.wav_dir and (args.voice or args.baseline or args.data):
         raise InputError("--wav-dir judges files; leave --voice, --baseline and --data out")
     if args.data and args.source:

@@ -89,8 +89,8 @@ class Evaluation:
     judge: Judged
     limits: Limits
     notes: list[str]
-    real: dict[str, list[Spoken]]
-    """Real sequences by split; empty where there are none."""
+    quality: Callable[[Sequence[Utterance]], dict[str, dict[str, float]]] | None = None
+    """Makes, of all utterances, the quality figures of each system on the split `single`, where that is asked for."""
 
     def blocks(self) -> list[Block]:
         """All blocks, in the order of the utterances."""
@@ -185,7 +185,7 @@ def of_voice(
         judge=judge,
         limits=material.limits,
         notes=material.notes,
-        real=material.splits,
+        quality=(lambda judged: single_quality(judged, material, recognizer, out)) if material.reference else None,
     )
 
 
@@ -240,8 +240,24 @@ def of_files(
         judge=judge,
         limits=limits or NO_LIMITS,
         notes=[] if real else ["no real recordings were given: there is no floor, and nothing counts as over-run"],
-        real={FILES: list(real)} if real else {},
     )
+
+
+def single_quality(
+    judged: Sequence[Utterance], material: Material, recognizer: Recognizer, out: Path
+) -> dict[str, dict[str, float]]:
+    """FID, IS, mIS and AM of each system's single digits, against real training takes."""
+    from tts.evaluation.quality import Clips, quality
+
+    def clips(waves: list[np.ndarray]) -> Clips:
+        return Clips.of(recognizer, waves, material.sample_rate)
+
+    reference = clips([item.audio for item in material.reference])
+    waves: dict[str, list[np.ndarray]] = {"floor": [item.audio for item in material.splits["single"]]}
+    for item in judged:
+        if item.split == "single" and item.path is not None:
+            waves.setdefault(item.system, []).append(audio_files.read(out / item.path)[0])
+    return {system: quality(clips(each), reference) for system, each in waves.items()}
 
 
 NO_LIMITS = Limits(1e9, 1e9)
@@ -403,6 +419,7 @@ def run(
     done = read_parts(out)
     utterances = [done[key] for block in blocks for key in _keys(block)]
     return {
+        "quality": evaluation.quality(utterances) if evaluation.quality else {},
         "settings": evaluation.settings,
         "notes": evaluation.notes,
         "limits": {name: value for name, value in vars(evaluation.limits).items() if evaluation.limits != NO_LIMITS},
@@ -530,7 +547,7 @@ def voice_fingerprint(voice: Voice) -> str:
 def material_fingerprint(material: Material) -> str:
     """SHA-256 of texts, speakers and recordings."""
     content = hashlib.sha256(json.dumps([vars(material.limits), material.sample_rate]).encode())
-    for name, items in material.splits.items():
+    for name, items in {**material.splits, "reference": material.reference}.items():
         content.update(f"{name} {len(items)}\n".encode())
         for item in items:
             content.update(f"{item.text}\0{item.speaker}\0{item.boundaries}\0".encode())

@@ -31,13 +31,15 @@ from tts.evaluation.metrics import Limits, measure_sound
 from tts.text import digits as digits_of
 from tts.text import words
 
-SPLITS = ("test_seen", "test_unseen", "bigram", "position", "length", "repeat", "long", "words")
-"""What can be asked for. `long`: 6 to 20 digits; `words`: `test_seen` as number words; the others as in the data."""
+SPLITS = ("test_seen", "test_unseen", "bigram", "position", "length", "repeat", "long", "words", "single")
+"""What can be asked for: as in the data, `long` (6 to 20 digits), `words` (`test_seen` as number words), and `single`,
+one digit at a time, on which the quality of the sound is measured."""
 
 HELD_OUT = {"test_unseen": "unseen", "bigram": "bigram", "position": "position", "repeat": "repeat", "length": "length"}
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LONG_DIGITS = (6, 20)
 LIMIT_SEQUENCES = 1000
+SINGLE_REFERENCE = 400
 MAX_DIGITS = 5
 
 
@@ -79,6 +81,8 @@ class Material:
     sample_rate: int
     notes: list[str]
     """What a reader of the figures should know, one line each."""
+    reference: list[Sequence] = field(default_factory=list)
+    """Single digits joined of training takes, what `single` is compared with; only where it is asked for."""
 
 
 def check_splits(names: Series[str]) -> None:
@@ -151,6 +155,7 @@ def from_source(
         limits_of(reference[i] for i in range(LIMIT_SEQUENCES)),
         sample_rate,
         _notes(splits, trained, max_digits),
+        draw_single(recordings["train"], options) if "single" in splits else [],
     )
 
 
@@ -161,6 +166,8 @@ def _drawn(
         return draw_long(recordings["test"], options, count, seed)
     if name == "words":
         return [spelled(item) for item in fixed_split(recordings, options, "test_seen", count, seed)]
+    if name == "single":
+        return fixed_split(recordings, replace(options, max_digits=1), "test_seen", count, seed)
     return fixed_split(recordings, options, name, count, seed)
 
 
@@ -190,24 +197,29 @@ def from_dataset(
     has: dict[str, Any] = recipe["splits"]
     found: dict[str, list[Sequence]] = {}
     for name in splits:
-        stored = "test_seen" if name in ("long", "words") else name
+        stored = "test_seen" if name in ("long", "words", "single") else name
         if stored not in has:
             raise InputError(f"{folder} has no split {stored}; it has {', '.join(has)}")
         if name == "long":
             rows = list(read_rows(folder, stored, shared))
             found[name] = draw_long([turn for row in rows for turn in turns(row)], SequenceOptions(), count, seed)
             continue
-        rows = list(islice(read_rows(folder, stored, shared), count))
+        every = read_rows(folder, stored, shared)
+        rows = list(islice((row for row in every if name != "single" or len(row.digits) == 1), count))
         if len(rows) < count:
             raise InputError(
-                f"--n {count}: split {stored} of {folder} has {len(rows)} rows by {', '.join(shared)}; "
+                f"--n {count}: split {name} of {folder} has {len(rows)} rows by {', '.join(shared)}; "
                 + (f"ask for at most {len(rows)}" if rows else "it is empty, leave it out")
             )
         found[name] = [spelled(row) for row in rows] if name == "words" else rows
     if "train" not in has:
         raise InputError(f"{folder} has no split train, which tells how long real speech is; build the data again")
     limits = limits_of(islice(read_rows(folder, "train", shared), LIMIT_SEQUENCES))
-    return Material(found, limits, sample_rate, [])
+    reference = []
+    if "single" in splits:
+        one = (row for row in read_rows(folder, "train", shared) if len(row.digits) == 1)
+        reference = list(islice(one, SINGLE_REFERENCE))
+    return Material(found, limits, sample_rate, [], reference)
 
 
 def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Sequence]:
@@ -238,6 +250,12 @@ def draw_long(recordings: Series[Recording], options: SequenceOptions, count: in
     low, high = LONG_DIGITS
     stream = SequenceStream(recordings, replace(options, min_digits=low, max_digits=high, hold_outs=()), seed)
     return [stream[i] for i in range(count)]
+
+
+def draw_single(recordings: Series[Recording], options: SequenceOptions) -> list[Sequence]:
+    """Single digits of the recordings, silence around them."""
+    stream = SequenceStream(recordings, replace(options, min_digits=1, max_digits=1), 0)
+    return [stream[i] for i in range(SINGLE_REFERENCE)]
 
 
 def spelled(sequence: Sequence) -> Sequence:

@@ -21,6 +21,7 @@ PLAYED = 10
 """So many of the worst, and so many drawn at random, can be listened to."""
 
 CONFUSIONS_LISTED = 12
+QUALITY = {"fid": "FID", "is": "IS", "mis": "mIS", "am": "AM"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
         )
         header = ["split", "system", "bits per sample", "advance bits per word", "early, %"]
         tables.append(Table("Likelihood", about, header, likelihood))
+    if quality := report.get("quality"):
+        about = (
+            "Of the split single, by this recogniser's features and against real training takes; not comparable with "
+            "published figures. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
+        )
+        rows = [[system, *(_number(quality[system][name], 3) for name in QUALITY)] for system in systems]
+        tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY.values()], rows))
     about = "In brackets 95 % intervals, then the number of digits."
     for title, name, first, key in (
         ("By number of digits", "by_length", "digits", "digit_error"),
