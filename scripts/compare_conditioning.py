@@ -1,0 +1,300 @@
+"""Pooled text against a pointer into it, words encoded in their text against words alone: one figure and one table.
+
+    python scripts/compare_conditioning.py configs/comparison.yaml data.source=FSDD --out runs/comparison
+
+Trains the conditions one after another, all with the config's steps, batch, data and seed, then has each speak the same
+texts and reads them back. A condition is `OUT/NAME/`, a training run, with its evaluations in `OUT/NAME/evaluation/`.
+What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
+that several processes can share the work; whoever comes last writes OUT/comparison.md, .json and .png of all that
+is there.
+"""
+
+import argparse
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from tts import config as configs
+from tts.errors import InputError
+from tts.evaluation import evaluate
+from tts.evaluation.material import Material, Trained, from_source
+from tts.evaluation.metrics import Limits, Utterance, summarize
+from tts.evaluation.recognizer import Recognizer
+from tts.evaluation.report import write_reports
+from tts.train import train
+from tts.training.config import RunConfig
+from tts.voice import load_voice
+
+ROOT = Path(__file__).parents[1]
+CONDITIONS = {
+    f"{conditioning}-{context}": (f"model.conditioning={conditioning}", f"text.context={context}")
+    for conditioning, context in (("pooled", "word"), ("pooled", "text"), ("pointer", "text"), ("pointer", "word"))
+}
+LONGEST = 5
+"""Digits in the longest texts of `length` and `repeat`."""
+
+COLUMNS = {
+    "one digit": ("single", "test_seen"),
+    "seen": ("strings", "test_seen"),
+    "unseen": ("strings", "test_unseen"),
+    "bigram": ("strings", "bigram"),
+    "position": ("strings", "position"),
+    "length": ("hard", "length"),
+    "repeat": ("hard", "repeat"),
+}
+"""Of the table: which evaluation and which of its splits."""
+
+KEPT = (
+    *("texts", "digits", "substitutions", "insertions", "deletions"),
+    *("digit_error", "digit_error_95", "exact", "exact_95", "stop_error"),
+)
+COLOURS = {"pooled-word": "#f0b26b", "pooled-text": "#d97706", "pointer-text": "#8ab4f8", "pointer-word": "#1f6feb"}
+FLOOR_COLOUR = "#6e7781"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the comparison asks of every voice alike."""
+
+    texts: int
+    """In each split."""
+    seed: int
+    timing_spread: float
+
+
+def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]:
+    """The texts, with real test takes of each: single digits, strings as long as training's, and longer ones.
+
+    Splits that are about something else than length keep to the lengths that training heard, so that each is about
+    one thing; `repeat` has too few such combinations and goes up to `LONGEST`.
+    """
+    lengths = {"single": 1, "strings": config.data.sequences.max_digits, "hard": LONGEST}
+    return {
+        name: from_source(
+            config.data.source,
+            [split for evaluation, split in COLUMNS.values() if evaluation == name],
+            settings.texts,
+            settings.seed,
+            config.data.speakers,
+            config.data.recordings.sample_rate,
+            Trained(config.data.recordings, config.data.sequences),
+            longest,
+        )
+        for name, longest in lengths.items()
+    }
+
+
+def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:
+    """Evaluate a run's voice on everything, unless that is done.
+
+    Raises: InputError where an evaluation lies there that was made with other settings.
+    """
+    voice = load_voice(run / "voice")
+    for name, material in materials.items():
+        out = run / "evaluation" / name
+        out.parent.mkdir(exist_ok=True)
+        evaluation = evaluate.of_voice(
+            voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
+        )
+        if (out / evaluate.REPORT).is_file():
+            found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
+            if found != evaluation.settings:
+                raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
+            continue
+        judged = evaluate.run(evaluation, out, seed=settings.seed)
+        assert judged is not None, "there is one process only"
+        write_reports(out, *judged)
+        evaluate.finish(out, *judged)
+
+
+# What was found
+
+
+def effort(metrics: Path) -> dict[str, float]:
+    """Steps, minutes and minutes of audio of a training, of its own log (validation is not counted)."""
+    step, seconds, samples = 0, 0.0, 0.0
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "train/steps_per_second" in row:
+            took = (row["step"] - step) / row["train/steps_per_second"]
+            step = row["step"]
+            seconds += took
+            samples += took * row["train/samples_per_second"]
+    return {"steps": step, "minutes": seconds / 60, "samples": samples}
+
+
+def any_order(utterances: Sequence[Utterance]) -> float:
+    """Share of the texts whose digits were all heard, and no other, in whatever order."""
+    return float(np.mean([sorted(item.heard) == sorted(item.digits) for item in utterances]))
+
+
+def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
+    """For each column, what was found of the voice or of the floor.
+
+    `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
+    """
+    figures = {}
+    for column, (name, split) in COLUMNS.items():
+        folder = run / "evaluation" / name
+        report = json.loads((folder / evaluate.REPORT).read_text(encoding="utf-8"))
+        lines = (folder / evaluate.LINES).read_text(encoding="utf-8").splitlines()
+        found = [Utterance.from_json(json.loads(line)) for line in lines]
+        found = [item for item in found if (item.split, item.system) == (split, system)]
+        if column != "one digit":
+            found = [item for item in found if len(item.digits) > 1]
+        summary = summarize(found, Limits(**report["limits"]), seed)
+        figures[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
+    return figures
+
+
+def collect(out: Path, seed: int) -> dict[str, Any]:
+    """Everything that is done so far, by row; the floor last."""
+    done = [
+        name
+        for name in CONDITIONS
+        if all((out / name / "evaluation" / part / evaluate.REPORT).is_file() for part, _ in COLUMNS.values())
+    ]
+    if not done:
+        raise InputError(f"{out} holds no condition that is trained and judged; run without --only")
+    rows: dict[str, Any] = {
+        name: {"figures": figures_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
+        for name in done
+    }
+    floors = {name: figures_of(out / name, "floor", seed) for name in done}
+    assert all(floor == floors[done[0]] for floor in floors.values()), "the conditions were judged on different texts"
+    rows["floor"] = {"figures": floors[done[0]]}
+    return rows
+
+
+def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> str:
+    """A markdown table of one figure, in per cent, a row for each condition."""
+    lines = [f"| | {' | '.join(COLUMNS)} |", f"| --- |{' --- |' * len(COLUMNS)}"]
+    for name, row in rows.items():
+        cells = []
+        for figures in row["figures"].values():
+            cell = f"{100 * figures[value]:.1f}"
+            if interval:
+                low, high = figures[interval]
+                cell += f" ({100 * low:.1f}-{100 * high:.1f})"
+            cells.append(cell)
+        lines.append(f"| {name.replace('-', ', ')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def effort_table(rows: Mapping[str, Any], sample_rate: int) -> str:
+    """A markdown table of what each condition's training took."""
+    lines = ["| | steps | minutes | audio heard, hours |", "| --- | --- | --- | --- |"]
+    for name, row in rows.items():
+        if spent := row.get("effort"):
+            hours = spent["samples"] / sample_rate / 3600
+            lines.append(f"| {name.replace('-', ', ')} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.2f} |")
+    return "\n".join(lines)
+
+
+def draw(rows: Mapping[str, Any]) -> bytes:
+    """Digit error of each condition in each column, with its interval, as PNG."""
+    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+    axis = figure.subplots()
+    width = 0.8 / len(rows)
+    for number, (name, row) in enumerate(rows.items()):
+        value = 100 * np.array([x["digit_error"] for x in row["figures"].values()])
+        interval = 100 * np.array([x["digit_error_95"] for x in row["figures"].values()])
+        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
+        place = np.arange(len(value)) + width * (number - (len(rows) - 1) / 2)
+        colour = COLOURS.get(name, FLOOR_COLOUR)
+        axis.bar(place, value, width, yerr=spread, capsize=2, color=colour, label=name.replace("-", ", "))
+    axis.set_xticks(range(len(COLUMNS)), list(COLUMNS))
+    axis.set_ylabel("digit error, %")
+    axis.set_ylim(bottom=0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return buffer.getvalue()
+
+
+def machine() -> str:
+    """The processor, the commit and PyTorch, of which the figures are."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
+    model = names[0].split(":")[1].strip() if names else platform.machine()
+    return (
+        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
+        f"commit {commit.stdout.strip() or 'unknown'}"
+    )
+
+
+def write(out: Path, config: RunConfig, settings: Settings) -> None:
+    """Write comparison.md, comparison.json and comparison.png of all that is done."""
+    rows = collect(out, settings.seed)
+    document = [
+        f"{settings.texts} texts in each split, timing spread {settings.timing_spread}, seed {settings.seed}.",
+        f"{machine()}.",
+        "Digit error, %, with 95 % intervals:",
+        table(rows, "digit_error", "digit_error_95"),
+        "Texts heard digit for digit, %, with 95 % intervals:",
+        table(rows, "exact", "exact_95"),
+        "Texts of which exactly the right digits were heard, in whatever order, %:",
+        table(rows, "any_order"),
+        "Training:",
+        effort_table(rows, config.data.recordings.sample_rate),
+    ]
+    evaluate.write_whole(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
+    evaluate.write_whole(out / "comparison.json", (json.dumps(rows, indent=1) + "\n").encode())
+    evaluate.write_whole(out / "comparison.png", draw(rows))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train and judge pooled and pointer, text and word, alike.")
+    parser.add_argument("config", help="YAML file, e.g. configs/comparison.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
+    parser.add_argument("--only", default=",".join(CONDITIONS), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--n", type=int, default=60, help="texts in each split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
+    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        names = args.only.split(",")
+        for name in names:
+            if name not in CONDITIONS:
+                raise InputError(f"--only {name}: no such condition; choose among {', '.join(CONDITIONS)}")
+        for flag, least in (("n", 1), ("seed", 0)):
+            if getattr(args, flag) < least:
+                raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
+        config = configs.load(RunConfig, args.config, args.overrides)
+        if not config.data.speakers:
+            raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+        out = args.out or config.output
+        settings = Settings(args.n, args.seed, args.timing_spread)
+        materials = load_materials(config, settings)
+        recognizer = Recognizer.load()
+        for name in names:
+            one = replace(configs.load(RunConfig, args.config, [*args.overrides, *CONDITIONS[name]]), output=out / name)
+            train(one, resume=(one.output / "checkpoints" / "latest.safetensors").is_file())
+            judge(one.output, materials, recognizer, settings)
+        write(out, config, settings)
+        print((out / "comparison.md").read_text(encoding="utf-8"))
+    except InputError as error:
+        print(f"compare_conditioning: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
