@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from miniature_fsdd import write_corpus
 
 from data_recipes import cli as data_cli
 from data_recipes.sequences import SequenceOptions, count_combinations
 from data_recipes.splits import combination_split
-from tests.miniature_fsdd import write_corpus
 from tts.errors import InputError
 from tts.evaluation import cli, evaluate
 from tts.evaluation.likelihood import Listener
@@ -243,7 +243,7 @@ import sys
 from pathlib import Path
 import torch
 from accelerate import debug_launcher
-from tests.test_evaluate import voice
+from test_evaluate import voice
 from tts.evaluation import evaluate
 from tts.evaluation.material import from_source
 from tts.evaluation.recognizer import Recognizer, RecognizerConfig, RecognizerNet
