@@ -2,12 +2,12 @@
 
 import json
 
+import compare_conditioning
 import pytest
 from accelerate.state import AcceleratorState
+from compare_conditioning import COLUMNS, CONDITIONS, any_order, effort, main
 from miniature_fsdd import write_corpus
 
-from scripts import compare_conditioning
-from scripts.compare_conditioning import COLUMNS, CONDITIONS, any_order, effort, main
 from tts.evaluation.metrics import Sound, Utterance
 
 SMALL = [

@@ -273,8 +273,8 @@ def test_two_processes_give_the_same(corpus, recognizer, tmp_path, monkeypatch):
     one, two = tmp_path / "one", tmp_path / "two"
     material = from_source(corpus, ["test_seen", "long"], 5, 3, ["theo", "nobody"], 8000)
     report_of(evaluate.of_voice(voice(), material, recognizer, one, 0), one)
-    root = Path(__file__).parents[1]
-    subprocess.run([sys.executable, "-c", TWO_PROCESSES, str(corpus), str(two)], cwd=root, check=True, timeout=300)
+    tests = Path(__file__).parent
+    subprocess.run([sys.executable, "-c", TWO_PROCESSES, str(corpus), str(two)], cwd=tests, check=True, timeout=300)
     for name in ("report.json", "utterances.jsonl"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
 

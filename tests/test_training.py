@@ -323,6 +323,16 @@ def test_damaged_checkpoints(tmp_path):
         checkpoint.load(latest)
 
 
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    folder = tmp_path / "checkpoints"
+    train(run_config(tmp_path, steps=2), data())
+    kept = sorted(folder.iterdir())
+    (folder / ".latest.safetensors.4711").write_bytes(b"half")  # ours
+    (folder / ".tmpq8HFgo").write_bytes(b"half")  # safetensors writes to a name of its own first
+    train(run_config(tmp_path, steps=4), data(), resume=True)
+    assert sorted(folder.iterdir()) == kept
+
+
 KILLED = """
 import sys
 from pathlib import Path

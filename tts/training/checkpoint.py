@@ -68,9 +68,10 @@ def save(
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed run left half-written in a checkpoint folder."""
-    for path in folder.glob(".*.safetensors.*"):
-        path.unlink()
+    """Remove what a killed run left half-written in a checkpoint folder: our own temporary files and safetensors'."""
+    for pattern in (".*.safetensors.*", ".tmp*"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 @dataclass
