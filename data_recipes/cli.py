@@ -23,11 +23,6 @@ ATTRIBUTION = (
 )
 
 
-def list_recipes() -> dict[str, str]:
-    """Every recipe's name and what it builds."""
-    return dict(RECIPES)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of `tts data` its subcommands; `run` carries out what they parse."""
     commands = parser.add_subparsers(dest="data_command", required=True, metavar="list|build|show")

@@ -34,6 +34,7 @@ from tts.evaluation.material import Material, Trained, from_source
 from tts.evaluation.metrics import Limits, Utterance, summarize
 from tts.evaluation.recognizer import Recognizer
 from tts.evaluation.report import write_reports
+from tts.files import write_whole
 from tts.train import train
 from tts.training.config import RunConfig
 from tts.voice import load_voice
@@ -253,9 +254,9 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
         "Training:",
         effort_table(rows, config.data.recordings.sample_rate),
     ]
-    evaluate.write_whole(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
-    evaluate.write_whole(out / "comparison.json", (json.dumps(rows, indent=1) + "\n").encode())
-    evaluate.write_whole(out / "comparison.png", draw(rows))
+    write_whole(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
+    write_whole(out / "comparison.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_whole(out / "comparison.png", draw(rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -32,8 +32,9 @@ from tts import audio
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
+from tts.files import write_whole
 
-from scripts.train_recognizer import Batches, Config, write_whole  # isort: skip
+from scripts.train_recognizer import Batches, Config  # isort: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LABELS = [*map(str, range(10)), "none"]

@@ -8,7 +8,6 @@ taken together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensor
 
 import json
 import math
-import os
 import random
 import shlex
 import sys
@@ -33,6 +32,7 @@ from tts import config as configs
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
+from tts.files import write_whole
 
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 
@@ -175,16 +175,6 @@ def digit_error(recognizer: Recognizer, items: list[tuple[np.ndarray, list[int]]
     heard = recognizer.recognize([wave for wave, _ in items], Recognizer.sample_rate)
     errors = sum(torchaudio.functional.edit_distance(said, got) for (_, said), got in zip(items, heard, strict=True))
     return float(errors / sum(len(said) for _, said in items))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """The file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def rounded(net: RecognizerNet) -> dict[str, Tensor]:

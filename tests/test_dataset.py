@@ -115,7 +115,7 @@ def test_the_card_and_show_say_what_was_built(source: Path, tmp_path: Path, caps
 
 def test_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert tts_data("list") == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(cli.list_recipes())
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(cli.RECIPES)
 
 
 def test_an_older_folder_stays_without_force_and_goes_with_it(source: Path, tmp_path: Path) -> None:

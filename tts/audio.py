@@ -6,13 +6,13 @@ This file needs numpy alone (soundfile is imported when a file is touched), so t
 
 import io
 import os
-import tempfile
 from pathlib import Path
-from typing import IO, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from tts.errors import InputError
+from tts.files import write_whole
 
 Quantization = Literal["mu-law", "linear"]
 
@@ -132,15 +132,7 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
     audio_format = check_output(path, force)
     data = to_bytes(wave, sample_rate, audio_format)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                _write_flushed(file, data)
-                temporary.chmod(0o666 & ~_umask())
-                temporary.replace(path)
-            except BaseException:  # also when interrupted
-                temporary.unlink(missing_ok=True)
-                raise
+        write_whole(path, data)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
@@ -153,15 +145,3 @@ def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> b
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, sample_rate, format=audio_format, subtype="PCM_16")
     return buffer.getvalue()
-
-
-def _write_flushed(file: IO[bytes], data: bytes) -> None:
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

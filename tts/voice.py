@@ -14,9 +14,7 @@ import dataclasses
 import json
 import math
 import operator
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from tts import audio as audio_files
 from tts import config as configs
 from tts.errors import InputError
+from tts.files import write_whole
 from tts.generation.request import Generated, Request, Sampling
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
@@ -366,10 +365,10 @@ class Voice:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # config.json last: a folder that has one has weights as well.
-            _replace(folder / WEIGHTS_FILE, to_safetensors(tensors))
-            _replace(folder / CARD_FILE, card.encode())
+            write_whole(folder / WEIGHTS_FILE, to_safetensors(tensors))
+            write_whole(folder / CARD_FILE, card.encode())
             text = json.dumps(configs.to_dict(self.config), indent=2, ensure_ascii=False)
-            _replace(folder / CONFIG_FILE, f"{text}\n".encode())
+            write_whole(folder / CONFIG_FILE, f"{text}\n".encode())
         except OSError as error:
             raise InputError(f"cannot write the voice to {folder}: {error.strerror}; choose another folder") from error
 
@@ -569,20 +568,6 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
 def _rounded(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused by name
         return {name: array.astype(np.float16) for name, array in weights.items()}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _listed(names: Any) -> str:

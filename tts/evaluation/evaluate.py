@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from tts.errors import InputError
 from tts.evaluation.material import SPLITS, Material
 from tts.evaluation.metrics import Limits, System, Utterance, measure_sound, summarize
 from tts.evaluation.recognizer import Recognizer
+from tts.files import write_whole
 from tts.text import digits, words
 from tts.voice import Audio, Voice
 
@@ -509,21 +509,6 @@ def read_parts(out: Path) -> dict[tuple[str, str, int], Utterance]:
                 continue
             done[item.system, item.split, item.index] = item
     return done
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 # Fingerprints

@@ -14,8 +14,9 @@ import numpy as np
 
 from tts import audio
 from tts.evaluation import figures
-from tts.evaluation.evaluate import FILES, write_whole
+from tts.evaluation.evaluate import FILES
 from tts.evaluation.metrics import STOP_ERRORS, Limits, Utterance, align, count_errors, stop_errors
+from tts.files import write_whole
 
 PLAYED = 10
 """So many of the worst, and so many drawn at random, can be listened to."""

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from tts import config as configs
 from tts.errors import InputError
+from tts.files import write_whole
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
 from tts.training.batches import Batch, Batches, Collate
@@ -88,7 +89,7 @@ def train(
         print(configs.dump(config), file=sys.stderr)
         config.output.mkdir(parents=True, exist_ok=True)
         checkpoint.clean(checkpoints)
-        (config.output / "config.yaml").write_text(configs.dump(config))
+        write_whole(config.output / "config.yaml", configs.dump(config).encode())
     accelerator.trackers = _trackers(accelerator, config, state.step)
 
     def save(name: str) -> None:
