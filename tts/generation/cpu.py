@@ -430,7 +430,10 @@ class _Folder:
         above = range(1, c.n_rnn)
         inputs = [self._gate_rows(f"weight_ih_l{k}") for k in above]
         hidden = [w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]
-        upsample = w["upsample.weight"].reshape(c.frame_size, c.sample_dim, c.dim).transpose(0, 2, 1)
+        upsample = w["upsample.weight"].reshape(c.frame_size, -1, c.dim).transpose(0, 2, 1)
+        upsample_bias = w["upsample.bias"].reshape(c.frame_size, -1)
+        if c.upsample_rank:
+            upsample, upsample_bias = upsample @ w["widen.weight"].T, upsample_bias @ w["widen.weight"].T
         frame_tier = (
             _stack(inputs, (c.dim, first.shape[1])),
             np.stack([self._gate_rows(f"weight_hh_l{k}") for k in range(c.n_rnn)]),
@@ -447,7 +450,7 @@ class _Folder:
             advance=_aligned(w["advance.weight"][0]),
             advance_bias=_aligned(w["advance.bias"]),
             upsample=upsample,
-            upsample_bias=_aligned(w["upsample.bias"].reshape(c.frame_size, c.sample_dim)),
+            upsample_bias=_aligned(upsample_bias),
             history=_aligned(self._history_table()),
             hidden=_aligned(_stack(hidden, (c.sample_dim, c.sample_dim))),
             hidden_bias=_aligned(_stack([w[f"hidden.{k}.bias"] for k in range(len(hidden))], (c.sample_dim,))),

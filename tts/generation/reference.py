@@ -48,7 +48,7 @@ class ReferenceEngine:
             clock = model.clock_table[min(since, c.clock_frames - 1)]
             step = torch.cat([heard, words[word], words[word + 1], voice, clock])
             out, state = model.rnn(step[None, None], state)
-            conditioning = model.upsample(out).view(c.frame_size, c.sample_dim)
+            conditioning = model.condition(out.view(-1))
             for place in range(c.frame_size):
                 past = levels[-c.hist_size :].view(1, 1, 1, -1)
                 logits = model.run_samples(past, conditioning[place].view(1, 1, 1, -1)).view(-1)

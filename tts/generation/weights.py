@@ -20,11 +20,13 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         "h0": (c.n_rnn, c.dim),
         "advance.weight": (1, c.dim),
         "advance.bias": (1,),
-        "upsample.weight": (c.frame_size * c.sample_dim, c.dim),
-        "upsample.bias": (c.frame_size * c.sample_dim,),
+        "upsample.weight": (c.frame_size * (c.upsample_rank or c.sample_dim), c.dim),
+        "upsample.bias": (c.frame_size * (c.upsample_rank or c.sample_dim),),
         "output.weight": (c.q_levels, c.sample_dim),
         "output.bias": (c.q_levels,),
     }
+    if c.upsample_rank:
+        shapes["widen.weight"] = (c.sample_dim, c.upsample_rank)
     if c.cell == "lstm":
         shapes["c0"] = (c.n_rnn, c.dim)
     for k in range(c.n_rnn):

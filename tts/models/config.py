@@ -25,6 +25,8 @@ class TwoTierConfig:
     """Width of the sample tier."""
     sample_layers: int = 2
     """Hidden layers of the sample tier, at least 1."""
+    upsample_rank: int = 0
+    """Rank of the upsampling from frame to samples; 0: the paper's full map, most of the model's weights."""
     hist_size: int = 64
     """Past samples that the sample tier hears."""
     history: Literal["real", "embedding"] = "real"
@@ -48,6 +50,8 @@ class TwoTierConfig:
         for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.upsample_rank < 0:
+            raise InputError(f"model.upsample_rank is {self.upsample_rank}; it must be at least 1, or 0 for full rank")
         if self.clock_dim < 0 or self.clock_dim % 2:
             raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
         if self.q_levels < 4 or self.q_levels % 2:

@@ -63,8 +63,11 @@ class TwoTier(nn.Module):
         if c.cell == "lstm":
             self.c0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
         self.advance = nn.Linear(c.dim, 1)
-        # The paper's learned upsampling: a linear map of its own for each of the frame's F places.
-        self.upsample = nn.Linear(c.dim, c.frame_size * c.sample_dim)
+        # The paper's learned upsampling: a linear map of its own for each of the frame's F places; with a rank, through
+        # so many features a place, which one map common to all places widens.
+        self.upsample = nn.Linear(c.dim, c.frame_size * (c.upsample_rank or c.sample_dim))
+        if c.upsample_rank:
+            self.widen = nn.Linear(c.upsample_rank, c.sample_dim, bias=False)
         if c.history == "real":
             self.last_level = nn.Embedding(c.q_levels, c.sample_dim)
             self.hear = nn.Linear(c.hist_size, c.sample_dim, bias=False)
@@ -119,7 +122,7 @@ class TwoTier(nn.Module):
         words, n_words, pointer = self._pool(words, n_words, pointer)
         states = self.run_frames(self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame))
         told = states if scored is None else states.flatten(0, 1)[scored]
-        conditioning = self.upsample(told).unflatten(-1, (c.frame_size, c.sample_dim))
+        conditioning = self.condition(told)
         logits = self.run_samples(self.past(levels, scored), conditioning)
         return Output(logits, self.advance(states).squeeze(-1), states, conditioning)
 
@@ -170,6 +173,11 @@ class TwoTier(nn.Module):
         if self.config.cell == "gru":
             return self.rnn(inputs, state)[0]
         return self.rnn(inputs, (state, self.c0[:, None].expand(-1, B, -1).contiguous()))[0]
+
+    def condition(self, states: Tensor) -> Tensor:
+        """(…, dim) states of the frame tier to (…, F, S) conditioning, one vector for each of the frame's samples."""
+        told = self.upsample(states).unflatten(-1, (self.config.frame_size, -1))
+        return self.widen(told) if self.config.upsample_rank else told
 
     def values(self, levels: Tensor) -> Tensor:
         """Levels as (companded) values in [-1, 1), the middle level at 0; exact in bfloat16 up to 256 levels."""
