@@ -145,7 +145,9 @@ def test_clock_features():
     assert clock_features(320, 0).shape == (320, 0)
 
 
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"upsample_rank": -1}, {"clock_dim": 3}, {"q_levels": 255}, {"frame_size": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"dim": 0}, {"upsample_rank": -1}, {"clock_dim": 3}, {"q_levels": 255}, {"frame_size": -1}]
+)
 def test_refused_shapes(wrong):
     with pytest.raises(InputError, match=f"model.{next(iter(wrong))} is"):
         TwoTierConfig(**wrong)
