@@ -134,6 +134,18 @@ def test_scored_share_and_dropout_are_drawn_within_the_sequences():
     assert not torch.equal(batches[2].levels, batch.levels)
 
 
+def test_word_noise_is_drawn_and_measured_by_each_vector():
+    clean = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors), 4, seed=5)[3]
+    noisy = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, word_noise=0.5), 4, seed=5)[3]
+    again = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, word_noise=0.5), 4, seed=5)[3]
+    assert torch.equal(noisy.words, again.words)
+    said = torch.arange(clean.words.shape[1]) < clean.n_words[:, None]
+    noise = (noisy.words - clean.words)[said] / clean.words[said].std(dim=1, correction=0, keepdim=True)
+    assert abs(noise.std() - 0.5) < 0.1
+    assert not noisy.words[~said].any()
+    assert torch.equal(clean.levels, noisy.levels)
+
+
 def test_buckets_sort_without_losing_any():
     collate = Collate(MODEL, ("a", "b"), vectors)
 

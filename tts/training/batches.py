@@ -72,9 +72,10 @@ class Collate:
     vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
     scored: float = 1.0
     frame_dropout: float = 0.0
+    word_noise: float = 0.0
 
     def __call__(self, sequences: Sequence[Spoken], rng: np.random.Generator) -> Batch:
-        """Pad, quantise and align `sequences`; `rng` draws which frames are scored and which are not heard."""
+        """Pad, quantise and align `sequences`; `rng` draws the scored frames, those not heard, and the words' noise."""
         c = self.model
         F, B = c.frame_size, len(sequences)
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
@@ -90,7 +91,7 @@ class Collate:
         scored = []
         for b, (sequence, vectors) in enumerate(zip(sequences, words, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
-            padded_words[b, : len(vectors)] = vectors
+            padded_words[b, : len(vectors)] = self._noisy(vectors, rng)
             ends = turn_ends(sequence.boundaries, frames[b], F)
             pointer[b] = np.minimum(np.searchsorted(ends, np.arange(N), side="right"), len(ends) - 1)
             # The pooled model has one "word", whose turn is the whole sequence.
@@ -110,6 +111,13 @@ class Collate:
             scored=torch.from_numpy(np.concatenate(scored)),
             keep_frame=torch.from_numpy(rng.random((B, N)) >= self.frame_dropout),
         )
+
+    def _noisy(self, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Word vectors (W, word_dim) with Gaussian noise of `word_noise` times each one's own spread."""
+        if not self.word_noise:
+            return vectors
+        noise = rng.standard_normal(vectors.shape, dtype=np.float32)
+        return vectors + np.float32(self.word_noise) * vectors.std(axis=1, keepdims=True) * noise
 
 
 def turn_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:

@@ -74,6 +74,9 @@ class TrainConfig:
     precision: Literal["fp32", "bf16"] = "bf16"
     frame_dropout: float = 0.25
     """Share of the previous frames that the frame tier does not hear."""
+    word_noise: float = 0.0
+    """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
+    "four" for "4", are taken for their nearest neighbours."""
     ema: float = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
     workers: int = 0
@@ -89,6 +92,8 @@ class TrainConfig:
                 raise InputError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.frame_dropout < 1:
             raise InputError(f"train.frame_dropout is {self.frame_dropout}; it must be at least 0 and below 1")
+        if not 0 <= self.word_noise <= 10:
+            raise InputError(f"train.word_noise is {self.word_noise}; it must lie between 0 and 10")
         if not 0 <= self.ema < 1:
             raise InputError(f"train.ema is {self.ema}; it must be at least 0 and below 1")
 

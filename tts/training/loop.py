@@ -243,7 +243,7 @@ def _validate(
 def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, step: int) -> Iterator[Batch]:
     """This process's micro-batches from a step on."""
     t = config.train
-    collate = Collate(config.model, data.speakers, data.vectors, config.loss.scored, t.frame_dropout)
+    collate = Collate(config.model, data.speakers, data.vectors, config.loss.scored, t.frame_dropout, t.word_noise)
     batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket)
     first, end = step * t.accumulation, t.steps * t.accumulation
     world, rank = accelerator.num_processes, accelerator.process_index
