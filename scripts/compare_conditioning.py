@@ -2,8 +2,9 @@
 
     python scripts/compare_conditioning.py configs/comparison.yaml data.source=FSDD --out runs/comparison
 
-Trains the conditions one after another, all with the config's steps, batch, data and seed, then has each speak the same
-texts and reads them back. A condition is `OUT/NAME/`, a training run, with its evaluations in `OUT/NAME/evaluation/`.
+Two steps. First single digits: one training that hears nothing else, since with one word all conditions are the same
+function. Then strings: the conditions one after another, all with the config's steps, batch, data and seed. Each voice
+speaks the same texts, which are read back. A training is `OUT/NAME/`, a training run, with its evaluations in `OUT/NAME/evaluation/`.
 What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
 that several processes can share the work; whoever comes last writes OUT/comparison.md, .json and .png of all that
 is there.
@@ -44,6 +45,10 @@ CONDITIONS = {
     f"{conditioning}-{context}": (f"model.conditioning={conditioning}", f"text.context={context}")
     for conditioning, context in (("pooled", "word"), ("pooled", "text"), ("pointer", "text"), ("pointer", "word"))
 }
+FIRST = "singles"
+TRAININGS = {FIRST: ("data.sequences.max_digits=1", *CONDITIONS["pointer-word"]), **CONDITIONS}
+"""The first step's and the second's, by name: what each changes in the config."""
+
 LONGEST = 5
 """Digits in the longest texts of `length` and `repeat`."""
 
@@ -77,12 +82,16 @@ class Settings:
 
 
 def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]:
-    """The texts, with real test takes of each: single digits, strings as long as training's, and longer ones.
+    """The texts, with real test takes of each: single digits, and strings as long as training's, and longer ones.
+
+    A training of single digits is asked for single digits alone.
 
     Splits that are about something else than length keep to the lengths that training heard, so that each is about
     one thing; `repeat` has too few such combinations and goes up to `LONGEST`.
     """
-    lengths = {"single": 1, "strings": config.data.sequences.max_digits, "hard": LONGEST}
+    lengths = {"single": 1}
+    if config.data.sequences.max_digits > 1:
+        lengths |= {"strings": config.data.sequences.max_digits, "hard": LONGEST}
     return {
         name: from_source(
             config.data.source,
@@ -143,13 +152,15 @@ def any_order(utterances: Sequence[Utterance]) -> float:
 
 
 def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
-    """For each column, what was found of the voice or of the floor.
+    """For each column that the run was judged in, what was found of the voice or of the floor.
 
     `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
     """
     figures = {}
     for column, (name, split) in COLUMNS.items():
         folder = run / "evaluation" / name
+        if run.name == FIRST and name != "single":
+            continue
         report = json.loads((folder / evaluate.REPORT).read_text(encoding="utf-8"))
         lines = (folder / evaluate.LINES).read_text(encoding="utf-8").splitlines()
         found = [Utterance.from_json(json.loads(line)) for line in lines]
@@ -161,28 +172,28 @@ def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
     return figures
 
 
-def collect(out: Path, seed: int) -> dict[str, Any]:
-    """Everything that is done so far, by row; the floor last."""
-    done = [
-        name
-        for name in CONDITIONS
-        if all((out / name / "evaluation" / part / evaluate.REPORT).is_file() for part, _ in COLUMNS.values())
-    ]
-    if not done:
-        raise InputError(f"{out} holds no condition that is trained and judged; run without --only")
+def is_judged(run: Path) -> bool:
+    """Whether all of a training's evaluations are there."""
+    parts = {"single"} if run.name == FIRST else {part for part, _ in COLUMNS.values()}
+    return all((run / "evaluation" / part / evaluate.REPORT).is_file() for part in parts)
+
+
+def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
+    """A step's trainings, as far as they are done, by row; the floor last. None done: empty."""
+    done = [name for name in names if is_judged(out / name)]
     rows: dict[str, Any] = {
         name: {"figures": figures_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
         for name in done
     }
-    floors = {name: figures_of(out / name, "floor", seed) for name in done}
-    assert all(floor == floors[done[0]] for floor in floors.values()), "the conditions were judged on different texts"
-    rows["floor"] = {"figures": floors[done[0]]}
-    return rows
+    floors = [figures_of(out / name, "floor", seed) for name in done]
+    assert all(floor == floors[0] for floor in floors), "the conditions were judged on different texts"
+    return rows | {"floor": {"figures": floors[0]}} if done else {}
 
 
 def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> str:
     """A markdown table of one figure, in per cent, a row for each condition."""
-    lines = [f"| | {' | '.join(COLUMNS)} |", f"| --- |{' --- |' * len(COLUMNS)}"]
+    columns = next(iter(rows.values()))["figures"]
+    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     for name, row in rows.items():
         cells = []
         for figures in row["figures"].values():
@@ -241,22 +252,32 @@ def machine() -> str:
 
 def write(out: Path, config: RunConfig, settings: Settings) -> None:
     """Write comparison.md, comparison.json and comparison.png of all that is done."""
-    rows = collect(out, settings.seed)
+    first, second = collect(out, [FIRST], settings.seed), collect(out, [*CONDITIONS], settings.seed)
+    rate = config.data.recordings.sample_rate
     document = [
         f"{settings.texts} texts in each split, timing spread {settings.timing_spread}, seed {settings.seed}.",
         f"{machine()}.",
-        "Digit error, %, with 95 % intervals:",
-        table(rows, "digit_error", "digit_error_95"),
-        "Texts heard digit for digit, %, with 95 % intervals:",
-        table(rows, "exact", "exact_95"),
-        "Texts of which exactly the right digits were heard, in whatever order, %:",
-        table(rows, "any_order"),
-        "Training:",
-        effort_table(rows, config.data.recordings.sample_rate),
     ]
+    if first:
+        document += [
+            "Step 1, trained on single digits alone. Digit error, %, with 95 % intervals:",
+            table(first, "digit_error", "digit_error_95"),
+            effort_table(first, rate),
+        ]
+    if second:
+        document += [
+            "Step 2, trained on strings. Digit error, %, with 95 % intervals:",
+            table(second, "digit_error", "digit_error_95"),
+            "Texts heard digit for digit, %, with 95 % intervals:",
+            table(second, "exact", "exact_95"),
+            "Texts of which exactly the right digits were heard, in whatever order, %:",
+            table(second, "any_order"),
+            effort_table(second, rate),
+        ]
+        write_whole(out / "comparison.png", draw(second))
+    steps = {"single digits": first, "strings": second}
     write_whole(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
-    write_whole(out / "comparison.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_whole(out / "comparison.png", draw(rows))
+    write_whole(out / "comparison.json", (json.dumps(steps, indent=1) + "\n").encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -265,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help="YAML file, e.g. configs/comparison.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
-    parser.add_argument("--only", default=",".join(CONDITIONS), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--only", default=",".join(TRAININGS), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--n", type=int, default=60, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
@@ -273,8 +294,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         names = args.only.split(",")
         for name in names:
-            if name not in CONDITIONS:
-                raise InputError(f"--only {name}: no such condition; choose among {', '.join(CONDITIONS)}")
+            if name not in TRAININGS:
+                raise InputError(f"--only {name}: no such training; choose among {', '.join(TRAININGS)}")
         for flag, least in (("n", 1), ("seed", 0)):
             if getattr(args, flag) < least:
                 raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
@@ -283,12 +304,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
         out = args.out or config.output
         settings = Settings(args.n, args.seed, args.timing_spread)
-        materials = load_materials(config, settings)
         recognizer = Recognizer.load()
         for name in names:
-            one = replace(configs.load(RunConfig, args.config, [*args.overrides, *CONDITIONS[name]]), output=out / name)
+            one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
             train(one, resume=(one.output / "checkpoints" / "latest.safetensors").is_file())
-            judge(one.output, materials, recognizer, settings)
+            judge(one.output, load_materials(one, settings), recognizer, settings)
         write(out, config, settings)
         print((out / "comparison.md").read_text(encoding="utf-8"))
     except InputError as error:

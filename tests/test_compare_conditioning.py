@@ -5,7 +5,7 @@ import json
 import compare_conditioning
 import pytest
 from accelerate.state import AcceleratorState
-from compare_conditioning import COLUMNS, CONDITIONS, any_order, effort, main
+from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, effort, main
 from miniature_fsdd import write_corpus
 
 from tts.evaluation.metrics import Sound, Utterance
@@ -39,7 +39,9 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     command = [str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2"]
     assert main([*command, "--only", "pooled-text"]) == 0
-    rows = json.loads((out / "comparison.json").read_text())
+    steps = json.loads((out / "comparison.json").read_text())
+    rows = steps["strings"]
+    assert steps["single digits"] == {}
     assert list(rows) == ["pooled-text", "floor"]
     assert rows["pooled-text"]["effort"]["steps"] == 2
     assert all(list(row["figures"]) == list(COLUMNS) for row in rows.values())
@@ -53,17 +55,32 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     # What is done is not done again, and gives the same.
     monkeypatch.setattr(compare_conditioning.evaluate, "run", None)
     assert main([*command, "--only", "pooled-text"]) == 0
-    assert json.loads((out / "comparison.json").read_text()) == rows
+    assert json.loads((out / "comparison.json").read_text()) == steps
     # Nor is it taken for something else.
     assert main([*command, "--only", "pooled-text", "--seed", "1"]) == 2
     assert "is an evaluation with other settings" in capsys.readouterr().err
+
+
+def test_single_digits_are_the_first_step(tmp_path):
+    corpus = write_corpus(tmp_path / "corpus")
+    config = tmp_path / "c.yaml"
+    config.write_text("name: mini\n")
+    out = tmp_path / "out"
+    assert main([str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2", "--only", FIRST]) == 0
+    steps = json.loads((out / "comparison.json").read_text())
+    assert list(steps["single digits"]) == [FIRST, "floor"]
+    assert list(steps["single digits"][FIRST]["figures"]) == ["one digit"]
+    assert steps["strings"] == {}
+    assert "max_digits: 1" in (out / FIRST / "config.yaml").read_text()
+    assert (out / "comparison.md").read_text().count("| singles |") == 2
+    assert not (out / "comparison.png").exists()
 
 
 def test_refused(tmp_path, capsys):
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
     for flags, message in (
-        (["--only", "pooled"], f"no such condition; choose among {', '.join(CONDITIONS)}"),
+        (["--only", "pooled"], f"no such training; choose among {', '.join(TRAININGS)}"),
         (["--n", "0"], "--n is 0; it must be at least 1"),
         ([], "data.speakers is empty"),
     ):

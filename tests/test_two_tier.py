@@ -113,6 +113,15 @@ def test_pooled_is_blind_to_order():
     torch.testing.assert_close(model(**{**x, "words": words}).logits, model(**x).logits)
 
 
+def test_pooled_and_pointer_are_one_function_of_one_word():
+    """So one training of single digits stands for both in the comparison."""
+    pooled, pointer = model_of(conditioning="pooled"), model_of(conditioning="pointer")
+    pointer.load_state_dict(pooled.state_dict())
+    x = inputs(pooled)
+    x |= {"words": x["words"][:, :1], "n_words": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
+    assert torch.equal(pooled(**x).logits, pointer(**x).logits)
+
+
 def test_speaker_matters():
     model = model_of()
     x = inputs(model)
