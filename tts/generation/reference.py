@@ -1,7 +1,7 @@
 """The reference sampler: the model's own layers, one sample at a time. Slow (minutes per second), meant to be right."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,12 +17,26 @@ class ReferenceEngine:
     def __init__(self, model: TwoTier) -> None:
         self.model = model
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Generated]:
         """Make each utterance in turn."""
-        return [self._generate(request) for request in requests]
+        return list(self.generate_each(requests))
 
-    def _generate(self, request: Request) -> Generated:
+    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+        """Make one utterance after the other, whatever `streams` is."""
+        for request in requests:
+            yield self._whole(request)
+
+    def _whole(self, request: Request) -> Generated:
+        stream = self.stream(request)
+        while True:
+            try:
+                next(stream)
+            except StopIteration as end:
+                return end.value
+
+    @torch.inference_mode()
+    def stream(self, request: Request) -> Generator[np.ndarray, None, Generated]:
+        """Yield (frame_size,) int16, a frame at a time; the generator returns the whole utterance."""
         model, c = self.model, self.model.config
         device = model.h0.device
         vectors = torch.from_numpy(np.ascontiguousarray(request.words, dtype=np.float32)).to(device)
@@ -54,6 +68,7 @@ class ReferenceEngine:
                 logits = model.run_samples(past, conditioning[place].view(1, 1, 1, -1)).view(-1)
                 level = draw_level(logits.cpu().numpy(), row[place], request.sampling.temperature)
                 levels = torch.cat([levels, torch.tensor([level], device=device)])
+            yield levels[-c.frame_size :].cpu().numpy().astype(np.int16)
             since += 1
             hazard += _softplus(model.advance(out).item())
             if hazard > threshold or since >= max_word_frames:

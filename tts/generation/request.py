@@ -11,8 +11,9 @@ All engines draw from the same uniforms by the same two rules, so the same seed 
 """
 
 import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -77,6 +78,30 @@ class Generated:
     """"stop": the last word's turn ended; "cap": `max_frames` came first."""
     forced_advances: int
     """How many words were ended by `max_word_frames` instead of by the model."""
+
+
+class Engine(Protocol):
+    """What makes levels of requests; each utterance comes out the same whatever is made beside it."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+        """Make each utterance."""
+        ...
+
+    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+        """Make any number of utterances, some at a time, and give them in the order of the requests.
+
+        A request is taken only when there is a place for it, and what is held does not grow with their number. The
+        iterator may be left before its end.
+
+        Args:
+            requests: taken one by one; an error of theirs goes through.
+            streams: how many are made at a time; None: what suits the engine.
+        """
+        ...
+
+    def stream(self, request: Request) -> Generator[np.ndarray, None, Generated]:
+        """Yield (n,) int16 levels as they are made; what the generator returns is the whole."""
+        ...
 
 
 class Uniforms:
