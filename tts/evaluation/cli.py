@@ -5,7 +5,6 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tts import audio
 from tts.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.batch_size < 1:
         raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
+    from tts import audio
     from tts.evaluation.recognizer import Recognizer  # torch takes seconds: not before the flags are known to be good
 
     recognizer = Recognizer.load(args.recognizer)
