@@ -305,6 +305,11 @@ def test_likelihood_by_hand(material):
     # Frames that end more than 50 ms, 12.5 frames, before the turn does.
     early = sum(1 - math.exp(-stay * max(0, turn - 13)) for turn in (first, frames - first))
     assert likelihood.early == pytest.approx(early, rel=1e-4)
+    turns = (first, frames - first)
+    leave = 1 - math.exp(-stay)
+    lead = sum(math.exp(-stay * k) * leave * (n - 1 - k) * 32 / 8000 for n in turns for k in range(n))
+    assert likelihood.lead_seconds == pytest.approx(lead, rel=1e-3)
+    assert likelihood.late == pytest.approx(sum(math.exp(-stay * n) for n in turns), rel=1e-4)
 
 
 # Manifests

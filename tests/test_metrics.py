@@ -181,12 +181,22 @@ def test_summary_by_hand():
 
 
 def test_likelihood_by_hand():
-    one = Likelihood(sample_nats=4 * math.log(2) * 100, samples=100, advance_nats=2 * math.log(2), turns=2, early=0.5)
+    one = Likelihood(
+        sample_nats=4 * math.log(2) * 100,
+        samples=100,
+        advance_nats=2 * math.log(2),
+        turns=2,
+        early=0.5,
+        lead_seconds=0.1,
+        late=1.0,
+    )
     two = Likelihood(sample_nats=0.0, samples=300, advance_nats=0.0, turns=2, early=0.0)
     figures = summarize([said([1, 2], [1, 2], likelihood=item) for item in (one, two)], LIMITS, seed=0)
     assert figures["nll_bits"] == pytest.approx(1.0)
     assert figures["advance_bits"] == pytest.approx(0.5)
     assert figures["early"] == pytest.approx(1 / 8)
+    assert figures["lead_seconds"] == pytest.approx(0.025)
+    assert figures["late"] == pytest.approx(0.25)
 
 
 def test_utterances_survive_json():

@@ -41,10 +41,13 @@ class Listener:
         advance = functional.binary_cross_entropy_with_logits(output.advance_logits, batch.advance, reduction="sum")
         hazard = functional.softplus(output.advance_logits[0])
         ends = batch.advance[0].nonzero().flatten().tolist()
-        early, begin = 0.0, 0
+        early, lead, late, begin = 0.0, 0.0, 0.0, 0
         for end in ends:
-            frames = torch.arange(begin, end + 1)
-            too_early = (end - frames) * F > EARLY_SECONDS * self.sample_rate
-            early += float(-torch.expm1(-(hazard[frames] * too_early).sum()))
+            remaining = (end - torch.arange(begin, end + 1)) * F / self.sample_rate  # seconds to the turn's end
+            survival = torch.exp(-hazard[begin : end + 1].cumsum(0))
+            leaves = -torch.diff(survival, prepend=torch.ones(1))  # the probability of leaving after each frame
+            early += float(leaves[remaining > EARLY_SECONDS].sum())
+            lead += float((leaves * remaining).sum())
+            late += float(survival[-1])
             begin = end + 1
-        return Likelihood(float(nats), samples, float(advance), len(ends), early)
+        return Likelihood(float(nats), samples, float(advance), len(ends), early, lead, late)

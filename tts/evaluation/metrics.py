@@ -92,6 +92,10 @@ class Likelihood:
     turns: int
     early: float
     """Summed probability, over the turns, of leaving the word more than 50 ms before its turn really ended."""
+    lead_seconds: float = 0.0
+    """Summed over the turns: the time by which the word is left too early, in expectation; nothing where it is not."""
+    late: float = 0.0
+    """Summed probability, over the turns, of not leaving the word by the frame where its turn really ended."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +289,9 @@ def summarize(utterances: Sequence[Utterance], limits: Limits, seed: int) -> dic
     - silence, clipping, dc, loudness_dbfs: means over the texts of the fields of `Sound`.
     - nll_bits: mean negative log-likelihood of a real sample under teacher forcing, bits per sample (Mehri et al. 2017
       report the same for SampleRNN); advance_bits: of the advance bits, per word; early: probability of leaving a word
-      more than 50 ms too early. Where the voice was asked for them; else None.
+      more than 50 ms too early. lead_seconds, late: the pointer's timing error, which is the time by which a word is
+      left too early, in expectation, and the probability that it is not left when its turn really ends. Where the voice
+      was asked for them; else None.
     - by_length, by_speaker: the same error figures by number of digits and by speaker.
     - by_position: digits substituted or deleted / digits said at each place from 1 (insertions have no place).
     - confusion: `confusion_matrix`; confusion_by_speaker the same for each speaker.
@@ -384,11 +390,13 @@ def _sound_figures(utterances: Sequence[Utterance]) -> dict[str, Any]:
 def _likelihood_figures(utterances: Sequence[Utterance]) -> dict[str, Any]:
     known = [item.likelihood for item in utterances if item.likelihood is not None]
     if not known:
-        return {"nll_bits": None, "advance_bits": None, "early": None}
+        return dict.fromkeys(("nll_bits", "advance_bits", "early", "lead_seconds", "late"))
     turns = sum(item.turns for item in known)
     nats = sum(item.sample_nats for item in known) / sum(item.samples for item in known)
     return {
         "nll_bits": nats / math.log(2),
         "advance_bits": sum(item.advance_nats for item in known) / turns / math.log(2),
         "early": sum(item.early for item in known) / turns,
+        "lead_seconds": sum(item.lead_seconds for item in known) / turns,
+        "late": sum(item.late for item in known) / turns,
     }

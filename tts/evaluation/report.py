@@ -81,10 +81,11 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
     if any(row[2] != "-" for row in likelihood):
         about = (
             "Of the real sequences, which the voice is made to follow: bits per sample, bits of the advance bit per "
-            "word, and the probability of leaving a word more than 50 ms too early, %. The floor has none: it is the "
-            "recordings themselves."
+            "word; the pointer's timing: probability of leaving a word more than 50 ms too early, %, the time by which "
+            "it is left too early, in expectation, and the probability of not leaving it when its turn really ends, %. "
+            "The floor has none: it is the recordings themselves."
         )
-        header = ["split", "system", "bits per sample", "advance bits per word", "early, %"]
+        header = ["split", "system", "bits per sample", "advance bits per word", "early, %", "lead, ms", "late, %"]
         tables.append(Table("Likelihood", about, header, likelihood))
     if quality := report.get("quality"):
         about = (
@@ -136,7 +137,14 @@ def _sounded(x: Mapping[str, Any]) -> list[str]:
 
 
 def _predicted(x: Mapping[str, Any]) -> list[str]:
-    return [_number(x["nll_bits"], 3), _number(x["advance_bits"], 2), _percent(x["early"])]
+    lead = None if x["lead_seconds"] is None else 1000 * x["lead_seconds"]
+    return [
+        _number(x["nll_bits"], 3),
+        _number(x["advance_bits"], 2),
+        _percent(x["early"]),
+        _number(lead, 1),
+        _percent(x["late"]),
+    ]
 
 
 def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, key: str) -> Iterable[list[str]]:
