@@ -4,7 +4,7 @@
 
 Two steps. First single digits: one training that hears nothing else, since with one word all conditions are the same
 function. Then strings: the conditions one after another, all with the config's steps, batch, data and seed. Each voice
-speaks the same texts, which are read back. A training is `OUT/NAME/`, a training run, with its evaluations in `OUT/NAME/evaluation/`.
+speaks the same texts, which are read back. A training is `OUT/NAME/`, with its evaluations in `OUT/NAME/evaluation/`.
 What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
 that several processes can share the work; whoever comes last writes OUT/comparison.md, .json and .png of all that
 is there.
@@ -13,20 +13,17 @@ is there.
 import argparse
 import io
 import json
-import os
-import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
+from trainings import Settings, effort, judge, machine
 
 from tts import config as configs
 from tts.errors import InputError
@@ -34,13 +31,10 @@ from tts.evaluation import evaluate
 from tts.evaluation.material import Material, Trained, from_source
 from tts.evaluation.metrics import Limits, Utterance, summarize
 from tts.evaluation.recognizer import Recognizer
-from tts.evaluation.report import write_reports
 from tts.files import write_whole
 from tts.train import train
 from tts.training.config import RunConfig
-from tts.voice import load_voice
 
-ROOT = Path(__file__).parents[1]
 CONDITIONS = {
     f"{conditioning}-{context}": (f"model.conditioning={conditioning}", f"text.context={context}")
     for conditioning, context in (("pooled", "word"), ("pooled", "text"), ("pointer", "text"), ("pointer", "word"))
@@ -71,16 +65,6 @@ COLOURS = {"pooled-word": "#f0b26b", "pooled-text": "#d97706", "pointer-text": "
 FLOOR_COLOUR = "#6e7781"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the comparison asks of every voice alike."""
-
-    texts: int
-    """In each split."""
-    seed: int
-    timing_spread: float
-
-
 def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]:
     """The texts, with real test takes of each: single digits, and strings as long as training's, and longer ones.
 
@@ -107,43 +91,7 @@ def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]
     }
 
 
-def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:
-    """Evaluate a run's voice on everything, unless that is done.
-
-    Raises: InputError where an evaluation lies there that was made with other settings.
-    """
-    voice = load_voice(run / "voice")
-    for name, material in materials.items():
-        out = run / "evaluation" / name
-        out.parent.mkdir(exist_ok=True)
-        evaluation = evaluate.of_voice(
-            voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
-        )
-        if (out / evaluate.REPORT).is_file():
-            found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
-            if found != evaluation.settings:
-                raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
-            continue
-        judged = evaluate.run(evaluation, out, seed=settings.seed)
-        assert judged is not None, "there is one process only"
-        write_reports(out, *judged)
-        evaluate.finish(out, *judged)
-
-
 # What was found
-
-
-def effort(metrics: Path) -> dict[str, float]:
-    """Steps, minutes and minutes of audio of a training, of its own log (validation is not counted)."""
-    step, seconds, samples = 0, 0.0, 0.0
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if "train/steps_per_second" in row:
-            took = (row["step"] - step) / row["train/steps_per_second"]
-            step = row["step"]
-            seconds += took
-            samples += took * row["train/samples_per_second"]
-    return {"steps": step, "minutes": seconds / 60, "samples": samples}
 
 
 def any_order(utterances: Sequence[Utterance]) -> float:
@@ -236,18 +184,6 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     return buffer.getvalue()
-
-
-def machine() -> str:
-    """The processor, the commit and PyTorch, of which the figures are."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
-    model = names[0].split(":")[1].strip() if names else platform.machine()
-    return (
-        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
-        f"commit {commit.stdout.strip() or 'unknown'}"
-    )
 
 
 def write(out: Path, config: RunConfig, settings: Settings) -> None:

@@ -2,11 +2,12 @@
 
 import json
 
-import compare_conditioning
 import pytest
+import trainings
 from accelerate.state import AcceleratorState
-from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, effort, main
+from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, main
 from miniature_fsdd import write_corpus
+from trainings import effort
 
 from tts.evaluation.metrics import Sound, Utterance
 
@@ -53,7 +54,7 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     assert "conditioning: pooled" in resolved
     assert "context: text" in resolved
     # What is done is not done again, and gives the same.
-    monkeypatch.setattr(compare_conditioning.evaluate, "run", None)
+    monkeypatch.setattr(trainings.evaluate, "run", None)
     assert main([*command, "--only", "pooled-text"]) == 0
     assert json.loads((out / "comparison.json").read_text()) == steps
     # Nor is it taken for something else.

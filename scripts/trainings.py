@@ -1,0 +1,78 @@
+"""What scripts that train several voices and judge them alike have in common. A training is the folder of a run."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tts.errors import InputError
+from tts.evaluation import evaluate
+from tts.evaluation.material import Material
+from tts.evaluation.recognizer import Recognizer
+from tts.evaluation.report import write_reports
+from tts.voice import load_voice
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of every voice alike."""
+
+    texts: int
+    """In each split."""
+    seed: int
+    timing_spread: float
+
+
+def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:
+    """Evaluate a run's voice on everything, into RUN/evaluation/NAME, unless that is done.
+
+    Raises: InputError where an evaluation lies there that was made with other settings.
+    """
+    voice = load_voice(run / "voice")
+    for name, material in materials.items():
+        out = run / "evaluation" / name
+        out.parent.mkdir(exist_ok=True)
+        evaluation = evaluate.of_voice(
+            voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
+        )
+        if (out / evaluate.REPORT).is_file():
+            found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
+            if found != evaluation.settings:
+                raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
+            continue
+        judged = evaluate.run(evaluation, out, seed=settings.seed)
+        assert judged is not None, "there is one process only"
+        write_reports(out, *judged)
+        evaluate.finish(out, *judged)
+
+
+def effort(metrics: Path) -> dict[str, float]:
+    """Steps, minutes and samples of audio of a training, of its own log (validation is not counted)."""
+    step, seconds, samples = 0, 0.0, 0.0
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "train/steps_per_second" in row:
+            took = (row["step"] - step) / row["train/steps_per_second"]
+            step = row["step"]
+            seconds += took
+            samples += took * row["train/samples_per_second"]
+    return {"steps": step, "minutes": seconds / 60, "samples": samples}
+
+
+def machine() -> str:
+    """The processor, the commit and PyTorch, of which the figures are."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
+    model = names[0].split(":")[1].strip() if names else platform.machine()
+    return (
+        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
+        f"commit {commit.stdout.strip() or 'unknown'}"
+    )
