@@ -323,6 +323,21 @@ def test_refused_runs(tmp_path):
     assert train(run_config(tmp_path, steps=4), data(), resume=True).step == 4
 
 
+def test_an_option_that_is_younger_than_the_checkpoint_had_its_default(tmp_path, monkeypatch):
+    train(run_config(tmp_path, steps=2), data())
+    load = checkpoint.load
+
+    def older(path):
+        found = load(path)
+        del found.config["train"]["word_noise"]
+        return found
+
+    monkeypatch.setattr(checkpoint, "load", older)
+    with pytest.raises(InputError, match=r"another config: train\.word_noise differ"):
+        train(run_config(tmp_path, steps=4, word_noise=0.5), data(), resume=True)
+    assert train(run_config(tmp_path, steps=4), data(), resume=True).step == 4
+
+
 def test_damaged_checkpoints(tmp_path):
     train(run_config(tmp_path, steps=2), data())
     latest = tmp_path / "checkpoints" / "latest.safetensors"

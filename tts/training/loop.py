@@ -278,7 +278,7 @@ def _resumable(config: RunConfig, latest: Path, resume: bool) -> checkpoint.Chec
     found = checkpoint.load(latest)
     changed = sorted(
         key
-        for key, (old, new) in _differences(found.config, configs.to_dict(config)).items()
+        for key, (old, new) in _differences(_completed(found.config), configs.to_dict(config)).items()
         if old != new and not any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME)
     )
     if changed:
@@ -286,6 +286,17 @@ def _resumable(config: RunConfig, latest: Path, resume: bool) -> checkpoint.Chec
             f"{latest} is of another config: {', '.join(changed)} differ; use its own {config.output}/config.yaml"
         )
     return found
+
+
+def _completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with the options that its version did not know yet: it behaved as by their defaults."""
+
+    def fill(known: Any, default: Any) -> Any:
+        if not (isinstance(known, dict) and isinstance(default, dict)):
+            return known
+        return {**default, **{key: fill(value, default.get(key)) for key, value in known.items()}}
+
+    return fill(stored, configs.to_dict(RunConfig()))
 
 
 def _differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
