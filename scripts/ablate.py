@@ -1,0 +1,226 @@
+"""What each part of the training is worth: one part changed at a time, at equal compute, in one table and one figure.
+
+    python scripts/ablate.py configs/ablations.yaml data.source=FSDD --out runs/ablations
+
+Trains the variants one after another, each with the steps that give its training the base's number of multiply-adds
+(`multiply_adds`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`. What is
+done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so that
+several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of all that is there.
+"""
+
+import argparse
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from matplotlib.figure import Figure
+from trainings import Settings, effort, judge, machine
+
+from tts import config as configs
+from tts.errors import InputError
+from tts.evaluation import evaluate
+from tts.evaluation.material import Trained, from_source
+from tts.evaluation.recognizer import Recognizer
+from tts.files import write_whole
+from tts.models.config import TwoTierConfig
+from tts.train import train
+from tts.training.config import LossConfig, RunConfig
+
+BASE = "base"
+SPLITS = ("test_unseen", "words")
+"""Combinations never heard, and seen ones as number words."""
+SPECTRAL_SAMPLES = (64, 192, 384)
+"""How far ahead the spectral loss looks, whatever the frame size: frames 2, 6 and 12 of 32 samples."""
+CLOCK_SAMPLES = 10240
+
+
+def frame_size(size: int) -> tuple[str, ...]:
+    """The overrides that change the frame size, and leave alone what is meant in seconds."""
+    offsets = ",".join(str(max(1, samples // size)) for samples in SPECTRAL_SAMPLES)
+    clock = f"model.clock_frames={CLOCK_SAMPLES // size}"
+    return f"model.frame_size={size}", clock, f"loss.spectral_offsets=[{offsets}]"
+
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    BASE: (),
+    "another seed": ("seed=1",),
+    "no spectral loss": ("loss.spectral_weight=0",),
+    "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
+    "no frame dropout": ("train.frame_dropout=0",),
+    "frame dropout 0.5": ("train.frame_dropout=0.5",),
+    "no word noise": ("train.word_noise=0",),
+    "all frames scored": ("loss.scored=1",),
+    "full-rank upsampling": ("model.upsample_rank=0",),
+    "upsampling of rank 32": ("model.upsample_rank=32",),
+    **{f"frames of {size}": frame_size(size) for size in (8, 16, 64)},
+    **{f"history of {size}": (f"model.hist_size={size}",) for size in (16, 32, 128)},
+    "level embeddings": ("model.history=embedding",),
+    "linear levels": ("model.quantization=linear",),
+    "gru": ("model.cell=gru",),
+    "two recurrent layers": ("model.n_rnn=2",),
+    **{f"frame tier {size} wide": (f"model.dim={size}",) for size in (256, 640)},
+    **{f"sample tier {size} wide": (f"model.sample_dim={size}",) for size in (128, 512)},
+    "three sample layers": ("model.sample_layers=3",),
+    **{f"layer {layer} of the encoder": (f"text.layer={layer}",) for layer in (0, 1, 2, 3, 4, 6)},
+}
+"""What each changes in the config."""
+
+
+def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
+    """Multiply-adds of one forward pass per sample of audio heard, all matrix products counted, tables not.
+
+    The frame tier runs over all frames, the sample tier over the share that is scored. A backward pass costs twice the
+    forward pass in either, so their ratio is that of whole training steps.
+    """
+    c = model
+    gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
+    frame = gates * (c.input_dim + c.dim) + (c.n_rnn - 1) * gates * 2 * c.dim + c.dim
+    if loss.spectral_weight:
+        frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
+    upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
+    heard = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
+    after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
+    passes = 1 + (loss.next_frame_weight > 0)
+    return frame / c.frame_size + loss.scored * (upsampling + heard + passes * after)
+
+
+def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunConfig:
+    """A variant's run: the base's compute, a folder of its own."""
+    share = multiply_adds(base.model, base.loss) / multiply_adds(changed.model, changed.loss)
+    steps = max(1, round(base.train.steps * share))
+    return replace(changed, output=out / name.replace(" ", "-"), train=replace(changed.train, steps=steps))
+
+
+def figures_of(run: Path) -> dict[str, Any]:
+    """What was found of a variant."""
+    report = json.loads((run / "evaluation" / "all" / evaluate.REPORT).read_text(encoding="utf-8"))
+    found = {split: report["splits"][split]["voice"] for split in SPLITS}
+    keys = ("digit_error", "digit_error_95", "exact", "exact_95", "stop_error", "texts", "digits")
+    return {
+        "effort": effort(run / "metrics.jsonl"),
+        "nll_bits": found[SPLITS[0]]["nll_bits"],
+        "floor": {split: report["splits"][split]["floor"]["digit_error"] for split in SPLITS},
+        **{split: {key: found[split][key] for key in keys} for split in SPLITS},
+    }
+
+
+def collect(out: Path) -> dict[str, Any]:
+    """What is done so far, by variant."""
+    folders = {name: out / name.replace(" ", "-") for name in VARIANTS}
+    return {
+        name: figures_of(folder)
+        for name, folder in folders.items()
+        if (folder / "evaluation" / "all" / evaluate.REPORT).is_file()
+    }
+
+
+def table(rows: Mapping[str, Any], sample_rate: int) -> str:
+    """Markdown, a row a variant."""
+    lines = [
+        "| | steps | minutes | audio, hours | bits per sample | unseen, % | number words, % |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in rows.items():
+        cells = []
+        for split in SPLITS:
+            low, high = row[split]["digit_error_95"]
+            cells.append(f"{100 * row[split]['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})")
+        spent = row["effort"]
+        hours = spent["samples"] / sample_rate / 3600
+        lines.append(
+            f"| {name} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.1f} | {row['nll_bits']:.3f} "
+            f"| {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(rows: Mapping[str, Any]) -> bytes:
+    """Digit error of each variant on unseen combinations and on number words, with intervals, as PNG."""
+    figure = Figure(figsize=(8.0, 1.2 + 0.27 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    place = np.arange(len(rows))
+    for split, colour, shift in zip(SPLITS, ("#1f6feb", "#d97706"), (-0.15, 0.15), strict=True):
+        value = 100 * np.array([row[split]["digit_error"] for row in rows.values()])
+        interval = 100 * np.array([row[split]["digit_error_95"] for row in rows.values()])
+        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
+        label = {"test_unseen": "unseen combinations", "words": "number words"}[split]
+        axis.errorbar(value, place + shift, xerr=spread, fmt="o", markersize=4, color=colour, capsize=2, label=label)
+    if BASE in rows:
+        axis.axvline(100 * rows[BASE]["test_unseen"]["digit_error"], color="#1f6feb", linewidth=0.6, linestyle=":")
+    axis.set_yticks(place, list(rows))
+    axis.invert_yaxis()
+    axis.set_xlabel("digit error, %")
+    axis.set_xlim(left=0)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return buffer.getvalue()
+
+
+def write(out: Path, sample_rate: int, settings: Settings) -> None:
+    """Write ablations.md, ablations.json and ablations.png of all that is done."""
+    rows = collect(out)
+    floor = rows[next(iter(rows))]["floor"]
+    document = [
+        f"{settings.texts} texts in each split, timing spread {settings.timing_spread}, seed {settings.seed}.",
+        f"{machine()}.",
+        f"Digit error with 95 % intervals; the floor is {100 * floor['test_unseen']:.1f} % on unseen combinations and "
+        f"{100 * floor['words']:.1f} % on the texts of the number words.",
+        table(rows, sample_rate),
+    ]
+    write_whole(out / "ablations.md", ("\n\n".join(document) + "\n").encode())
+    write_whole(out / "ablations.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_whole(out / "ablations.png", draw(rows))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train and judge variants of one training, alike.")
+    parser.add_argument("config", help="YAML file, e.g. configs/ablations.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
+    parser.add_argument("--only", default=",".join(VARIANTS), metavar="A,B", help="default: all")
+    parser.add_argument("--n", type=int, default=100, help="texts in each split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
+    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        names = args.only.split(",")
+        for name in names:
+            if name not in VARIANTS:
+                raise InputError(f"--only {name}: no such variant; choose among {', '.join(VARIANTS)}")
+        for flag, least in (("n", 1), ("seed", 0)):
+            if getattr(args, flag) < least:
+                raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
+        base = configs.load(RunConfig, args.config, args.overrides)
+        if not base.data.speakers:
+            raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+        out = args.out or base.output
+        settings = Settings(args.n, args.seed, args.timing_spread)
+        rate = base.data.recordings.sample_rate
+        trained = Trained(base.data.recordings, base.data.sequences)
+        material = from_source(base.data.source, [*SPLITS], args.n, args.seed, base.data.speakers, rate, trained)
+        recognizer = Recognizer.load()
+        for name in names:
+            changed = configs.load(RunConfig, args.config, [*args.overrides, *VARIANTS[name]])
+            one = variant(base, changed, name, out)
+            train(one, resume=(one.output / "checkpoints" / "latest.safetensors").is_file())
+            judge(one.output, {"all": material}, recognizer, settings)
+        write(out, rate, settings)
+        print((out / "ablations.md").read_text(encoding="utf-8"))
+    except InputError as error:
+        print(f"ablate: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
