@@ -3,8 +3,8 @@
     python scripts/ablate.py configs/ablations.yaml data.source=FSDD --out runs/ablations
 
 Trains the variants one after another, each with the steps that give its training the base's number of multiply-adds
-(`multiply_adds`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`. What is
-done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so that
+(`tts.training.compute`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`. What
+is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so that
 several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of all that is there.
 """
 
@@ -29,9 +29,9 @@ from tts.evaluation import evaluate
 from tts.evaluation.material import Trained, from_source
 from tts.evaluation.recognizer import Recognizer
 from tts.files import write_whole
-from tts.models.config import TwoTierConfig
 from tts.train import train
-from tts.training.config import LossConfig, RunConfig
+from tts.training.compute import multiply_adds
+from tts.training.config import RunConfig
 
 BASE = "base"
 SPLITS = ("test_unseen", "words")
@@ -71,24 +71,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"layer {layer} of the encoder": (f"text.layer={layer}",) for layer in (0, 1, 2, 3, 4, 6)},
 }
 """What each changes in the config."""
-
-
-def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
-    """Multiply-adds of one forward pass per sample of audio heard, all matrix products counted, tables not.
-
-    The frame tier runs over all frames, the sample tier over the share that is scored. A backward pass costs twice the
-    forward pass in either, so their ratio is that of whole training steps.
-    """
-    c = model
-    gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
-    frame = gates * (c.input_dim + c.dim) + (c.n_rnn - 1) * gates * 2 * c.dim + c.dim
-    if loss.spectral_weight:
-        frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
-    upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
-    heard = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
-    after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
-    passes = 1 + (loss.next_frame_weight > 0)
-    return frame / c.frame_size + loss.scored * (upsampling + heard + passes * after)
 
 
 def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunConfig:

@@ -64,7 +64,7 @@ class Tones:
 def data(stream=None, model=MODEL):
     collate = Collate(model, ("a", "b"), vectors)
     validation = [Tones()[10_000 + i] for i in range(3)]
-    return TrainingData(stream or Tones(), validation, ("a", "b"), vectors, 8000, collate, 2)
+    return TrainingData(stream or Tones(), validation, ("a", "b"), vectors, 8000, collate)
 
 
 def run_config(folder: Path, **options) -> RunConfig:

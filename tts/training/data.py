@@ -16,6 +16,8 @@ from tts.training.batches import Batch, Collate, Stream, WordVectors
 from tts.training.config import RunConfig
 
 VALIDATION_SEED = 1000
+VALIDATED_TOGETHER = 2
+"""Sequences; every sample of them is scored, which takes several times a training step's memory for each."""
 
 
 class Repeat:
@@ -39,14 +41,13 @@ class TrainingData:
     sample_rate: int
     collate: Collate
     """For validation: every frame scored, every frame heard."""
-    batch_size: int
 
     def validation_batches(self, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """The share of the validation sequences that process `rank` of `world` scores."""
         rng = np.random.default_rng(0)  # draws nothing that matters: all frames are scored and heard
         mine = self.validation[rank::world]
-        for start in range(0, len(mine), self.batch_size):
-            yield self.collate(mine[start : start + self.batch_size], rng)
+        for start in range(0, len(mine), VALIDATED_TOGETHER):
+            yield self.collate(mine[start : start + VALIDATED_TOGETHER], rng)
 
 
 def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
@@ -100,4 +101,4 @@ def _assemble(
     vectors([[digit] for digit in "0123456789"])
     collate = Collate(config.model, speakers, vectors)
     rate = config.data.recordings.sample_rate
-    return config, TrainingData(stream, validation, speakers, vectors, rate, collate, config.train.batch_size)
+    return config, TrainingData(stream, validation, speakers, vectors, rate, collate)

@@ -106,7 +106,7 @@ def train(
         while state.step < t.steps:
             micros = [next(batches).to(accelerator.device) for _ in range(t.accumulation)]
             set_learning_rate(raw_optimizer, learning_rate(state.step, t))
-            sums, counts, norm = _step(accelerator, wrapped, objective, optimizer, micros, t.clip)
+            sums, counts, norm = update(accelerator, wrapped, objective, optimizer, micros, t.clip)
             if ema is not None:
                 ema.update_parameters(objective)
             state.step += 1
@@ -137,7 +137,7 @@ def train(
     return state
 
 
-def _step(
+def update(
     accelerator: Accelerator,
     wrapped: torch.nn.Module,
     objective: Objective,
@@ -145,7 +145,11 @@ def _step(
     micros: list[Batch],
     clip: float,
 ) -> tuple[Tensor, Tensor, float]:
-    """One update; every scored sample of all micro-batches and processes weighs alike. Returns global sums, counts."""
+    """One step: every scored sample of all micro-batches and processes weighs alike.
+
+    Returns: the parts' sums and their counts over all processes, and the gradient's norm before it was clipped (NaN
+        with `clip` 0).
+    """
     counts = torch.stack([torch.stack(objective.counts(batch)) for batch in micros]).sum(0)
     counts = accelerator.reduce(counts, "sum")
     total_sums = torch.zeros(len(PARTS), device=accelerator.device)
