@@ -1,5 +1,6 @@
 """Waves to levels and back, files in and out."""
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -211,3 +212,33 @@ def test_a_disk_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="No space left"):
         audio.write(tmp_path / "a.wav", np.zeros(8, np.float32), 8000)
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_a_stream_in_pieces_is_the_file(tmp_path):
+    """In memory and in a file, where the header can be mended, the bytes are those of a whole file."""
+    wave = np.random.default_rng(0).uniform(-1, 1, 1000).astype("f")
+    whole = audio.to_bytes(wave, 8000)
+    buffer = io.BytesIO()
+    with audio.wav_stream(buffer, 8000) as write:
+        for piece in np.split(wave, [1, 300, 999]):
+            write(piece)
+    assert buffer.getvalue() == whole
+    with (tmp_path / "x.wav").open("wb") as file, audio.wav_stream(file, 8000):
+        pass
+    assert (tmp_path / "x.wav").read_bytes() == b""
+    with (tmp_path / "x.wav").open("wb") as file:
+        file.write(b"before")
+        with audio.wav_stream(file, 8000) as write:
+            write(wave)
+        file.write(b"after")
+    assert (tmp_path / "x.wav").read_bytes() == b"before" + whole + b"after"
+    with open("/dev/null", "wb") as file, audio.wav_stream(file, 8000) as write:
+        write(wave)
+    read, pipe = os.pipe()
+    with os.fdopen(pipe, "wb") as file, audio.wav_stream(file, 8000) as write:
+        write(wave)
+    with os.fdopen(read, "rb") as file:
+        piped = file.read()
+    assert piped[44:] == whole[44:]
+    assert piped[:4] + piped[8:40] == whole[:4] + whole[8:40]
+    assert piped[4:8] == piped[40:44] == b"\xff" * 4

@@ -4,10 +4,14 @@ The sample model works on integer *levels* 0 … `q_levels` - 1. Silence (0.0) i
 This file needs numpy alone (soundfile is imported when a file is touched), so that speaking starts fast.
 """
 
+import fcntl
 import io
 import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import IO, Literal, get_args
 
 import numpy as np
 
@@ -145,3 +149,59 @@ def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> b
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, sample_rate, format=audio_format, subtype="PCM_16")
     return buffer.getvalue()
+
+
+_UNKNOWN = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
+
+
+def _wav_header(sample_rate: int, size: int) -> bytes:
+    """The 44 bytes before `size` bytes of 16-bit mono."""
+    whole = min(size + 36, _UNKNOWN)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", whole, b"WAVE") + form + struct.pack("<4sI", b"data", size)
+
+
+@contextmanager
+def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a 16-bit WAV file while it is being made, e.g. into a pipe.
+
+    Its header says that the size is unknown; where `file` can be rewound, the header is mended at the end. Nothing is
+    written before the first samples are.
+
+    Args:
+        file: for writing bytes, at its beginning.
+        sample_rate: Hz.
+
+    Yields:
+        A function that writes samples, (n,) float32 in [-1, 1], and flushes.
+    """
+    import soundfile
+
+    written = 0
+
+    def write(samples: np.ndarray) -> None:
+        nonlocal written
+        # By the library that writes files, so that a stream holds the same bytes as a file.
+        raw = io.BytesIO()
+        soundfile.write(raw, samples, sample_rate, format="RAW", subtype="PCM_16", endian="LITTLE")
+        file.write((b"" if written else _wav_header(sample_rate, _UNKNOWN)) + raw.getvalue())
+        file.flush()
+        written += 2 * len(samples)
+
+    yield write
+    if written and written + 36 < _UNKNOWN and _can_be_rewound(file):
+        end = file.tell()
+        start = end - written - 44
+        if start >= 0:  # /dev/null is always at 0
+            file.seek(start)
+            file.write(_wav_header(sample_rate, written))
+            file.seek(end)
+            file.flush()
+
+
+def _can_be_rewound(file: IO[bytes]) -> bool:
+    try:
+        appends = fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND  # `>> x.wav`: all that is written goes last
+    except OSError:  # in memory, it has no descriptor
+        appends = 0
+    return file.seekable() and not appends
