@@ -1,0 +1,74 @@
+"""Lines as they come: nothing is read before it is needed, nothing waits for what is not there."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from tts.errors import InputError
+from tts.lines import LONGEST, Lines
+
+
+@pytest.fixture
+def pipe():
+    read, write = os.pipe()
+    file = os.fdopen(write, "wb", buffering=0)
+    yield Lines(read), file
+    file.close()
+    os.close(read)
+
+
+def test_lines_that_are_there(pipe):
+    lines, writer = pipe
+    writer.write(b"4 7\r\n\n \nfour\n1")
+    assert lines.next(wait=True) == (1, "4 7")
+    assert lines.next(wait=False) == (4, "four")
+    assert lines.next(wait=False) is None  # "1" may go on
+    writer.write(b"2")
+    writer.close()
+    assert lines.next(wait=False) == (5, "12")
+    assert lines.next(wait=True) is None
+    assert lines.next(wait=False) is None
+
+
+def test_waiting(pipe):
+    lines, writer = pipe
+    assert lines.next(wait=False) is None
+    thread = threading.Thread(target=lambda: (time.sleep(0.05), writer.write(b"4\n")))
+    thread.start()
+    assert lines.next(wait=True) == (1, "4")
+    thread.join()
+
+
+def test_what_is_no_text(pipe):
+    lines, writer = pipe
+    writer.write(b"\xff4\n\xef\xbb\xbf4\n")
+    assert lines.next(wait=True) == (1, "\udcff4")
+    assert lines.next(wait=True) == (2, "\ufeff4")
+
+
+def test_a_line_without_end(tmp_path):
+    (tmp_path / "long").write_bytes(b"4\n" + b"7" * (LONGEST * 3))
+    with (tmp_path / "long").open("rb") as file:
+        lines = Lines(file.fileno())
+        assert lines.next(wait=True) == (1, "4")
+        with pytest.raises(InputError, match=f"line 2 has more than {LONGEST} bytes"):
+            lines.next(wait=False)
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) < 2 * LONGEST
+
+
+def test_a_folder(tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(InputError, match="cannot read standard input: Is a directory"):
+        Lines(descriptor).next(wait=True)
+    os.close(descriptor)
+
+
+def test_no_more_is_read_than_is_needed(tmp_path):
+    (tmp_path / "many").write_bytes(b"4 7 2\n" * 300_000)
+    with (tmp_path / "many").open("rb") as file:
+        lines = Lines(file.fileno())
+        for number in range(1, 1001):
+            assert lines.next(wait=False) == (number, "4 7 2")
+        assert os.lseek(file.fileno(), 0, os.SEEK_CUR) < 100_000
