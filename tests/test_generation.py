@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from tts.errors import InputError
-from tts.generation import cpu
+from tts.generation import cpu_frames
 from tts.generation.cpu import CpuEngine
-from tts.generation.cpu import clock_features as clock_features_without_torch
+from tts.generation.cpu_kernels import LANES, NEVER
+from tts.generation.cpu_layout import clock_features as clock_features_without_torch
+from tts.generation.cpu_layout import padded
 from tts.generation.reference import ReferenceEngine
 from tts.generation.request import Request, Sampling, Uniforms, draw_level, timing_threshold
 from tts.generation.weights import weight_shapes
@@ -252,10 +254,10 @@ def test_uniforms():
 
 def test_compiled_exp():
     x = np.linspace(-30, 30, 2001).astype(np.float32)
-    y = np.array([cpu._exp(value) for value in x])
+    y = np.array([cpu_frames._exp(value) for value in x])
     np.testing.assert_allclose(y, np.exp(x.astype(np.float64)), rtol=4e-6)
-    assert np.isnan(cpu._exp(np.float32("nan")))
-    assert np.isfinite([cpu._exp(np.float32("inf")), cpu._exp(np.float32("-inf"))]).all()
+    assert np.isnan(cpu_frames._exp(np.float32("nan")))
+    assert np.isfinite([cpu_frames._exp(np.float32("inf")), cpu_frames._exp(np.float32("-inf"))]).all()
 
 
 def test_draw_level_follows_the_distribution():
@@ -296,7 +298,12 @@ def test_the_ends_of_the_draw():
         logits = np.full(q_levels, -200.0, np.float32)
         logits[[3, 5]] = 0.0
         for uniform, level in ((2**-24, 3), (0.49, 3), (0.51, 5), (last, 5)):
-            drawn = cpu._draw(logits.copy(), np.float32(uniform), np.float32(1.0))
+            width = padded(q_levels)
+            columns = np.full(width, NEVER, np.float32)
+            columns[:q_levels] = logits
+            columns = np.ascontiguousarray(columns.reshape(LANES, -1).T).reshape(-1)
+            totals = np.zeros(LANES, np.float32)
+            drawn = cpu_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
             assert drawn == draw_level(logits, np.float32(uniform), 1.0) == level
 
 
@@ -406,7 +413,7 @@ def test_refused_seeds(seed):
 
 def test_without_a_place_to_cache(tmp_path):
     """With no folder to cache in, the engine still compiles; with $NUMBA_CACHE_DIR it caches there."""
-    code = "from tts.generation import cpu; import numpy as np; print(round(cpu._exp(np.float32(0)), 5))"
+    code = "from tts.generation import cpu_frames; import numpy as np; print(round(cpu_frames._exp(np.float32(0)), 5))"
     for name in ("cache", "none/such"):
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name)}
         if name == "none/such":

@@ -1,0 +1,278 @@
+"""Folds a model's weights for the CPU engine: once per model (`lay_out`) and once per utterance (`WordGates`).
+
+What is linear in something that hardly changes is folded beforehand: the word, next-word and speaker parts of the
+frame tier's first gates once per word, the clock's part once per clock value, embedding x first layer into one row
+per (lag, level). What remains is sums of weight rows, laid out so that the rows are contiguous.
+
+Letters as in `cpu_frames`; W words.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from llvmlite import binding
+
+from tts.generation.cpu_frames import Shape, Weights
+from tts.generation.cpu_kernels import BLOCK, LANES, NEVER, PAIR
+from tts.models.config import TwoTierConfig
+
+WORDS_AT_A_TIME = 256
+Form = Callable[[np.ndarray], np.ndarray]
+
+
+class Folder:
+    """Folds the named weights, float32, of one model."""
+
+    def __init__(self, config: TwoTierConfig, weights: dict[str, np.ndarray]) -> None:
+        self.config = config
+        self.weights = weights
+        c = config
+        inputs, states = (4 * c.dim, 4 * c.dim) if c.cell == "lstm" else (3 * c.dim, 3 * c.dim)
+        self.input_width, self.recurrent_width = padded(inputs), padded(states)
+        self.recurrent_at = 4 * c.dim - states
+        self.gate_width = max(self.input_width, self.recurrent_at + self.recurrent_width, padded(4 * c.dim))
+        self.sample_width = padded(c.sample_dim)
+        self.told_width = padded(c.frame_size * (c.upsample_rank or self.sample_width))
+
+    def shape(self) -> Shape:
+        """The widths that the compiled loop goes by."""
+        c = self.config
+        return Shape(
+            F=c.frame_size,
+            H=c.hist_size,
+            P=max(c.hist_size, c.frame_size),
+            S=c.sample_dim,
+            Q=c.q_levels,
+            D=c.dim,
+            r=c.upsample_rank,
+            G=self.gate_width,
+            sample_width=self.sample_width,
+            logit_width=padded(c.q_levels),
+            told_width=self.told_width,
+            input_width=self.input_width,
+            recurrent_width=self.recurrent_width,
+            recurrent_at=self.recurrent_at,
+            input_panel=_panel(self.input_width),
+            recurrent_panel=_panel(self.recurrent_width),
+            told_panel=_panel(self.told_width),
+            n_rnn=c.n_rnn,
+            hidden_layers=c.sample_layers - 1,
+            clock_frames=c.clock_frames,
+        )
+
+    def gate_rows(self, name: str) -> np.ndarray:
+        """(in, gates) of a recurrent weight or (gates,) of a bias; a GRU's gates in the order that its sums lie in.
+
+        torch keeps a GRU's gates as reset, update, candidate. The candidate's input and recurrent parts must stay
+        apart, so the sums lie as [candidate's input, reset, update, candidate's recurrent]: input parts add to the
+        first 3 x D, recurrent parts to the last 3 x D.
+        """
+        array = self.weights[f"rnn.{name}"]
+        if self.config.cell == "gru" and "_ih_" in name:
+            array = np.roll(array, self.config.dim, axis=0)
+        return array.T
+
+    def bias(self, layer: int) -> np.ndarray:
+        """(G+,): both biases of a layer, each where its gates lie."""
+        D = self.config.dim
+        bias = np.zeros(self.gate_width, np.float32)
+        of_input, of_state = self.gate_rows(f"bias_ih_l{layer}"), self.gate_rows(f"bias_hh_l{layer}")
+        bias[: len(of_input)] += of_input
+        bias[4 * D - len(of_state) : 4 * D] += of_state
+        return bias
+
+    def lay_out(self) -> Weights:
+        """Every weight where the compiled loop reads it."""
+        c, w = self.config, self.weights
+        S = self.sample_width
+        first = self.gate_rows("weight_ih_l0")  # (input_dim, gates): heard, this word, next word, speaker, clock
+        clock = clock_features(c.clock_frames, c.clock_dim) @ first[c.input_dim - c.clock_dim :]
+        upsample = w["upsample.weight"].reshape(c.frame_size, -1, c.dim)
+        upsample_bias = w["upsample.bias"].reshape(c.frame_size, -1)
+        if not c.upsample_rank:
+            upsample, upsample_bias = _widened(upsample, S, axis=1), _widened(upsample_bias, S)
+        tables = {
+            "heard": _widened(first[: c.frame_size], self.gate_width),
+            "inputs": self._panels([self.gate_rows(f"weight_ih_l{k}") for k in range(1, c.n_rnn)], self.input_width),
+            "recurrent": self._panels(
+                [self.gate_rows(f"weight_hh_l{k}") for k in range(c.n_rnn)], self.recurrent_width
+            ),
+            "upsample": self._panels([upsample.reshape(-1, c.dim).T], self.told_width),
+            "widen": _widened(w["widen.weight"].T, S) if c.upsample_rank else np.zeros((0, S), np.float32),
+            "history": _widened(self._history(), S),
+            "last": _widened(w["last_level.weight"] if c.history == "real" else np.zeros((0, 0), np.float32), S),
+            "hidden": _widened(_stack([w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]), S),
+            "output": self._by_draw(w["output.weight"].T, 0.0),
+        }
+        # The embeddings' products are exact in no shorter form; all the rest is in one form, or it would be compiled
+        # once for each mixture.
+        folded = tables.pop("history") if c.history == "embedding" else None
+        form = shortest_form(list(tables.values()))
+        laid = {name: form(table) for name, table in tables.items()}
+        laid["history"] = _aligned(folded) if folded is not None else laid["history"]
+        return Weights(
+            clock=_aligned(_widened(clock, self.gate_width)).reshape(-1),
+            gate_bias=_aligned(_stack([self.bias(k) for k in range(1, c.n_rnn)])).reshape(-1),
+            advance=_aligned(w["advance.weight"][0]),
+            advance_bias=_aligned(w["advance.bias"]),
+            upsample_bias=_aligned(_widened(upsample_bias.reshape(-1), self.told_width)),
+            hidden_bias=_aligned(
+                _widened(_stack([w[f"hidden.{k}.bias"] for k in range(c.sample_layers - 1)]), S)
+            ).reshape(-1),
+            output_bias=_aligned(self._by_draw(w["output.bias"], NEVER)),
+            value=(np.arange(c.q_levels, dtype=np.float32) - c.q_levels // 2) / np.float32(c.q_levels // 2),
+            **{name: table.reshape(-1) for name, table in laid.items()},
+        )
+
+    def _panels(self, tables: Sequence[np.ndarray], width: int) -> np.ndarray:
+        """(len(tables), panels, D, panel) of tables (D, up to `width`)."""
+        panel = _panel(width)
+        return _stack(
+            [
+                np.ascontiguousarray(_widened(table, width).reshape(len(table), -1, panel).transpose(1, 0, 2))
+                for table in tables
+            ]
+        )
+
+    def _by_draw(self, output: np.ndarray, nothing: float) -> np.ndarray:
+        """The last axis, levels, as the draw wants them: see `Weights.output`; `nothing` in the columns to spare."""
+        depth = padded(self.config.q_levels) // LANES
+        wide = np.full((*output.shape[:-1], depth * LANES), nothing, np.float32)
+        wide[..., : output.shape[-1]] = output
+        turned = wide.reshape(*output.shape[:-1], LANES, depth).swapaxes(-1, -2)
+        return np.ascontiguousarray(turned).reshape(wide.shape)
+
+    def _history(self) -> np.ndarray:
+        """`real`: (H, S), a row per lag, oldest first; `embedding`: (H x Q, S)."""
+        c, w = self.config, self.weights
+        if c.history == "real":
+            return w["hear.weight"].T
+        hear = w["hear.weight"].reshape(c.sample_dim, c.hist_size, c.embedding_dim)
+        return np.einsum("qe,she->hqs", w["levels.weight"], hear, optimize=True).reshape(-1, c.sample_dim)
+
+
+class WordGates:
+    """An utterance's words as the frame tier's first gates see them, some hundreds at a time.
+
+    A table for all words of a long text would be much larger than the text. Which words are folded together depends
+    on the text alone, so that rounding does, too.
+    """
+
+    def __init__(self, folder: Folder, words: np.ndarray, speaker: int) -> None:
+        c = folder.config
+        assert words.shape[1] == c.word_dim, (words.shape, c.word_dim)
+        assert 0 <= speaker < c.n_speakers, (speaker, c.n_speakers)
+        self._folder = folder
+        self._words = words.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else words
+        self._speaker = speaker
+        self.count = len(self._words)
+        self.first = 0
+        """The word of the table's first row."""
+        self.table = self._both(0)
+        """(some words, G+) float32: the biases and the word, next-word and speaker parts of layer 0's gates."""
+
+    def reach(self, word: int, further: int) -> None:
+        """See to it that the table holds the words `word` … `word + further`, where there are such; at most 256."""
+        assert 0 <= further <= WORDS_AT_A_TIME, further
+        last = min(word + further, self.count - 1)
+        if last >= self.first + len(self.table):
+            self.first = word // WORDS_AT_A_TIME * WORDS_AT_A_TIME
+            self.table = self._both(self.first)
+
+    def _both(self, first: int) -> np.ndarray:
+        second = first + WORDS_AT_A_TIME
+        parts = [self._fold(begin) for begin in (first, second) if begin < self.count]
+        return _aligned(np.concatenate(parts))
+
+    def _fold(self, begin: int) -> np.ndarray:
+        c, w = self._folder.config, self._folder.weights
+        end = min(begin + WORDS_AT_A_TIME, self.count)
+        vectors = self._words[begin : end + 1].astype(np.float32)
+        centred = vectors - vectors.mean(1, keepdims=True)
+        normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + np.float32(1e-5))  # LayerNorm
+        embedded = np.tanh(normed @ w["word.weight"].T + w["word.bias"])
+        if end == self.count:
+            embedded = np.concatenate([embedded, np.tanh(w["end"])[None]])
+        voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
+        told = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
+        part = self._folder.gate_rows("weight_ih_l0")[c.frame_size : c.input_dim - c.clock_dim]
+        gates = np.tile(self._folder.bias(0), (end - begin, 1))
+        gates[:, : part.shape[1]] += told @ part
+        return gates
+
+
+def clock_features(frames: int, dim: int) -> np.ndarray:
+    """`tts.models.two_tier.clock_features` without torch: (frames, dim) float32."""
+    if dim == 0:
+        return np.zeros((frames, 0), np.float32)
+    period = 4.0 * np.logspace(0, math.log10(frames), dim // 2)
+    angle = 2 * math.pi * np.arange(frames)[:, None] / period
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+
+
+def padded(width: int) -> int:
+    """A width that the kernels can work with."""
+    return -(-width // PAIR) * PAIR
+
+
+def _panel(width: int) -> int:
+    """A panel is read from end to end; as wide as one pass over it, if that goes up in the width."""
+    return BLOCK if width % BLOCK == 0 else width
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack(arrays) if arrays else np.zeros((0, 0), np.float32)
+
+
+def _widened(array: np.ndarray, width: int, axis: int = -1) -> np.ndarray:
+    """With zeros at the end of an axis."""
+    if array.size == 0:
+        return np.zeros((0, width), np.float32)
+    missing = [(0, 0)] * array.ndim
+    missing[axis] = (0, width - array.shape[axis])
+    return np.pad(array, missing)
+
+
+def shortest_form(tables: Sequence[np.ndarray]) -> Form:
+    """The shortest of the kernels' three forms of a weight that holds every number of the tables exactly."""
+    if all(_fits_bfloat16(table) for table in tables):
+        return _bfloat16_pairs
+    features = binding.get_host_cpu_features()
+    # The processor widens float16 itself: all x86-64 since 2013, all of arm64.
+    if (features.get("f16c") or features.get("neon")) and all(_fits_float16(table) for table in tables):
+        return _float16
+    return _aligned
+
+
+def _fits_float16(array: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((array.astype(np.float16) == array).all())
+
+
+def _fits_bfloat16(array: np.ndarray) -> bool:
+    return not (np.ascontiguousarray(array).view(np.uint32) & 0xFFFF).any()
+
+
+def _float16(array: np.ndarray) -> np.ndarray:
+    return _aligned(array.astype(np.float16).view(np.uint16))
+
+
+def _bfloat16_pairs(array: np.ndarray) -> np.ndarray:
+    """(…, width) float32 to (…, width / 2) uint32, see `cpu_kernels`."""
+    bits = np.ascontiguousarray(array).view(np.uint32).reshape(*array.shape[:-1], array.shape[-1] // PAIR, 2, LANES)
+    return _aligned(bits[..., 0, :] | bits[..., 1, :] >> 16)
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A contiguous copy that begins on a cache line, so that no vector load straddles two."""
+    buffer = np.empty(array.nbytes + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def aligned_zeros(*shape: int) -> np.ndarray:
+    """Flat float32 zeros that begin on a cache line; as many as an array of this shape has."""
+    return _aligned(np.zeros(math.prod(shape), np.float32))
