@@ -1,4 +1,4 @@
-"""Shared fixtures: where the real corpus lies, if it lies anywhere."""
+"""Shared fixtures: where the real corpus lies, if it lies anywhere; a small voice."""
 
 import os
 from pathlib import Path
@@ -20,3 +20,31 @@ def fsdd_dir() -> Path:
         if (folder / "0_jackson_0.wav").is_file():
             return folder
     pytest.skip("needs the Free Spoken Digit Dataset: set FSDD_DIR to its recordings/ folder")
+
+
+@pytest.fixture(scope="session")
+def voice_folder(tmp_path_factory) -> Path:
+    """A voice with the speakers ann and bob: untrained, so it makes noises, each at most 0.2 s a word."""
+    import numpy as np
+    import torch
+
+    from tts.models.config import TwoTierConfig
+    from tts.models.two_tier import TwoTier
+    from tts.text import SPOKEN
+    from tts.text_encoder import TextEncoderConfig
+    from tts.voice import Voice
+
+    torch.manual_seed(0)
+    config = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
+    voice = Voice.from_model(
+        TwoTier(config),
+        speakers=["ann", "bob"],
+        sample_rate=8000,
+        text_encoder=TextEncoderConfig(),
+        word_vectors={word: np.eye(8, dtype=np.float32)[digit % 8] for word, digit in SPOKEN.items()},
+        name="small",
+        max_word_seconds=0.2,
+    )
+    folder = tmp_path_factory.mktemp("voices") / "small"
+    voice.save(folder, "# small\n")
+    return folder

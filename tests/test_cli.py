@@ -5,39 +5,18 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 import tts
 from tts.cli import main
-from tts.models.config import TwoTierConfig
-from tts.models.two_tier import TwoTier
-from tts.text import SPOKEN
-from tts.text_encoder import TextEncoderConfig
+from tts.generation import cuda
+from tts.generation.request import Generated
 from tts.voice import Voice
-
-
-@pytest.fixture(scope="module")
-def voice_folder(tmp_path_factory):
-    torch.manual_seed(0)
-    config = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
-    vectors = {word: np.eye(8, dtype=np.float32)[digit % 8] for word, digit in SPOKEN.items()}
-    voice = Voice.from_model(
-        TwoTier(config),
-        speakers=["ann", "bob"],
-        sample_rate=8000,
-        text_encoder=TextEncoderConfig(),
-        word_vectors=vectors,
-        name="small",
-        max_word_seconds=0.2,
-    )
-    folder = tmp_path_factory.mktemp("voices") / "small"
-    voice.save(folder, "# small\n")
-    return folder
 
 
 @pytest.fixture
@@ -50,8 +29,10 @@ def speak(voice_folder, *arguments):
     return main(["speak", *map(str, arguments), "--voice", str(voice_folder)])
 
 
-def stdin(monkeypatch, data: bytes):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+def stdin(monkeypatch, folder, data: bytes):
+    path = folder / "lines.txt"
+    path.write_bytes(data)
+    monkeypatch.setattr(sys, "stdin", path.open())
 
 
 def test_speak_writes_a_file(here, voice_folder, capsys):
@@ -101,20 +82,82 @@ def test_standard_output(here, voice_folder, capfdbinary):
     assert list(here.iterdir()) == []
 
 
+def test_a_stream_is_the_file(here, voice_folder, capfdbinary):
+    """Through a pipe the header cannot be mended; readers take what is there."""
+    assert speak(voice_folder, "4 7 2", "-o", "a.wav") == 0
+    piped = run_tts(voice_folder, "4 7 2", "-o", "-").stdout
+    assert piped[44:] == Path("a.wav").read_bytes()[44:]
+    assert piped[4:8] == piped[40:44] == b"\xff" * 4
+    samples, rate = soundfile.read(io.BytesIO(piped))
+    assert (len(samples), rate) == ((len(piped) - 44) // 2, 8000)
+    Path("b.wav").write_bytes(piped)
+    np.testing.assert_array_equal(tts.audio.read("b.wav")[0], tts.audio.read("a.wav")[0])
+    with Path("c.wav").open("wb") as file:
+        run_tts(voice_folder, "4 7 2", "-o", "-", stdout=file)
+    assert Path("c.wav").read_bytes() == Path("a.wav").read_bytes()  # a file could be rewound
+    with Path("c.wav").open("ab") as file:
+        run_tts(voice_folder, "4 7 2", "-o", "-", stdout=file)
+    assert Path("c.wav").read_bytes() == Path("a.wav").read_bytes() + piped
+
+
+def run_tts(voice_folder, *arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "tts", "speak", *arguments, "--voice", str(voice_folder)],
+        **{"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
 def test_lines(here, voice_folder, monkeypatch, capsys):
-    stdin(monkeypatch, b"4 7\r\n\nfour\n")
+    stdin(monkeypatch, here.parent, b"4 7\r\n\nfour\n1")
     assert speak(voice_folder, "-", "-o", "x.wav") == 0
-    assert sorted(path.name for path in here.iterdir()) == ["x-1.wav", "x-3.wav"]
-    assert len(capsys.readouterr().err.splitlines()) == 2
-    stdin(monkeypatch, b"4 7\nten\n")
+    assert sorted(path.name for path in here.iterdir()) == ["x-1.wav", "x-3.wav", "x-4.wav"]
+    *each, total = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in each] == ["x-1.wav", "x-3.wav", "x-4.wav"]
+    assert total.startswith("3 texts: ")
+    voice = tts.load_voice(voice_folder)
+    for path, text in (("x-1.wav", "4 7"), ("x-3.wav", "four"), ("x-4.wav", "1")):
+        assert np.abs(soundfile.read(path, dtype="float32")[0] - voice.speak(text).samples).max() <= 2**-15
+
+
+def test_what_comes_before_a_bad_line_is_whole(here, voice_folder, monkeypatch, capfdbinary):
+    stdin(monkeypatch, here.parent, b"4 7\n\nten\n1\n")
     assert speak(voice_folder, "-", "-o", "y.wav") == 2
-    error = capsys.readouterr().err
-    assert "line 2" in error
-    assert "ten" in error
+    assert [path.name for path in here.iterdir()] == ["y-1.wav"]
+    tts.audio.read("y-1.wav")
+    said, error = capfdbinary.readouterr().err.decode().splitlines()
+    assert said.startswith("y-1.wav: ")
+    assert error.startswith("tts: error: line 3: the voice cannot say 'ten'")
+    Path("z-3.wav").write_text("precious")
+    stdin(monkeypatch, here.parent, b"4 7\n\n1\n")
+    assert speak(voice_folder, "-", "-o", "z.wav") == 2
+    assert b"line 3: z-3.wav exists" in capfdbinary.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["y-1.wav", "z-1.wav", "z-3.wav"]
+    stdin(monkeypatch, here.parent, b"4\nten\n")
+    assert speak(voice_folder, "-", "-o", "-") == 2
+    out = capfdbinary.readouterr().out
+    assert len(soundfile.read(io.BytesIO(out))[0]) == len(tts.load_voice(voice_folder).speak("4").samples)
+    stdin(monkeypatch, here.parent, b"4\n" + b"7 " * 2**20 + b"\n")
+    assert speak(voice_folder, "-", "-o", "w.wav") == 2
+    assert b"line 2 has more than 1048576 bytes" in capfdbinary.readouterr().err
+    assert Path("w-1.wav").exists()
+
+
+def test_a_line_is_said_when_it_comes(here, voice_folder):
+    """From a writer that waits for the answer."""
+    command = [sys.executable, "-m", "tts", "speak", "-", "-o", "x.wav", "--voice", str(voice_folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for number, text in enumerate(("4", "7 2", "0"), 1):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert process.stderr.readline().startswith(f"x-{number}.wav: ")
+            assert Path(f"x-{number}.wav").exists()
+        process.stdin.close()
+        assert process.stderr.readline().startswith("3 texts: ")
+        assert process.wait() == 0
 
 
 def test_lines_to_standard_output_are_one_file(here, voice_folder, monkeypatch, capfdbinary):
-    stdin(monkeypatch, b"4\n7\n")
+    stdin(monkeypatch, here.parent, b"4\n7\n")
     assert speak(voice_folder, "-", "-o", "-") == 0
     samples, _ = soundfile.read(io.BytesIO(capfdbinary.readouterr().out))
     voice = tts.load_voice(voice_folder)
@@ -130,24 +173,122 @@ def test_force(here, voice_folder, capsys):
     assert Path("a.wav").read_bytes().startswith(b"RIFF")
 
 
-def test_play(here, voice_folder, monkeypatch, tmp_path_factory, capsys):
-    """A stand-in player: it is given a whole WAV file; its failure is told in one line."""
-    programs = tmp_path_factory.mktemp("bin")
-    heard = programs / "heard.wav"
+def played(monkeypatch, programs, script):
+    """A stand-in player on the path, and nothing else that plays."""
     player = programs / "aplay"
-    player.write_text(f'#!/bin/sh\ncp "$2" {heard}\n')
+    player.write_text(f"#!/bin/sh\n{script}\n")
     player.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/bin:/usr/bin")
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+
+
+def test_play_by_a_program(here, voice_folder, monkeypatch, tmp_path_factory, capsys):
+    """A stand-in player: it is given a WAV on its standard input; its failure is told in one line."""
+    programs = tmp_path_factory.mktemp("bin")
+    heard = programs / "heard.wav"
+    played(monkeypatch, programs, f'cat > {heard}; echo "$@" > {programs}/flags')
+    whole = tts.load_voice(voice_folder).speak("4").samples
     assert speak(voice_folder, "4", "--play") == 0
-    assert len(soundfile.read(heard)[0]) == len(tts.load_voice(voice_folder).speak("4").samples)
+    assert np.abs(soundfile.read(heard, dtype="float32")[0] - whole).max() <= 2**-15
+    assert (programs / "flags").read_text().split() == ["-q", "-"]
     assert list(here.iterdir()) == []
-    player.write_text("#!/bin/sh\necho no sound card >&2\nexit 1\n")
+    stdin(monkeypatch, here.parent, b"4\n4\n")
+    assert speak(voice_folder, "-", "--play") == 0
+    assert len(soundfile.read(heard)[0]) == 2 * len(whole)
+    played(monkeypatch, programs, "echo no sound card >&2; exit 1")
     capsys.readouterr()
     assert speak(voice_folder, "4", "--play") == 2
     assert "aplay cannot play (no sound card)" in capsys.readouterr().err
+    played(monkeypatch, programs, "exit 0")
+    assert speak(voice_folder, "1" * 1000, "--play") == 2
+    assert "aplay cannot play (it ended before the text did)" in capsys.readouterr().err
     monkeypatch.setenv("PATH", str(here))
     assert speak(voice_folder, "4", "--play") == 2
-    assert "finds no program that plays sound" in capsys.readouterr().err
+    assert "finds nothing that plays sound" in capsys.readouterr().err
+    assert 'pip install "twotier-tts[play]"' in tts_error(voice_folder, "4", "--play", capsys=capsys)
+
+
+def tts_error(voice_folder, *arguments, capsys):
+    assert speak(voice_folder, *arguments) == 2
+    return capsys.readouterr().err
+
+
+class FakeDevice:
+    """The part of the package sounddevice that is used."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, broken=None):
+        self.broken, self.log, self.chunks = broken, [], []
+
+    def OutputStream(self, samplerate, channels, dtype):
+        if self.broken == "open":
+            raise self.PortAudioError("Error querying device -1")
+        self.log.append((samplerate, channels, dtype))
+        return self
+
+    def start(self):
+        self.log.append("start")
+
+    def write(self, data):
+        if self.broken == "write":
+            raise self.PortAudioError("Device unavailable")
+        assert data.shape[1:] == (1,)
+        self.chunks.append(data[:, 0])
+
+    def stop(self):
+        self.log.append("stop")
+
+    def close(self):
+        self.log.append("close")
+
+
+def test_play_by_sounddevice(here, voice_folder, monkeypatch, capsys):
+    whole = tts.load_voice(voice_folder).speak("4 7 2").samples
+    device = FakeDevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    assert speak(voice_folder, "4 7 2", "--play", "-o", "a.wav") == 0  # both
+    np.testing.assert_array_equal(np.concatenate(device.chunks), whole)
+    assert device.log == [(8000, 1, "float32"), "start", "stop", "close"]
+    assert len(soundfile.read("a.wav")[0]) == len(whole)
+    Path("a.wav").unlink()
+    for broken, message in (("open", "finds no sound device (Error querying device -1)"), ("write", "device stopped")):
+        device = FakeDevice(broken)
+        monkeypatch.setitem(sys.modules, "sounddevice", device)
+        assert message in tts_error(voice_folder, "4", "--play", capsys=capsys).splitlines()[-1]
+        assert device.log[-1:] == (["close"] if broken == "write" else [])
+    assert list(here.iterdir()) == []
+
+
+class FastEngine:
+    """Answers at once."""
+
+    def generate(self, requests):
+        return [Generated(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in requests]
+
+    def generate_each(self, requests, streams=None):
+        for request in requests:
+            yield from self.generate([request])
+
+
+def test_memory_does_not_grow_with_the_lines(here, voice_folder, monkeypatch, capsys):
+    """5,000 lines; were they kept, they would take 60 MB."""
+    engine = FastEngine()
+    monkeypatch.setattr(Voice, "_engine", lambda *_: engine)
+    device = FakeDevice()
+    heard = []
+    monkeypatch.setattr(device, "write", lambda data: heard.append(len(data)))
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    stdin(monkeypatch, here.parent, b"4 7 2\n" * 5_000)
+    tracemalloc.start()
+    try:
+        assert speak(voice_folder, "-", "--play") == 0
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # what is said on stderr is kept here, too
+    finally:
+        tracemalloc.stop()
+    assert heard == [2000] * 5_000
+    assert capsys.readouterr().err.splitlines()[-1].startswith("5000 texts: 1250.00 s in ")
 
 
 def test_voices(capsys, monkeypatch, voice_folder):
@@ -196,10 +337,10 @@ def test_mistakes(here, voice_folder, capsys, arguments, message):
 
 def test_no_lines(here, voice_folder, monkeypatch, capsys):
     for data in (b"", b"\n \n"):
-        stdin(monkeypatch, data)
+        stdin(monkeypatch, here.parent, data)
         assert speak(voice_folder, "-", "-o", "x.wav") == 2
         assert "standard input holds no text" in capsys.readouterr().err
-    stdin(monkeypatch, b"\xff4\n")
+    stdin(monkeypatch, here.parent, b"\xff4\n")
     assert speak(voice_folder, "-", "-o", "x.wav") == 2
     assert "line 1" in capsys.readouterr().err
     assert list(here.iterdir()) == []
@@ -229,7 +370,7 @@ def test_mistyped_commands(capsys, arguments):
 def test_help_imports_nothing_heavy():
     code = "import sys; from tts.cli import make_parser; make_parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "transformers", "datasets", "numba", "soundfile"} & set(done.stdout.split())
+    assert not {"numpy", "torch", "transformers", "datasets", "numba", "soundfile"} & set(done.stdout.split())
 
 
 def test_speaking_imports_no_torch(here, voice_folder):
@@ -241,9 +382,30 @@ def test_speaking_imports_no_torch(here, voice_folder):
     assert not {"torch", "transformers", "datasets"} & set(done.stdout.split())
 
 
-def test_a_reader_that_leaves(here, voice_folder):
-    """`tts speak … -o - | head -c 1` ends quietly."""
-    command = f"{sys.executable} -m tts speak '4 7 2' -o - --voice {voice_folder} | true"
+@pytest.mark.parametrize("source", ["echo 4 7 2", "yes 4"])
+def test_a_reader_that_leaves(here, voice_folder, source):
+    """`tts speak … -o - | head -c 1` ends quietly, with lines that never end, too."""
+    command = f"{source} | {sys.executable} -m tts speak - -o - --voice {voice_folder} | head -c 1 | wc -c"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env={**os.environ})
-    assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
+    assert done.stdout.strip() == "1"
+    for complaint in ("Traceback", "Exception ignored", "error"):
+        assert complaint not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "message"), [("<&-", "- -o x.wav", "standard input is"), (">&-", "4 -o -", "output closed")]
+)
+def test_closed_streams(here, voice_folder, closed, arguments, message):
+    command = f"{sys.executable} -m tts speak {arguments} --voice {voice_folder} {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_cuda_that_is_not_there(here, voice_folder, monkeypatch, capsys):
+    monkeypatch.setattr(cuda, "why_not", lambda: "no driver")
+    assert speak(voice_folder, "4", "-o", "x.wav", "--engine", "cuda") == 0
+    warning, said = capsys.readouterr().err.splitlines()
+    assert warning.startswith("tts: warning: engine cuda is not available: no driver; the CPU speaks")
+    assert said.startswith("x.wav: ")

@@ -1,10 +1,12 @@
 """Voices: said in memory, saved, loaded, and every folder that is none refused."""
 
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from safetensors.numpy import load_file, save_file
 import tts
 from tts import voice as voices
 from tts.errors import InputError
-from tts.generation.request import Sampling
+from tts.generation import cuda
+from tts.generation.request import Generated, Sampling
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text import SPOKEN
@@ -110,6 +113,142 @@ def test_batch_is_each_alone():
         voice.speak_batch(["1", "ten"])
 
 
+def test_batch_mistakes():
+    voice = make_voice()
+    for many in (voice.speak_batch, voice.speak_each):
+        with pytest.raises(InputError, match="texts is '4 7 2'; give a list"):
+            many("4 7 2")
+        with pytest.raises(InputError, match="speakers is 'ann'; give a list"):
+            many(["4", "7", "2"], "ann")
+    for engine in ("cpu", "reference"):
+        assert voice.speak_batch([], engine=engine) == []
+        assert list(voice.speak_each([], engine=engine)) == []
+    with pytest.raises(InputError, match="no engine"):
+        voice.speak_batch([], engine="gpu")
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_stream(engine):
+    voice = make_voice()
+    whole = voice.speak("4 7 2" * 9, "bob", 3, engine=engine)
+    stream = voice.stream("4 7 2" * 9, "bob", 3, engine=engine)
+    assert (stream.sample_rate, stream.words, stream.speaker, stream.seed) == (8000, list("472" * 9), "bob", 3)
+    chunks = list(stream)
+    assert len(chunks) > 1
+    assert all(chunk.dtype == np.float32 and chunk.ndim == 1 and len(chunk) for chunk in chunks)
+    np.testing.assert_array_equal(np.concatenate(chunks), whole.samples)
+    assert list(stream) == []
+    audio = stream.audio()
+    np.testing.assert_array_equal(audio.levels, whole.levels)
+    assert (audio.word_ends, audio.stop_reason, audio.seed) == (whole.word_ends, whole.stop_reason, 3)
+
+
+def test_a_stream_that_is_left():
+    voice = make_voice()
+    stream = voice.stream("4 7 2", engine="reference")
+    first = next(stream)
+    np.testing.assert_array_equal(stream.audio().samples, voice.speak("472").samples)
+    with voice.stream("4 7 2", engine="reference") as left:
+        np.testing.assert_array_equal(next(left), first)
+    assert list(left) == []
+    with pytest.raises(InputError, match="closed before its end"):
+        left.audio()
+
+
+@pytest.mark.parametrize(("engine", "streams"), [("cpu", None), ("cpu", 1), ("cpu", 3), ("reference", None)])
+def test_each_is_in_order_and_as_alone(engine, streams):
+    voice = make_voice()
+    texts = ["4", "7 2 1 1", "0", "five"]
+    said = list(voice.speak_each(texts, itertools.repeat("bob"), engine=engine, streams=streams))
+    assert [audio.words for audio in said] == [["4"], ["7", "2", "1", "1"], ["0"], ["five"]]
+    for seed, (text, audio) in enumerate(zip(texts, said, strict=True)):
+        np.testing.assert_array_equal(audio.levels, voice.speak(text, "bob", seed).levels)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_what_comes_before_a_mistake_is_said(engine):
+    voice = make_voice()
+    each = voice.speak_each(iter(["4", "7", "ten", "1"]), engine=engine)
+    assert [next(each).words, next(each).words] == [["4"], ["7"]]
+    with pytest.raises(InputError, match=r"^text 3: the voice cannot say 'ten'"):
+        next(each)
+    each = voice.speak_each(["4", "7"], seeds=[3], engine=engine)
+    assert next(each).seed == 3
+    with pytest.raises(InputError, match="more texts than seeds"):
+        next(each)
+    with pytest.raises(InputError, match="more texts than speakers"):
+        list(voice.speak_each(["4"], speakers=[], engine=engine))
+
+    def texts():
+        yield "4"
+        raise OSError("the disk is gone")
+
+    each = voice.speak_each(texts(), engine=engine)
+    assert next(each).words == ["4"]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(each)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0"),
+        ({"max_seconds": 0}, "max_seconds is 0"),
+        ({"engine": "gpu"}, "no engine 'gpu'"),
+        ({"streams": 0}, "streams is 0"),
+    ],
+    ids=str,
+)
+def test_each_is_checked_at_the_call(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_voice().speak_each(["4"], **arguments)
+
+
+def test_lines_without_end_and_leaving_early():
+    """At most the places and a few are taken ahead."""
+    voice, taken = make_voice(), itertools.count()
+    each = voice.speak_each((str(next(taken) % 10) for _ in itertools.repeat(0)), streams=4)
+    said = [next(each) for _ in range(10)]
+    assert [audio.words for audio in said] == [[str(i)] for i in range(10)]
+    each.close()
+    assert next(taken) <= 10 + 16
+
+
+class FastEngine:
+    """Answers at once, as if 8 texts were made at a time."""
+
+    def generate_each(self, requests, streams=None):
+        requests = iter(requests)
+        while batch := list(itertools.islice(requests, 8)):
+            yield from (Generated(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in batch)
+
+
+def test_memory_does_not_grow_with_the_texts(monkeypatch):
+    voice = make_voice()
+    monkeypatch.setattr(voice, "_engine", lambda name: FastEngine())
+    tracemalloc.start()
+    try:
+        each = voice.speak_each(str(i % 1000) for i in range(3000))
+        for _ in range(500):
+            next(each)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        assert sum(1 for _ in each) == 2500
+        assert tracemalloc.get_traced_memory()[1] - before < 500_000  # an utterance here has 12,000 bytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_cuda_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(cuda, "why_not", lambda: "no driver")
+    voice = make_voice()
+    with pytest.warns(UserWarning, match="cuda is not available: no driver; the CPU engine speaks"):
+        audio = voice.speak("4 7 2", engine="cuda")
+    np.testing.assert_array_equal(audio.levels, voice.speak("4 7 2", engine="cpu").levels)
+    assert voices.why_not("cuda") == "no driver"
+    assert voices.why_not("auto") is None
+
+
 def test_save_and_load(folder, monkeypatch):
     monkeypatch.setattr(voices, "TextEncoder", None)  # the vocabulary's words need none
     made, loaded = make_voice(), load_voice(folder)
@@ -186,13 +325,15 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
         ({"temperature": 10**400}, "temperature"),
-        ({"engine": "gpu"}, "choose one of auto, cpu, reference"),
+        ({"engine": "gpu"}, "choose one of auto, cpu, cuda, reference"),
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_mistakes(arguments, message):
+@pytest.mark.parametrize("way", ["speak", "stream"])
+def test_mistakes(way, arguments, message):
+    """Told at the call, also of a stream."""
     with pytest.raises(InputError, match=message):
-        make_voice().speak(**{"text": "4", **arguments})
+        getattr(make_voice(), way)(**{"text": "4", **arguments})
 
 
 @pytest.mark.parametrize(

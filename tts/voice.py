@@ -11,14 +11,18 @@ Letters: T samples, W words, V words of the vocabulary.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -26,7 +30,7 @@ from tts import audio as audio_files
 from tts import config as configs
 from tts.errors import InputError
 from tts.files import write_whole
-from tts.generation.request import Generated, Request, Sampling
+from tts.generation.request import Engine, Generated, Request, Sampling
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
 from tts.text import SPOKEN, words
@@ -43,15 +47,9 @@ VECTORS = "word_vectors"
 
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
-EngineName = Literal["auto", "cpu", "reference"]
-
-
-class Engine(Protocol):
-    """What makes levels of requests: `CpuEngine`, `ReferenceEngine`."""
-
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
-        """Make each utterance."""
-        ...
+EngineName = Literal["auto", "cpu", "cuda", "reference"]
+"""Who makes the samples, the same ones: "cpu" (compiled), "cuda" (a GPU), "reference" (plain PyTorch, slow); "auto" is
+"cpu", whose start-up is short: "cuda" pays for many texts, and has to be asked for."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,69 @@ class Audio:
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write a 16-bit WAV or FLAC file, by suffix. Raises InputError as `tts.audio.write`."""
         audio_files.write(path, self.samples, self.sample_rate, force)
+
+
+class AudioStream(Iterator[np.ndarray]):
+    """A text while it is being said: iterate over it for its chunks, (n,) float32 in [-1, 1], n at least 1.
+
+    The chunks joined are the samples of the `Audio` that `speak` gives for the same text, and `audio()` is that one.
+    Nothing is made before the first chunk is asked for, and leaving early costs nothing.
+    """
+
+    def __init__(self, voice: "Voice", asked: "_Asked", levels: Generator[np.ndarray, None, Generated]) -> None:
+        """Made by `Voice.stream`."""
+        self.sample_rate = voice.sample_rate
+        """Hz."""
+        self.words = asked.words
+        """What is to be said."""
+        self.speaker = voice.speakers[asked.request.speaker]
+        self.seed = asked.request.seed
+        self._voice, self._asked, self._levels = voice, asked, levels
+        model = voice.config.model
+        self._table = audio_files.decode_table(model.q_levels, model.quantization)
+        self._audio: Audio | None = None
+
+    def __iter__(self) -> "AudioStream":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        try:
+            return self._table[next(self._levels)]
+        except StopIteration as end:
+            if end.value is not None:  # the first time only
+                self._audio = self._voice._audio(self._asked, end.value)
+            raise StopIteration from None
+
+    def audio(self) -> Audio:
+        """The whole, with `word_ends` and `stop_reason`; what has not been made yet is made now.
+
+        Raises:
+            InputError: the stream was closed before its end.
+        """
+        for _ in self:
+            pass
+        if self._audio is None:
+            raise InputError("the stream was closed before its end, so there is no whole; say the text again")
+        return self._audio
+
+    def close(self) -> None:
+        """Leave it; also the end of a `with` block."""
+        self._levels.close()
+
+    def __enter__(self) -> "AudioStream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Asked(NamedTuple):
+    """A text that has been checked."""
+
+    words: list[str]
+    request: Request
 
 
 class Voice:
@@ -256,15 +317,42 @@ class Voice:
             temperature: None: the voice's own; lower is clearer and duller.
             timing_spread: 0 … 1, None: the voice's own; lower keeps word durations nearer their median.
             max_seconds: where to cut; None: 1 s, and the voice's `max_word_seconds` for each word.
-            engine: "cpu" (compiled), "reference" (plain PyTorch, slow) or "auto" (the fastest there is).
+            engine: see `EngineName`; "cuda" where there is none warns and uses "cpu".
 
         Raises:
             InputError: an unsayable text, an unknown speaker or engine, a number out of range.
         """
         sampling = self._sampling(temperature, timing_spread)
-        spoken, request, index = self._request(text, speaker, seed, sampling, max_seconds)
-        generated = self._engine(engine).generate([request])[0]
-        return self._audio(spoken, index, seed, generated)
+        asked = self._ask(text, speaker, seed, sampling, max_seconds)
+        return self._audio(asked, self._engine(engine).generate([asked.request])[0])
+
+    def stream(
+        self,
+        text: str,
+        speaker: str | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        timing_spread: float | None = None,
+        max_seconds: float | None = None,
+        engine: EngineName = "auto",
+    ) -> AudioStream:
+        """Say a text in chunks, as they are made: the same samples as `speak`. Everything is checked before it returns.
+
+        Args:
+            text: see `speak`, as are the rest.
+            speaker: see `speak`.
+            seed: see `speak`.
+            temperature: see `speak`.
+            timing_spread: see `speak`.
+            max_seconds: see `speak`.
+            engine: see `speak`.
+
+        Raises:
+            InputError: see `speak`.
+        """
+        sampling = self._sampling(temperature, timing_spread)
+        asked = self._ask(text, speaker, seed, sampling, max_seconds)
+        return AudioStream(self, asked, self._engine(engine).stream(asked.request))
 
     def speak_batch(
         self,
@@ -290,21 +378,91 @@ class Voice:
         Raises:
             InputError: see `speak`; or as many speakers or seeds as texts were not given.
         """
+        _refuse_one_text(texts, speakers)
         sampling = self._sampling(temperature, timing_spread)
         speakers = [None] * len(texts) if speakers is None else speakers
         seeds = range(len(texts)) if seeds is None else seeds
         for name, given in (("speakers", speakers), ("seeds", seeds)):
             if len(given) != len(texts):
                 raise InputError(f"{len(texts)} texts but {len(given)} {name}; give one for each text")
-        made = [
-            self._request(text, speaker, seed, sampling, max_seconds)
+        asked = [
+            self._ask(text, speaker, seed, sampling, max_seconds)
             for text, speaker, seed in zip(texts, speakers, seeds, strict=True)
         ]
-        generated = self._engine(engine).generate([request for _, request, _ in made])
-        return [
-            self._audio(spoken, index, seed, one)
-            for (spoken, _, index), seed, one in zip(made, seeds, generated, strict=True)
-        ]
+        generated = self._engine(engine).generate([one.request for one in asked])
+        return [self._audio(one, made) for one, made in zip(asked, generated, strict=True)]
+
+    def speak_each(
+        self,
+        texts: Iterable[str],
+        speakers: Iterable[str | None] | None = None,
+        seeds: Iterable[int] | None = None,
+        temperature: float | None = None,
+        timing_spread: float | None = None,
+        max_seconds: float | None = None,
+        engine: EngineName = "auto",
+        streams: int | None = None,
+    ) -> Iterator[Audio]:
+        """Say any number of texts, each as `speak` says it alone, some at a time, and give them in their order.
+
+        Texts are taken as places for them become free, so a few are taken before the first is given back; what is held
+        does not grow with their number. Where a text is wrong, or getting the next one fails, those before it are still
+        said and given, and the error comes after them.
+
+        Args:
+            texts: any iterable, also one without end.
+            speakers: one a text, more do no harm (`itertools.repeat`); None: the default for all.
+            seeds: one a text, more do no harm; None: 0, 1, 2 …
+            temperature: see `speak`, as are the next three.
+            timing_spread: see `speak`.
+            max_seconds: see `speak`.
+            engine: see `speak`.
+            streams: how many are made at a time; None: what suits the engine.
+
+        Raises:
+            InputError: see `speak`, with the number of the text, from 1; or too few speakers or seeds.
+        """
+        _refuse_one_text(texts, speakers)
+        if streams is not None and streams < 1:
+            raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
+        sampling = self._sampling(temperature, timing_spread)
+        if max_seconds is not None:
+            self._frames("max_seconds", max_seconds)
+        each = zip(
+            itertools.count(1),
+            texts,
+            _lasting("speakers", itertools.repeat(None) if speakers is None else speakers),
+            _lasting("seeds", itertools.count() if seeds is None else seeds),
+        )
+        return self._speak_each(each, sampling, max_seconds, self._engine(engine), streams)
+
+    def _speak_each(
+        self,
+        each: Iterator[tuple[int, str, str | None, int]],
+        sampling: Sampling,
+        max_seconds: float | None,
+        engine: Engine,
+        streams: int | None,
+    ) -> Iterator[Audio]:
+        waiting: deque[_Asked] = deque()
+        failures: list[Exception] = []
+
+        def requests() -> Iterator[Request]:
+            try:
+                for number, text, speaker, seed in each:
+                    try:
+                        asked = self._ask(text, speaker, seed, sampling, max_seconds)
+                    except InputError as error:
+                        raise InputError(f"text {number}: {error}") from error
+                    waiting.append(asked)
+                    yield asked.request
+            except Exception as error:  # held back until the texts before it have been said
+                failures.append(error)
+
+        for generated in engine.generate_each(requests(), streams):
+            yield self._audio(waiting.popleft(), generated)
+        if failures:
+            raise failures[0]
 
     def check(self, text: str, speaker: str | None = None) -> list[str]:
         """The words that `speak` would say. Raises InputError as `speak`, but makes nothing."""
@@ -341,10 +499,17 @@ class Voice:
             )
         return vectors
 
-    def prepare(self, engine: EngineName = "auto") -> None:
-        """Do now what the first `speak` would do first: lay out the weights, compile or fetch the compiled code."""
-        nothing = np.zeros((1, self.config.model.word_dim), np.float32)
-        self._engine(engine).generate([Request(nothing, speaker=0, seed=0, max_frames=1, max_word_frames=1)])
+    def prepare(self, engine: EngineName = "auto", streams: int = 1) -> None:
+        """Do now what the first text would do first: lay out the weights, compile or fetch the compiled code.
+
+        Args:
+            engine: see `speak`.
+            streams: 1 for texts said alone; more where many will be said, which engines may do in another way.
+        """
+        nothing = Request(
+            np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_word_frames=1
+        )
+        self._engine(engine).generate([nothing] * streams)
 
     def save(self, folder: str | Path, card: str) -> None:
         """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
@@ -379,9 +544,7 @@ class Voice:
             own.timing_spread if timing_spread is None else timing_spread,
         )
 
-    def _request(
-        self, text: str, speaker: str | None, seed: int, sampling: Sampling, max_seconds: float | None
-    ) -> tuple[list[str], Request, int]:
+    def _ask(self, text: str, speaker: str | None, seed: int, sampling: Sampling, max_seconds: float | None) -> _Asked:
         spoken = words(text)
         index = self._speaker_index(speaker)
         word_seconds = self.config.max_word_seconds
@@ -395,19 +558,19 @@ class Voice:
             max_word_frames=self._frames("max_word_seconds", word_seconds),
             sampling=sampling,
         )
-        return spoken, request, index
+        return _Asked(spoken, request)
 
-    def _audio(self, spoken: list[str], speaker: int, seed: int, generated: Generated) -> Audio:
+    def _audio(self, asked: _Asked, generated: Generated) -> Audio:
         model = self.config.model
         return Audio(
             samples=audio_files.decode(generated.levels, model.q_levels, model.quantization),
             sample_rate=self.sample_rate,
-            words=spoken,
+            words=asked.words,
             word_ends=generated.word_ends,
             stop_reason=generated.stop_reason,
             forced_advances=generated.forced_advances,
-            speaker=self.config.speakers[speaker],
-            seed=seed,
+            speaker=self.config.speakers[asked.request.speaker],
+            seed=asked.request.seed,
             levels=generated.levels,
         )
 
@@ -431,18 +594,34 @@ class Voice:
         if name == "auto":
             name = "cpu"
         if name not in self._engines:
+            if reason := why_not(name):
+                warnings.warn(f"engine {name} is not available: {reason}; the CPU engine speaks", stacklevel=3)
+                return self._engine("cpu")
             self._engines[name] = self._new_engine(name)
         return self._engines[name]
 
-    def _new_engine(self, name: str) -> Engine:
+    def _new_engine(self, name: EngineName) -> Engine:
         if name == "cpu":
             from tts.generation.cpu import CpuEngine
 
             return CpuEngine(self.config.model, self._weights)
+        if name == "cuda":
+            from tts.generation.cuda import CudaEngine
+
+            return CudaEngine(self.config.model, self._weights)
 
         from tts.generation.reference import ReferenceEngine
 
         return ReferenceEngine(self.model())
+
+
+def why_not(engine: EngineName) -> str | None:
+    """Why an engine cannot be had on this machine, in half a sentence; None if it can."""
+    if engine != "cuda":
+        return None
+    from tts.generation import cuda
+
+    return cuda.why_not()
 
 
 def load_voice(name: str | Path | None = None) -> Voice:
@@ -563,6 +742,19 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
         return load_file(path)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())}); {_MEND}") from error
+
+
+def _refuse_one_text(texts: Iterable[str], speakers: Iterable[str | None] | None) -> None:
+    """A string is an iterable of its letters, which nobody means."""
+    for name, given in (("texts", texts), ("speakers", speakers)):
+        if isinstance(given, str):
+            raise InputError(f"{name} is {given[:40]!r}; give a list, or say one text by speak")
+
+
+def _lasting(name: str, values: Iterable[Any]) -> Iterator[Any]:
+    """The values, and an error when more are asked for."""
+    yield from values
+    raise InputError(f"there are more texts than {name}; give one for each text")
 
 
 def _rounded(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
