@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,12 @@ STARTS = ("tts ", "pip install", "accelerate launch", "ACCELERATE_USE_CPU=true a
 def commands():
     """The words after `tts` of every command in a fenced block, `scripts/train.py` being `tts train`."""
     for document in DOCUMENTS:
-        blocks = re.findall(r"```(?:bash)?\n(.*?)```", document.read_text(), re.S)
-        for line in "\n".join(blocks).splitlines():
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```", document.read_text(), re.S | re.M)
+        for line in "\n".join(text for language, text in blocks if language in ("", "bash")).splitlines():
             if not line.startswith(STARTS):
                 continue
             for part in re.split(r"&&|\|", line):
-                words = shlex.split(part, comments=True)
+                words = [*takewhile(lambda word: word not in ("<", ">"), shlex.split(part, comments=True))]
                 if "scripts/train.py" in words:
                     words = ["tts", "train", *words[words.index("scripts/train.py") + 1 :]]
                 if words[:1] == ["tts"]:
