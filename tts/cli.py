@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import data_recipes.cli
+import tts.bench.cli
 import tts.evaluation.cli
 import tts.speak
 import tts.train
@@ -44,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     command("recognize", "read digits back from audio", tts.evaluation.cli.add_arguments, tts.evaluation.cli.run)
     judge = tts.evaluation.cli
     command("evaluate", "measure what a voice says", judge.add_evaluate_arguments, judge.run_evaluate)
+    command("bench", "measure how fast a voice speaks here", tts.bench.cli.add_arguments, tts.bench.cli.run)
     return parser
 
 

@@ -1,0 +1,188 @@
+"""`tts bench`: what it measures, what it prints and writes, and the mistakes that it tells before it measures."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import tts
+from tts.bench import report as reports
+from tts.bench import rows
+from tts.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    return tmp_path
+
+
+def bench(voice_folder, *arguments):
+    return main(["bench", "--voice", str(voice_folder), "--seconds", "0.01", *map(str, arguments)])
+
+
+def test_a_row_is_measured(here, voice_folder, capsys):
+    """The real thing, in miniature: processes, timer, memory."""
+    assert bench(voice_folder, "--rows", "cpu", "--out", "b.json") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    report = json.loads(Path("b.json").read_text())
+    (row,) = report["rows"]
+    assert row["samples"] == len(tts.load_voice(voice_folder).speak(rows.TEXT).samples)
+    assert row["samples_per_second"] == pytest.approx(row["samples"] / row["run_median_s"])
+    assert row["times_real_time"] == pytest.approx(row["samples_per_second"] / 8000)
+    assert 0 < row["first_audio_ms"] < 10_000
+    assert row["streams"] == 1
+    assert 30 < row["memory_mb"] < 400  # torch would make it more
+    settings = {"voice": "small", "seconds": 0.01, "streams": 32, "cuda_streams": 4096, "threads": None}
+    assert report["settings"] == settings
+    assert report["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert report["machine"]["cores"] >= 1
+    for part in ("Voice small, 8000 Hz", row["title"], f"{row['samples_per_second']:,.0f}"):
+        assert part in captured.out
+
+
+def test_what_rows_measure(here, voice_folder, monkeypatch):
+    """In this process, which therefore keeps its cores."""
+    kept = []
+    monkeypatch.setattr(rows, "_stay_on", kept.append)
+    settings = rows.Settings(str(voice_folder), 0.01, 2, 9, None)
+    reference = rows._measure("reference", "speed", settings)
+    assert reference["samples"] == rows.REFERENCE_SECONDS * 8000
+    assert reference["first_audio_ms"] > 0
+    many = rows._measure("cpu-many", "speed", settings)
+    assert kept == [1, None]
+    texts = [rows.TEXT] * 8
+    voice = tts.load_voice(voice_folder)
+    assert many["samples"] == sum(len(one.samples) for one in voice.speak_batch(texts, ["ann", "bob"] * 4))
+    assert "first_audio_ms" not in many
+    assert rows._measure("cpu-many", "memory", settings)["memory_mb"] > 30
+
+
+@pytest.mark.parametrize("name", ["help", "first"])
+def test_starts(voice_folder, monkeypatch, name):
+    asked = []
+    monkeypatch.setattr(rows.subprocess, "run", lambda command, env, **_: asked.append((command, env)))
+    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 9, None))
+    assert figures["runs"] >= 1
+    command, environment = asked[0]
+    if name == "help":
+        assert command[1:] == ["-m", "tts", "--help"]
+        assert environment == dict(os.environ)
+    else:
+        assert command[1:7] == ["-m", "tts", "speak", "4 7 2", "--voice", str(voice_folder)]
+        assert len({one["NUMBA_CACHE_DIR"] for _, one in asked}) == len(asked)
+
+
+def test_a_row_that_fails_leaves_the_others(here, voice_folder, monkeypatch, capsys):
+    settings = rows.Settings("nowhere", 0.01, 2, 2, None)
+    failed = rows.measure_in_processes("cpu", settings)
+    assert "there is no voice 'nowhere'" in failed["failed"]
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    assert bench(voice_folder, "--rows", "cpu-many,cpu", "--markdown", "b.md") == 1
+    assert "failed: MemoryError" in capsys.readouterr().out
+    assert "| CPU, one stream on one core | 1 | 160,000 | 20.0 | 3.2 ms | 95 MB | 45 % |" in Path("b.md").read_text()
+
+
+FIGURES = {
+    "reference": {
+        "streams": 1,
+        "samples_per_second": 1234.5,
+        "times_real_time": 0.154,
+        "first_audio_ms": 130.0,
+        "memory_mb": 600.2,
+    },
+    "cpu": {
+        "streams": 1,
+        "samples_per_second": 160_000.0,
+        "times_real_time": 20.0,
+        "first_audio_ms": 3.21,
+        "memory_mb": 95.3,
+        "share_of_limit": 0.45,
+    },
+    "cpu-many": {"streams": 32, "failed": "MemoryError"},
+    "cuda": {"streams": 1, "unavailable": "no driver"},
+    "cuda-many": {
+        "streams": 4096,
+        "samples_per_second": 5e7,
+        "times_real_time": 6250.0,
+        "memory_mb": 1000.0,
+        "gpu_memory_mb": 300.0,
+    },
+    "help": {"seconds": 0.1234, "runs": 50},
+    "first": {"failed": "it broke"},
+}
+for name, figures in FIGURES.items():
+    figures |= {"row": name, "title": rows.ROWS[name].title}
+
+
+def test_tables(here, voice_folder, monkeypatch, capsys):
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    assert bench(voice_folder, "--rows", ",".join(FIGURES), "--markdown", "b.md") == 1
+    out = capsys.readouterr().out
+    about, speech, starts = out.strip().split("\n\n")
+    assert about.startswith("Voice small, 8000 Hz; ")
+    header, reference, cpu, many, cuda, cuda_many = speech.splitlines()
+    assert header.split()[:3] == ["engine", "streams", "samples/s"]
+    assert "1,234" in reference
+    assert "0.15" in reference
+    assert cpu.endswith("45 %")
+    assert len(cpu) == len(header)
+    assert many.endswith("32  failed: MemoryError")
+    assert cuda.endswith("not available: no driver")
+    assert "50,000,000" in cuda_many
+    assert "1,000 MB + 300 MB" in cuda_many
+    assert starts.splitlines()[1].split() == ["tts", "--help", "0.12", "50"]
+    assert "failed: it broke" in starts
+    page = Path("b.md").read_text()
+    assert page.startswith("# What `tts bench` measured\n")
+    cells = [line.count("|") for line in page.splitlines() if line.startswith("|")]
+    assert cells == [8] * 7 + [4] * 4
+
+
+def test_no_cuda(voice_folder, monkeypatch):
+    monkeypatch.setattr(rows, "why_not", lambda engine: "no driver" if engine == "cuda" else None)
+    settings = rows.Settings(str(voice_folder), 0.01, 2, 9, None)
+    figures = rows.measure_in_processes("cuda-many", settings)
+    assert figures == {"row": "cuda-many", "title": "CUDA, many streams", "streams": 9, "unavailable": "no driver"}
+
+
+def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.94, 0.0, 0.0))
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    assert bench(voice_folder, "--rows", "help") == 0
+    assert capsys.readouterr().err.startswith("tts: warning: the load average is 1.9: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "gpu"], "--rows names 'gpu'; the rows are reference, cpu, cpu-many, cuda, cuda-many, help"),
+        (["--rows", ""], "--rows names ''"),
+        (["--seconds", "0"], "--seconds is 0"),
+        (["--seconds", "nan"], "--seconds is nan"),
+        (["--streams", "0"], "--streams is 0"),
+        (["--cuda-streams", "-1"], "--cuda-streams is -1"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--threads", "99999"], "--threads is 99999; this process may use"),
+        (["--voice", "nobody"], "there is no voice 'nobody'"),
+        (["--out", "none/b.json"], "cannot write none/b.json"),
+        (["--out", "."], "cannot write ."),
+        (["--out", "old.json"], "old.json exists; choose another name or give --force"),
+        (["--markdown", "old.json"], "old.json exists"),
+    ],
+    ids=str,
+)
+def test_mistakes(here, voice_folder, monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr(reports, "measure_in_processes", None)
+    Path("old.json").write_text("precious")
+    assert bench(voice_folder, *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert [path.name for path in here.iterdir()] == ["old.json"]
+    assert Path("old.json").read_text() == "precious"

@@ -1,0 +1,96 @@
+"""The command `tts bench`: a table, and the same as JSON and Markdown."""
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tts.errors import InputError
+
+BUSY = 0.5  # the load average above which figures are not to be believed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `tts bench`."""
+    parser.add_argument("--voice", metavar="VOICE", help="a name (see `tts voices`), a folder or a Hugging Face Hub id")
+    parser.add_argument("--rows", metavar="ROW,…", help="only these, e.g. cpu,cold; default: all")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="how long each is timed, at least (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--streams",
+        type=int,
+        default=32,
+        metavar="N",
+        help="texts at a time in the row cpu-many (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cuda-streams", type=int, default=4096, metavar="N", help="and in the row cuda-many (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of the row cpu-many (default: one for each core)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write everything as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print, write; 1 if a row failed. Raises InputError for what the user can mend, before it measures."""
+    from tts.bench.report import as_markdown, as_text, measure
+    from tts.bench.rows import ROWS, Settings, cores
+    from tts.files import write_whole
+    from tts.voice import load_voice
+
+    names = list(ROWS) if arguments.rows is None else [name.strip() for name in arguments.rows.split(",")]
+    if unknown := [name for name in names if name not in ROWS]:
+        raise InputError(f"--rows names {unknown[0]!r}; the rows are {', '.join(ROWS)}")
+    if not (math.isfinite(arguments.seconds) and 0 < arguments.seconds <= 3600):
+        raise InputError(f"--seconds is {arguments.seconds}; it must lie between 0 and 3600")
+    for flag in ("streams", "cuda_streams", "threads"):
+        value = getattr(arguments, flag)
+        if value is not None and not 1 <= value <= 100_000:
+            raise InputError(f"--{flag.replace('_', '-')} is {value}; it must lie between 1 and 100000")
+    if (arguments.threads or 1) > len(cores()):
+        raise InputError(f"--threads is {arguments.threads}; this process may use {len(cores())} cores")
+    files = [path for path in (arguments.out, arguments.markdown) if path]
+    for path in files:
+        _check_output(path, arguments.force)
+    settings = Settings(
+        voice=arguments.voice,
+        seconds=arguments.seconds,
+        streams=arguments.streams,
+        cuda_streams=arguments.cuda_streams,
+        threads=arguments.threads,
+    )
+    voice = load_voice(arguments.voice)
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        print(
+            f"tts: warning: the load average is {load:.1f}: other work is running, and the figures will be too low",
+            file=sys.stderr,
+        )
+    report = measure(voice, settings, names)
+    print(as_text(report))
+    forms: dict[Path | None, Any] = {
+        arguments.out: lambda: json.dumps(report, indent=2) + "\n",
+        arguments.markdown: lambda: as_markdown(report),
+    }
+    for path in files:
+        try:
+            write_whole(path, forms[path]().encode())
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    return int(any(row.get("failed") for row in report["rows"]))
+
+
+def _check_output(path: Path, force: bool) -> None:
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: give a file name in a folder that exists and can be written")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; choose another name or give --force to replace it")

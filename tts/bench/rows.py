@@ -1,0 +1,204 @@
+"""What is measured, each row in processes of its own: `python -m tts.bench.rows '{"row": …}'` prints JSON.
+
+The times are `torch.utils.benchmark`'s, medians of runs that fill at least `seconds`. Memory is measured in a process
+that does nothing else, because the timer brings torch along, which speaking does not need.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tts.voice import EngineName, Voice, load_voice, why_not
+
+TEXT = "4 7 2 9 0"
+FIRST_AUDIO = 0.02  # seconds of it
+REFERENCE_SECONDS = 0.1  # of audio; it takes thousands of times as long
+ROUNDS = 4  # of texts for each place, so that the end, when places stay empty, weighs little
+
+What = Literal["speed", "memory"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The flags of `tts bench` that rows heed."""
+
+    voice: str | None
+    seconds: float
+    streams: int
+    cuda_streams: int
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A row that speaks."""
+
+    title: str
+    engine: EngineName
+    streams: str | None = None
+    """Which setting says how many texts are made at a time; None: one, on one core."""
+    max_seconds: float | None = None
+    """Where each text is cut."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A row that times a whole process."""
+
+    title: str
+    arguments: tuple[str, ...]
+    compiled: bool = True
+    """Whether the compiled code is in its cache."""
+
+
+ROWS: dict[str, Engine | Start] = {
+    "reference": Engine("reference (plain PyTorch), one stream", "reference", max_seconds=REFERENCE_SECONDS),
+    "cpu": Engine("CPU, one stream on one core", "cpu"),
+    "cpu-many": Engine("CPU, many streams", "cpu", "streams"),
+    "cuda": Engine("CUDA, one stream", "cuda"),
+    "cuda-many": Engine("CUDA, many streams", "cuda", "cuda_streams"),
+    "help": Start("tts --help", ("--help",)),
+    "cold": Start('tts speak "4 7 2", code compiled before', ("speak", "4 7 2")),
+    "first": Start('tts speak "4 7 2", the very first time', ("speak", "4 7 2"), compiled=False),
+}
+
+
+def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
+    """A row's figures; `unavailable` or `failed` says why there are none."""
+    row = ROWS[name]
+    figures: dict[str, Any] = {"row": name, "title": row.title}
+    if isinstance(row, Engine):
+        figures["streams"] = getattr(settings, row.streams) if row.streams else 1
+        if reason := why_not(row.engine):
+            return figures | {"unavailable": reason}
+    parts: tuple[What, ...] = ("speed", "memory") if isinstance(row, Engine) else ("speed",)
+    for what in parts:
+        task = json.dumps({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
+        done = subprocess.run(
+            [sys.executable, "-m", "tts.bench.rows", task], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines()
+            return figures | {"failed": said[-1] if said else f"exit code {done.returncode}"}
+        figures |= json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _measure(name: str, what: What, settings: Settings) -> dict[str, Any]:
+    row = ROWS[name]
+    if isinstance(row, Start):
+        return _time_start(row, settings)
+    return _time_speech(row, settings) if what == "speed" else _weigh_speech(row, settings)
+
+
+def _time_speech(row: Engine, settings: Settings) -> dict[str, Any]:
+    voice, say = _speech(row, settings)
+    samples = say()
+    times = _timed(say, settings.seconds)
+    rate = samples / times["median_s"]
+    figures: dict[str, Any] = {"samples": samples} | {f"run_{key}": value for key, value in times.items()}
+    figures |= {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
+    if row.streams is None:
+        wanted = FIRST_AUDIO * voice.sample_rate
+
+        def first_audio() -> None:
+            heard = 0
+            with voice.stream(TEXT, engine=row.engine) as stream:
+                for chunk in stream:
+                    heard += len(chunk)
+                    if heard >= wanted:
+                        break
+
+        first_audio()
+        figures["first_audio_ms"] = 1000 * _timed(first_audio, settings.seconds)["median_s"]
+    return figures
+
+
+def _weigh_speech(row: Engine, settings: Settings) -> dict[str, Any]:
+    _, say = _speech(row, settings)
+    say()
+    figures = {"memory_mb": _peak_memory() / 1e6}
+    if row.engine == "cuda":
+        import torch
+
+        figures["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return figures
+
+
+def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
+    """A voice that is ready, and what one run is: it returns how many samples it made."""
+    streams = getattr(settings, row.streams) if row.streams else 1
+    if row.engine != "cuda":
+        _stay_on(settings.threads if row.streams else 1)
+    voice = load_voice(settings.voice)
+    voice.prepare(row.engine, streams)
+    if row.streams is None:
+        return voice, lambda: len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
+    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(ROUNDS * streams)]
+
+    def say() -> int:
+        texts = [TEXT] * len(speakers)
+        return sum(len(one.samples) for one in voice.speak_each(texts, speakers, engine=row.engine, streams=streams))
+
+    return voice, say
+
+
+def _time_start(row: Start, settings: Settings) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tts", *row.arguments]
+    if row.arguments[0] == "speak" and settings.voice:
+        command += ["--voice", settings.voice]
+
+    def start() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            out = ["-o", str(Path(folder) / "x.wav")] if row.arguments[0] == "speak" else []
+            environment = dict(os.environ) if row.compiled else {**os.environ, "NUMBA_CACHE_DIR": folder}
+            subprocess.run([*command, *out], check=True, capture_output=True, env=environment)
+
+    if row.compiled:
+        start()
+    times = _timed(start, settings.seconds)
+    return {"seconds": times["median_s"], "runs": times["runs"], "iqr_s": times["iqr_s"]}
+
+
+def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
+    from torch.utils.benchmark import Timer
+
+    measured = Timer("run()", globals={"run": run}).blocked_autorange(min_run_time=seconds)
+    return {"median_s": measured.median, "iqr_s": measured.iqr, "runs": len(measured.times) * measured.number_per_run}
+
+
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _stay_on(count: int | None) -> None:
+    """Keep to the first so many cores; the CPU engine has a thread for each that it may use. None: all."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores()[:count])
+
+
+def _peak_memory() -> int:
+    """The most memory that this process has held, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource  # elsewhere; it may count what the process was forked from
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    task = json.loads(sys.argv[1])
+    print(json.dumps(_measure(task["row"], task["what"], Settings(**task["settings"]))))
