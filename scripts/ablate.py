@@ -3,9 +3,9 @@
     python scripts/ablate.py configs/ablations.yaml data.source=FSDD --out runs/ablations
 
 Trains the variants one after another, each with the steps that give its training the base's number of multiply-adds
-(`tts.training.compute`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`. What
-is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so that
-several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of all that is there.
+(`tts.training.compute`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`.
+What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
+that several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of what is there.
 """
 
 import argparse
