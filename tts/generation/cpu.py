@@ -111,9 +111,9 @@ class CpuEngine:
                 while given in ready:
                     yield ready.pop(given)
                     given += 1
-                if not running:
-                    if not more or pulled - given == 0:
-                        break
+                if not running and not more:
+                    break
+                if not running:  # what was ready had to be given before more could be asked for
                     continue
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     del running[future]
@@ -144,6 +144,21 @@ class CpuEngine:
             yield utterance.pieces[-1]
             frames *= 2
         return utterance.result()
+
+    def relu_shares(self, request: Request) -> tuple[float, ...]:
+        """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
+        group = _Group(self, 1)
+        group.put(_Utterance(0, request, WordGates(self._folder, request.words, request.speaker)))
+        samples = 0
+        while group.busy:
+            group.run()
+            samples += int(group.slots.done.sum()) * self.config.frame_size
+        return tuple((group.slots.positive / (samples * self.config.sample_dim)).tolist())
+
+    @property
+    def form(self) -> str:
+        """How the weights lie in memory: "bfloat16", "float16" or "float32", the shortest that is exact."""
+        return self._folder.form
 
 
 def _submitted(pool: ThreadPoolExecutor | None, group: "_Group") -> "Future[list[_Utterance]]":
@@ -179,12 +194,12 @@ class _Group:
         self.frames = engine.block_frames if places == 1 else min(engine.block_frames, SHARED_BLOCK_FRAMES)
         self.free = list(range(places))
         self.busy: dict[int, tuple[_Utterance, Uniforms]] = {}
-        self._slots = _new_slots(engine, places, self.frames)
+        self.slots = _new_slots(engine, places, self.frames)
 
     def put(self, utterance: _Utterance) -> None:
         """Give an utterance a free place."""
         slot, request = self.free.pop(), utterance.request
-        c, s, w = self.engine.config, self._slots, self.engine._folder.weights
+        c, s, w = self.engine.config, self.slots, self.engine._folder.weights
         states = (c.n_rnn, -1, c.dim)
         s.h.reshape(states)[:, slot] = w["h0"]
         if c.cell == "lstm":
@@ -201,7 +216,7 @@ class _Group:
     def run(self, frames: int | None = None) -> list[_Utterance]:
         """Make so many frames of each; returns those that are finished, their places free again."""
         frames = self.frames if frames is None else frames
-        c, s = self.engine.config, self._slots
+        c, s = self.engine.config, self.slots
         for slot, (utterance, uniforms) in self.busy.items():
             s.uniforms[slot, :frames] = uniforms.rows(frames)
             utterance.gates.reach(int(s.words[slot, 0]), frames)
@@ -240,6 +255,7 @@ def _new_slots(engine: CpuEngine, n: int, frames: int) -> Slots:
         made=np.zeros((n, frames * shape.F), np.int16),
         events=np.zeros((n, frames), np.uint8),
         done=np.zeros(n, np.int64),
+        positive=np.zeros(c.sample_layers, np.int64),
         live=np.zeros(n, np.int64),
         gates=aligned_zeros(n, shape.G),
         told=aligned_zeros(n, shape.told_width),

@@ -120,6 +120,7 @@ class Slots(NamedTuple):
     made: np.ndarray  # (n, frames of a call x F) int16: levels made by the call
     events: np.ndarray  # (n, frames of a call) uint8
     done: np.ndarray  # (n,) int64: frames made by the call
+    positive: np.ndarray  # (sample_layers,) int64: units above 0, summed over all samples
     live: np.ndarray  # (n,) int64
     gates: np.ndarray  # (n, G+) float32, flat
     told: np.ndarray  # (n, told_width) float32, flat
@@ -450,10 +451,12 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
             add_listed_rows(s.y, x, x_at + f * width, w.history, 0, s.offsets, s.scales, H, width)
         for layer in range(shape.hidden_layers):
             count = list_positive(s.y, width, width, s.offsets, s.scales)
+            s.positive[layer] += count
             add_listed_rows(
                 s.y, w.hidden_bias, layer * width, w.hidden, layer * S * width, s.offsets, s.scales, count, width
             )
         count = list_positive(s.y, width, shape.logit_width, s.offsets, s.scales)
+        s.positive[shape.hidden_layers] += count
         add_listed_rows(s.logits, w.output_bias, 0, w.output, 0, s.offsets, s.scales, count, shape.logit_width)
         level = _draw(s.logits, s.uniforms[slot, row, f], s.inverse_temperature[slot], s.totals, Q)
         s.made[slot, row * F + f] = level
@@ -503,3 +506,19 @@ def run_frames(w: Any, s: Any, shape: Any, frames: Any, is_lstm: Any, is_real: A
         for k in range(n):
             _make_samples(w, s, shape, s.live[k], row, is_real)
             _advance(w, s, shape, s.live[k], row)
+
+
+@_compiled
+def measure_rows(out: Any, table: Any, x: Any, rows: Any, panels: Any, uses: Any, repeats: Any) -> None:
+    """Read panels of `rows` rows as the engine does, each weight used once or four times; see `roofline`."""
+    width = out.shape[0] // uses
+    for _ in range(repeats):
+        for panel in range(panels):
+            at = panel * rows * width
+            if uses == 1:
+                add_rows(out, 0, out, 0, None, 0, table, at, width, x, 0, rows, width)
+            else:
+                places = (0, width, 2 * width, 3 * width)
+                add_rows_of_four(
+                    out, places, out, places, table, at, width, x, (0, rows, 2 * rows, 3 * rows), rows, width
+                )

@@ -9,6 +9,7 @@ Letters as in `cpu_frames`; W words.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import binding
@@ -18,7 +19,6 @@ from tts.generation.cpu_kernels import BLOCK, LANES, NEVER, PAIR
 from tts.models.config import TwoTierConfig
 
 WORDS_AT_A_TIME = 256
-Form = Callable[[np.ndarray], np.ndarray]
 
 
 class Folder:
@@ -31,8 +31,10 @@ class Folder:
         inputs, states = (4 * c.dim, 4 * c.dim) if c.cell == "lstm" else (3 * c.dim, 3 * c.dim)
         self.input_width, self.recurrent_width = padded(inputs), padded(states)
         self.recurrent_at = 4 * c.dim - states
-        self.gate_width = max(self.input_width, self.recurrent_at + self.recurrent_width, padded(4 * c.dim))
+        self.gate_width = padded(max(self.input_width, self.recurrent_at + self.recurrent_width))
         self.sample_width = padded(c.sample_dim)
+        self.form = ""
+        """The name in `FORMS` of how the weights were laid out."""
         self.told_width = padded(c.frame_size * (c.upsample_rank or self.sample_width))
 
     def shape(self) -> Shape:
@@ -108,8 +110,9 @@ class Folder:
         # The embeddings' products are exact in no shorter form; all the rest is in one form, or it would be compiled
         # once for each mixture.
         folded = tables.pop("history") if c.history == "embedding" else None
-        form = shortest_form(list(tables.values()))
-        laid = {name: form(table) for name, table in tables.items()}
+        self.form = shortest_form(list(tables.values()))
+        pack = FORMS[self.form].pack
+        laid = {name: pack(table) for name, table in tables.items()}
         laid["history"] = _aligned(folded) if folded is not None else laid["history"]
         return Weights(
             clock=_aligned(_widened(clock, self.gate_width)).reshape(-1),
@@ -234,34 +237,41 @@ def _widened(array: np.ndarray, width: int, axis: int = -1) -> np.ndarray:
     return np.pad(array, missing)
 
 
-def shortest_form(tables: Sequence[np.ndarray]) -> Form:
-    """The shortest of the kernels' three forms of a weight that holds every number of the tables exactly."""
-    if all(_fits_bfloat16(table) for table in tables):
-        return _bfloat16_pairs
-    features = binding.get_host_cpu_features()
-    # The processor widens float16 itself: all x86-64 since 2013, all of arm64.
-    if (features.get("f16c") or features.get("neon")) and all(_fits_float16(table) for table in tables):
-        return _float16
-    return _aligned
+class Form(NamedTuple):
+    """One of the kernels' three forms of a weight."""
+
+    weight_bytes: int
+    pack: Callable[[np.ndarray], np.ndarray]
+    """(…, width) float32, as the form holds it."""
+    holds: Callable[[np.ndarray], bool]
+    """Whether it holds every number exactly, and this processor is quick to widen it."""
 
 
-def _fits_float16(array: np.ndarray) -> bool:
-    with np.errstate(over="ignore"):
-        return bool((array.astype(np.float16) == array).all())
+def shortest_form(tables: Sequence[np.ndarray]) -> str:
+    """The name, in `FORMS`, of the quickest form that holds every number of the tables."""
+    return next(name for name, form in FORMS.items() if all(form.holds(table) for table in tables))
 
 
 def _fits_bfloat16(array: np.ndarray) -> bool:
     return not (np.ascontiguousarray(array).view(np.uint32) & 0xFFFF).any()
 
 
-def _float16(array: np.ndarray) -> np.ndarray:
-    return _aligned(array.astype(np.float16).view(np.uint16))
-
-
 def _bfloat16_pairs(array: np.ndarray) -> np.ndarray:
     """(…, width) float32 to (…, width / 2) uint32, see `cpu_kernels`."""
     bits = np.ascontiguousarray(array).view(np.uint32).reshape(*array.shape[:-1], array.shape[-1] // PAIR, 2, LANES)
     return _aligned(bits[..., 0, :] | bits[..., 1, :] >> 16)
+
+
+def _fits_float16(array: np.ndarray) -> bool:
+    features = binding.get_host_cpu_features()
+    if not (features.get("f16c") or features.get("neon")):  # all x86-64 have one since 2013, all arm64 the other
+        return False
+    with np.errstate(over="ignore"):
+        return bool((array.astype(np.float16) == array).all())
+
+
+def _float16(array: np.ndarray) -> np.ndarray:
+    return _aligned(array.astype(np.float16).view(np.uint16))
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:
@@ -276,3 +286,10 @@ def _aligned(array: np.ndarray) -> np.ndarray:
 def aligned_zeros(*shape: int) -> np.ndarray:
     """Flat float32 zeros that begin on a cache line; as many as an array of this shape has."""
     return _aligned(np.zeros(math.prod(shape), np.float32))
+
+
+FORMS = {
+    "bfloat16": Form(2, _bfloat16_pairs, _fits_bfloat16),
+    "float16": Form(2, _float16, _fits_float16),
+    "float32": Form(4, _aligned, lambda array: True),
+}

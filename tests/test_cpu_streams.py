@@ -1,0 +1,203 @@
+"""Many utterances at a time, and one in pieces: the same samples, in order, in bounded memory, no thread left over."""
+
+import itertools
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from test_generation import VARIANTS, arrays, make_model
+
+from tts.errors import InputError
+from tts.generation.cpu import SHARED_BLOCK_FRAMES, CpuEngine
+from tts.generation.reference import ReferenceEngine
+from tts.generation.request import Request, Sampling
+
+
+def make_requests(model, count, max_frames=60):
+    """Texts of all lengths, so that places become free at all times."""
+    rng = np.random.default_rng(1)
+    return [
+        Request(
+            words=rng.normal(size=(rng.integers(1, 6), model.config.word_dim)).astype(np.float32),
+            speaker=int(rng.integers(model.config.n_speakers)),
+            seed=seed,
+            max_frames=int(rng.integers(1, max_frames)),
+            max_word_frames=15,
+            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), timing_spread=float(rng.uniform())),
+        )
+        for seed in range(count)
+    ]
+
+
+def assert_equal(ours, theirs):
+    """Bit by bit."""
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.levels, b.levels)
+        assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
+
+
+def rounded(model, form):
+    """The model with weights that fit a form."""
+    if form == "float16":
+        return model.half().float()
+    if form == "bfloat16":
+        return model.bfloat16().float()
+    return model
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}], ids=["full", "ranked"])
+def test_neighbours_blocks_and_threads_do_not_matter(options, form):
+    model = rounded(make_model(**options), form)
+    requests = make_requests(model, 23)
+    alone = CpuEngine(model.config, arrays(model), threads=1)
+    assert alone.form == form
+    expected = [alone.generate([request])[0] for request in requests]
+    assert {one.stop_reason for one in expected} == {"stop", "cap"}
+    for threads, block, streams in ((1, 64, 4), (1, 1, 5), (1, 64, 23), (2, 3, 9), (3, 64, 100), (2, 64, 1)):
+        engine = CpuEngine(model.config, arrays(model), block_frames=block, threads=threads)
+        assert_equal(list(engine.generate_each(requests, streams)), expected)
+    assert_equal(CpuEngine(model.config, arrays(model)).generate(requests), expected)
+    backwards = CpuEngine(model.config, arrays(model), threads=2).generate(requests[::-1])
+    assert_equal(backwards[::-1], expected)
+
+
+@pytest.mark.parametrize("options", VARIANTS[::5], ids=lambda options: "-".join(map(str, options.values())))
+def test_many_agree_with_one_in_every_variant(options):
+    model = make_model(**options)
+    requests = make_requests(model, 7, max_frames=20)
+    engine = CpuEngine(model.config, arrays(model), threads=2)
+    assert_equal(engine.generate(requests), [engine.generate([request])[0] for request in requests])
+
+
+def test_pairs_of_bfloat16_agree_with_the_reference():
+    for options in ({"cell": "gru"}, {"upsample_rank": 5, "sample_layers": 3}):
+        model = rounded(make_model(**options), "bfloat16")
+        requests = make_requests(model, 3)
+        assert_equal(
+            CpuEngine(model.config, arrays(model)).generate(requests), ReferenceEngine(model).generate(requests)
+        )
+
+
+def test_pieces_joined_are_the_whole():
+    model = make_model()
+    engine = CpuEngine(model.config, arrays(model))
+    for request, whole in zip(requests := make_requests(model, 5), engine.generate(requests), strict=True):
+        for first in (1, 5, 500):
+            pieces = []
+            stream = engine.stream(request, first)
+            while True:
+                try:
+                    pieces.append(next(stream))
+                except StopIteration as stop:
+                    assert_equal([stop.value], [whole])
+                    break
+            assert len(pieces[0]) == min(first, 64, len(whole.levels) // 8) * 8
+            np.testing.assert_array_equal(np.concatenate(pieces), whole.levels)
+            assert all(piece.dtype == np.int16 for piece in pieces)
+
+
+def test_requests_are_pulled_lazily_and_given_in_order():
+    model = make_model(hazard=-30.0)
+    words = np.ones((1, 12), np.float32)
+    engine = CpuEngine(model.config, arrays(model), threads=2)
+    pulled = itertools.count()
+    lengths = [400, *[3] * 10_000]  # the first takes long; the others must not pile up behind it
+
+    def requests():
+        for frames in lengths:
+            next(pulled)
+            yield Request(words, 0, frames, frames, frames)
+
+    streams = 4
+    made = engine.generate_each(requests(), streams)
+    assert next(pulled) == 0  # nothing is asked for before the first is wanted
+    for k in range(50):
+        assert len(next(made).levels) == lengths[k] * 8
+        assert next(pulled) - 2 - k <= k + 4 * streams + 1
+    made.close()
+
+
+def test_no_thread_is_left():
+    model = make_model()
+    engine = CpuEngine(model.config, arrays(model), threads=3)
+    before = threading.active_count()
+    made = engine.generate_each(iter(make_requests(model, 50)))
+    next(made)
+    assert threading.active_count() > before
+    made.close()
+    assert threading.active_count() == before
+    engine.generate(make_requests(model, 20))
+    assert threading.active_count() == before
+    engine.generate(make_requests(model, 1))
+    assert threading.active_count() == before
+
+
+def test_a_request_that_fails_comes_after_what_was_before_it():
+    model = make_model()
+    requests = make_requests(model, 6)
+
+    def failing():
+        yield from requests
+        raise InputError("line 7 is empty; write a word")
+
+    engine = CpuEngine(model.config, arrays(model), threads=2)
+    made = []
+    with pytest.raises(InputError, match="line 7"):
+        made.extend(engine.generate_each(failing(), 4))
+    assert_equal(made, engine.generate(requests))
+    assert threading.active_count() >= 1
+
+
+def test_nothing_to_make():
+    model = make_model()
+    engine = CpuEngine(model.config, arrays(model))
+    assert engine.generate([]) == []
+    assert list(engine.generate_each(iter([]))) == []
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_refused_counts(count):
+    model = make_model()
+    with pytest.raises(InputError, match="threads"):
+        CpuEngine(model.config, arrays(model), threads=count)
+    with pytest.raises(InputError, match="streams"):
+        CpuEngine(model.config, arrays(model)).generate_each([], streams=count)
+
+
+def test_places_are_given_up_at_once():
+    """Ten thousand short utterances take a place after the other: no more calls than they need."""
+    model = make_model(hazard=-30.0)
+    words = np.ones((1, 12), np.float32)
+    engine = CpuEngine(model.config, arrays(model), threads=1)
+    many = [Request(words, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
+    long = Request(words, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
+    made = list(engine.generate_each([long, *many], 5))
+    assert [len(one.levels) for one in made] == [8 * SHARED_BLOCK_FRAMES * 10, *[8 * SHARED_BLOCK_FRAMES] * 40]
+
+
+def test_a_long_text_makes_no_large_table():
+    """100,000 words: their gates alone would be 40 MB here, 700 MB at full size."""
+    model = make_model(hazard=20.0)
+    rng = np.random.default_rng(0)
+    words = rng.normal(size=(100_000, 12)).astype(np.float32)
+    engine = CpuEngine(model.config, arrays(model))
+    engine.generate([Request(words[:1], 0, 0, 1, 1)])
+    tracemalloc.start()
+    made = engine.generate([Request(words, 0, 0, 200_000, 9)])[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.word_ends == [8 * (k + 1) for k in range(100_000)]
+    assert peak < 20e6  # the levels and the words' ends are 6 MB of it
+
+
+def test_a_table_of_words_is_the_same_wherever_a_piece_ends():
+    model = make_model(hazard=1.0)
+    words = np.random.default_rng(0).normal(size=(700, 12)).astype(np.float32)
+    request = Request(words, 1, 3, 3000, 9)
+    whole = CpuEngine(model.config, arrays(model)).generate([request])
+    assert whole[0].stop_reason == "stop"
+    for block in (256, 17):
+        assert_equal(CpuEngine(model.config, arrays(model), block_frames=block).generate([request]), whole)
