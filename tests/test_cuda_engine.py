@@ -119,7 +119,7 @@ def stack_bytes(kernel, tools, tmp_path):
 
 
 def test_the_shipped_voice_s_kernels_compile_for_hopper(compiler, tmp_path, monkeypatch):
-    """On tensor cores, without spills, and two programs' shared memory on one multiprocessor of 228 KB."""
+    """On tensor cores, without spills, in half of a multiprocessor's shared memory (228 KB)."""
     voice = load_voice("digits")
     launches = launches_of(voice.config.model, arrays(voice.model()), monkeypatch)
     assert {launch[0].__name__ for launch in launches} == {"frame_step", "linear", "sample_frame"}
