@@ -19,7 +19,7 @@ WIDEST = 1024
 _HALF_LIMIT = 60_000.0
 """Activations that may be larger are not split into float16."""
 _STAGES_BYTES = 112 * 1024
-"""Shared memory for the weight chunks in flight, half of a Hopper multiprocessor's (228 KB): the rest stays L1 cache."""
+"""Shared memory for the weight chunks in flight, half of a Hopper multiprocessor's (228 KB): the rest is L1 cache."""
 
 
 @dataclass(frozen=True)
