@@ -6,8 +6,11 @@ Run it once without `--report`, evaluate the result, and run it again with the r
 """
 
 import argparse
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,14 @@ NAMES = {
     "repeat": "three times the same digit and more",
     "long": "6 to 20 digits",
     "words": "number words",
+    "single": "single digits",
 }
+
+
+def checksum() -> str:
+    """Of the list of the corpus's checksums, which the recordings are held against when they are read."""
+    listed = files("data_recipes").joinpath("fsdd_sha256.txt").read_bytes()
+    return hashlib.sha256(listed).hexdigest()
 
 
 def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
@@ -36,6 +46,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     config["data"] = {key: value for key, value in config["data"].items() if key != "source"}
     training = {
         "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
+        "data_sha256": checksum(),
         "command": arguments.command,
         "commit": arguments.commit,
         "hardware": arguments.hardware,
@@ -46,6 +57,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     changed = replace(
         voice.config,
         name=arguments.to.name,
+        default_speaker=arguments.default_speaker or voice.config.default_speaker,
         license="CC BY-SA 4.0",
         sampling=Sampling(arguments.temperature, arguments.timing_spread),
         max_word_seconds=arguments.max_word_seconds or voice.config.max_word_seconds,
@@ -67,8 +79,8 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
     lines = [
         f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
         f"# {c.name}",
-        f"Says digits, sample by sample at {c.sample_rate} Hz, as {' and '.join(c.speakers)} said them: a two-tier "
-        "SampleRNN, conditioned on word vectors of MiniLM.",
+        f"Says digits, sample by sample at {c.sample_rate} Hz, as {_listed(c.speakers)} said them (by default "
+        f"{c.default_speaker}): a two-tier SampleRNN, conditioned on word vectors of MiniLM.",
         f'```bash\ntts speak "4 7 2" --speaker {c.speakers[-1]} -o 472.wav\n```',
         "## Licence and attribution",
         "CC BY-SA 4.0. Derived from recordings of the [Free Spoken Digit Dataset]"
@@ -82,7 +94,8 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"timing_spread {c.sampling.timing_spread:g}, max_word_seconds {c.max_word_seconds:g}.",
     ]
     if report is not None:
-        lines += ["## Figures", _figures(report), f"By the recogniser of this project: `{report_command}`."]
+        lines += ["## Figures", _figures(report), _speakers(report)]
+        lines += [f"By the recogniser of this project: `{report_command}`."]
     lines += [
         "## Limits",
         "English digits only, as numerals or words. Training had sequences of one to "
@@ -103,6 +116,24 @@ def _figures(report: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def _speakers(report: dict[str, Any]) -> str:
+    """Digit error by speaker, over all splits together."""
+    rows = ["| speaker | voice: digit error, % | real recordings: digit error, % |", "| --- | --- | --- |"]
+    splits = report["splits"].values()
+    for speaker in next(iter(splits))["voice"]["by_speaker"]:
+        cells = [speaker]
+        for system in ("voice", "floor"):
+            parts = [split[system]["by_speaker"][speaker] for split in splits if speaker in split[system]["by_speaker"]]
+            errors = sum(part["digit_error"] * part["digits"] for part in parts)
+            cells.append(f"{100 * errors / sum(part['digits'] for part in parts):.1f}")
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def _percent(figures: dict[str, Any]) -> str:
     low, high = figures["digit_error_95"]
     return f"{100 * figures['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
@@ -116,6 +147,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--timing-spread", type=float, default=1.0)
     parser.add_argument("--max-word-seconds", type=float, help="default: what the run wrote")
+    parser.add_argument("--default-speaker", help="default: the run's first")
     parser.add_argument("--command", required=True, help="what trained it")
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--minutes", type=int, required=True)

@@ -22,11 +22,11 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"
 @pytest.fixture
 def run(tmp_path):
     torch.manual_seed(0)
-    model = TwoTier(TwoTierConfig(dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
+    model = TwoTier(TwoTierConfig(n_speakers=2, dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
     config = {"output": "/home/someone/run", "data": {"source": "/home/someone/fsdd", "sequences": {"max_digits": 3}}}
     voice = Voice.from_model(
         model,
-        speakers=["ann"],
+        speakers=["ann", "bob"],
         sample_rate=8000,
         text_encoder=TextEncoderConfig(),
         word_vectors={"4": np.ones(4, np.float32)},
@@ -47,21 +47,35 @@ def release(monkeypatch, *arguments):
 
 def test_release(run, tmp_path, monkeypatch):
     figures = {"texts": 9, "digit_error": 0.05, "digit_error_95": [0.01, 0.1], "exact": 0.9, "cap": 0.0}
-    report = tmp_path / "report.json"
-    report.write_text(
-        json.dumps({"splits": {"test_unseen": {"voice": figures, "floor": {**figures, "digit_error": 0.01}}}})
+    floor = {**figures, "digit_error": 0.01}
+    by_speaker = {"ann": {"digits": 30, "digit_error": 0.1}, "bob": {"digits": 10, "digit_error": 0.0}}
+    seen, unseen = (
+        {
+            "voice": {**figures, "by_speaker": {**by_speaker, "ann": {"digits": digits, "digit_error": 0.1}}},
+            "floor": {**floor, "by_speaker": by_speaker},
+        }
+        for digits in (10, 30)
     )
-    release(monkeypatch, run, tmp_path / "nine", "--timing-spread", 0.25, "--report", report)
+    unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
+    told = ["--timing-spread", 0.25, "--default-speaker", "bob", "--report", report]
+    release(monkeypatch, run, tmp_path / "nine", *told)
     voice = load_voice(tmp_path / "nine")
     assert voice.name == "nine"
     assert voice.config.license == "CC BY-SA 4.0"
     assert voice.config.sampling.timing_spread == 0.25
+    assert voice.config.default_speaker == "bob"
     assert voice.config.training["commit"] == "abc1234"
-    assert np.array_equal(voice.speak("4", timing_spread=1.0).levels, load_voice(run).speak("4").levels)
+    assert len(voice.config.training["data_sha256"]) == 64
+    said = voice.speak("4", "ann", timing_spread=1.0).levels
+    assert np.array_equal(said, load_voice(run).speak("4", "ann").levels)
     card = (tmp_path / "nine" / "README.md").read_text()
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
     assert "1,500 steps in 5 minutes on a laptop" in body
     assert "| combinations never heard (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
+    assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
+    assert "as ann and bob said them (by default bob)" in body
     for path in (tmp_path / "nine").glob("*.*"):
         assert b"/home/someone" not in path.read_bytes()
