@@ -275,7 +275,7 @@ class FastEngine:
 def test_memory_does_not_grow_with_the_lines(here, voice_folder, monkeypatch, capsys):
     """5,000 lines; were they kept, they would take 60 MB."""
     engine = FastEngine()
-    monkeypatch.setattr(Voice, "_engine", lambda *_: engine)
+    monkeypatch.setattr(Voice, "engine", lambda *_: engine)
     device = FakeDevice()
     heard = []
     monkeypatch.setattr(device, "write", lambda data: heard.append(len(data)))

@@ -225,7 +225,7 @@ class FastEngine:
 
 def test_memory_does_not_grow_with_the_texts(monkeypatch):
     voice = make_voice()
-    monkeypatch.setattr(voice, "_engine", lambda name: FastEngine())
+    monkeypatch.setattr(voice, "engine", lambda name: FastEngine())
     tracemalloc.start()
     try:
         each = voice.speak_each(str(i % 1000) for i in range(3000))

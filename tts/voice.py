@@ -324,7 +324,7 @@ class Voice:
         """
         sampling = self._sampling(temperature, timing_spread)
         asked = self._ask(text, speaker, seed, sampling, max_seconds)
-        return self._audio(asked, self._engine(engine).generate([asked.request])[0])
+        return self._audio(asked, self.engine(engine).generate([asked.request])[0])
 
     def stream(
         self,
@@ -352,7 +352,7 @@ class Voice:
         """
         sampling = self._sampling(temperature, timing_spread)
         asked = self._ask(text, speaker, seed, sampling, max_seconds)
-        return AudioStream(self, asked, self._engine(engine).stream(asked.request))
+        return AudioStream(self, asked, self.engine(engine).stream(asked.request))
 
     def speak_batch(
         self,
@@ -389,7 +389,7 @@ class Voice:
             self._ask(text, speaker, seed, sampling, max_seconds)
             for text, speaker, seed in zip(texts, speakers, seeds, strict=True)
         ]
-        generated = self._engine(engine).generate([one.request for one in asked])
+        generated = self.engine(engine).generate([one.request for one in asked])
         return [self._audio(one, made) for one, made in zip(asked, generated, strict=True)]
 
     def speak_each(
@@ -434,7 +434,7 @@ class Voice:
             _lasting("speakers", itertools.repeat(None) if speakers is None else speakers),
             _lasting("seeds", itertools.count() if seeds is None else seeds),
         )
-        return self._speak_each(each, sampling, max_seconds, self._engine(engine), streams)
+        return self._speak_each(each, sampling, max_seconds, self.engine(engine), streams)
 
     def _speak_each(
         self,
@@ -499,6 +499,22 @@ class Voice:
             )
         return vectors
 
+    def engine(self, name: EngineName = "auto") -> Engine:
+        """The engine that makes the samples, for those who want levels; made at the first call, then kept.
+
+        Raises InputError where there is no such engine; where it cannot be had, a warning says why and it is "cpu".
+        """
+        if name not in get_args(EngineName):
+            raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
+        if name == "auto":
+            name = "cpu"
+        if name not in self._engines:
+            if reason := why_not(name):
+                warnings.warn(f"engine {name} is not available: {reason}; the CPU engine speaks", stacklevel=3)
+                return self.engine("cpu")
+            self._engines[name] = self._new_engine(name)
+        return self._engines[name]
+
     def prepare(self, engine: EngineName = "auto", streams: int = 1) -> None:
         """Do now what the first text would do first: lay out the weights, compile or fetch the compiled code.
 
@@ -509,7 +525,7 @@ class Voice:
         nothing = Request(
             np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_word_frames=1
         )
-        self._engine(engine).generate([nothing] * streams)
+        self.engine(engine).generate([nothing] * streams)
 
     def save(self, folder: str | Path, card: str) -> None:
         """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
@@ -587,18 +603,6 @@ class Voice:
                 f"{name} is {seconds}; it must be a finite number of at least one frame, {frame / self.sample_rate:g} s"
             )
         return int(min(seconds, _NO_CAP_SECONDS) * self.sample_rate / frame)
-
-    def _engine(self, name: EngineName) -> Engine:
-        if name not in get_args(EngineName):
-            raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
-        if name == "auto":
-            name = "cpu"
-        if name not in self._engines:
-            if reason := why_not(name):
-                warnings.warn(f"engine {name} is not available: {reason}; the CPU engine speaks", stacklevel=3)
-                return self._engine("cpu")
-            self._engines[name] = self._new_engine(name)
-        return self._engines[name]
 
     def _new_engine(self, name: EngineName) -> Engine:
         if name == "cpu":
