@@ -31,6 +31,9 @@ def test_a_row_is_measured(here, voice_folder, capsys):
     assert captured.err == ""
     report = json.loads(Path("b.json").read_text())
     (row,) = report["rows"]
+    limit = report["limits"]["one"]["samples_per_second"]
+    assert row["share_of_limit"] == pytest.approx(row["samples_per_second"] / limit)
+    assert report["limits"]["form"] in ("bfloat16", "float16")
     assert row["samples"] == len(tts.load_voice(voice_folder).speak(rows.TEXT).samples)
     assert row["samples_per_second"] == pytest.approx(row["samples"] / row["run_median_s"])
     assert row["times_real_time"] == pytest.approx(row["samples_per_second"] / 8000)
@@ -81,7 +84,8 @@ def test_a_row_that_fails_leaves_the_others(here, voice_folder, monkeypatch, cap
     settings = rows.Settings("nowhere", 0.01, 2, 2, None)
     failed = rows.measure_in_processes("cpu", settings)
     assert "there is no voice 'nowhere'" in failed["failed"]
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", "cpu-many,cpu", "--markdown", "b.md") == 1
     assert "failed: MemoryError" in capsys.readouterr().out
     assert "| CPU, one stream on one core | 1 | 160,000 | 20.0 | 3.2 ms | 95 MB | 45 % |" in Path("b.md").read_text()
@@ -101,7 +105,6 @@ FIGURES = {
         "times_real_time": 20.0,
         "first_audio_ms": 3.21,
         "memory_mb": 95.3,
-        "share_of_limit": 0.45,
     },
     "cpu-many": {"streams": 32, "failed": "MemoryError"},
     "cuda": {"streams": 1, "unavailable": "no driver"},
@@ -115,15 +118,30 @@ FIGURES = {
     "help": {"seconds": 0.1234, "runs": 50},
     "first": {"failed": "it broke"},
 }
+LIMITS = {
+    "alone": {"L1": 31.84e9, "L2": 30e9, "memory": 15e9},
+    "fourfold": {"L1": 63e9, "L2": 57e9, "memory": 22e9},
+    "parts": {
+        "frame": {"dense": 1000.0, "effective": 1000.0, "bytes_held": 2048},
+        "output": {"dense": 600.0, "effective": 234.5, "bytes_held": 4096},
+    },
+    "one": {
+        "levels": {"frame": "L2", "output": "L1"},
+        "seconds": {"frame": 1e-6, "output": 2e-6},
+        "samples_per_second": 355_555.0,
+    },
+    "many": {"seconds": {"frame": 5e-7, "output": 2e-6}, "samples_per_second": 400_000.0},
+}
 for name, figures in FIGURES.items():
     figures |= {"row": name, "title": rows.ROWS[name].title}
 
 
 def test_tables(here, voice_folder, monkeypatch, capsys):
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", ",".join(FIGURES), "--markdown", "b.md") == 1
     out = capsys.readouterr().out
-    about, speech, starts = out.strip().split("\n\n")
+    about, speech, starts, rates, parts = out.strip().split("\n\n")
     assert about.startswith("Voice small, 8000 Hz; ")
     header, reference, cpu, many, cuda, cuda_many = speech.splitlines()
     assert header.split()[:3] == ["engine", "streams", "samples/s"]
@@ -137,10 +155,13 @@ def test_tables(here, voice_folder, monkeypatch, capsys):
     assert "1,000 MB + 300 MB" in cuda_many
     assert starts.splitlines()[1].split() == ["tts", "--help", "0.12", "50"]
     assert "failed: it broke" in starts
+    assert rates.splitlines()[1].split()[-3:] == ["31.8", "30.0", "15.0"]
+    assert parts.splitlines()[2].split() == ["output", "600", "234", "4", "KB", "L1", "2,000", "ns", "2,000", "ns"]
+    assert parts.splitlines()[3].split() == ["all", "1,600", "1,234", "6", "KB", "2,813", "ns", "2,500", "ns"]
     page = Path("b.md").read_text()
     assert page.startswith("# What `tts bench` measured\n")
     cells = [line.count("|") for line in page.splitlines() if line.startswith("|")]
-    assert cells == [8] * 7 + [4] * 4
+    assert cells == [8] * 7 + [4] * 4 + [5] * 4 + [8] * 5
 
 
 def test_no_cuda(voice_folder, monkeypatch):
@@ -152,7 +173,8 @@ def test_no_cuda(voice_folder, monkeypatch):
 
 def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
     monkeypatch.setattr(os, "getloadavg", lambda: (1.94, 0.0, 0.0))
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: FIGURES[name])
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", "help") == 0
     assert capsys.readouterr().err.startswith("tts: warning: the load average is 1.9: ")
 
@@ -186,3 +208,21 @@ def test_mistakes(here, voice_folder, monkeypatch, capsys, arguments, message):
     assert captured.out == ""
     assert [path.name for path in here.iterdir()] == ["old.json"]
     assert Path("old.json").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("threads", "share"), [(1, 0.5), (2, 0.25)])
+def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch, threads, share):
+    monkeypatch.setattr("tts.bench.machine.cores", lambda: [0, 1])
+    many = {"row": "cpu-many", "title": "", "streams": 32, "samples_per_second": 2e5, "times_real_time": 25.0}
+    monkeypatch.setattr(reports, "measure_in_processes", lambda *_: many | {"memory_mb": 1.0})
+    monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
+    assert bench(voice_folder, "--rows", "cpu-many", "--threads", threads, "--out", "b.json") == 0
+    (row,) = json.loads(Path("b.json").read_text())["rows"]
+    assert row["share_of_limit"] == pytest.approx(share)
+
+
+def test_a_limit_that_cannot_be_measured(here, voice_folder, monkeypatch, capsys):
+    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_limits", lambda _: {"failed": "no room"})
+    assert bench(voice_folder, "--rows", "cpu") == 1
+    assert "failed: no room" in capsys.readouterr().out

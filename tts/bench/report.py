@@ -2,24 +2,19 @@
 
 import dataclasses
 import os
-import platform
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from tts._version import __version__
-from tts.bench.rows import ROWS, Engine, Settings, cores, measure_in_processes
+from tts.bench.machine import commit, cores, machine, versions
+from tts.bench.rows import ROWS, Engine, Settings, measure_in_processes, measure_limits
 from tts.voice import Voice
 
 FORMAT_VERSION = 1
-PACKAGES = ("numpy", "numba", "llvmlite", "torch", "triton")
-ROOT = Path(__file__).parents[2]
 
 Report = dict[str, Any]
 Table = tuple[list[str], list[list[str]]]  # header, rows
@@ -37,8 +32,8 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
         "format_version": FORMAT_VERSION,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "version": __version__,
-        "commit": _commit(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "commit": commit(),
+        "versions": versions(),
         "machine": machine(),
         "voice": {
             "name": voice.name,
@@ -52,22 +47,22 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
     for name in progress:
         progress.set_description(name)
         report["rows"].append(measure_in_processes(name, settings))
+    of_cpu = [row for row in report["rows"] if row["row"] in ("cpu", "cpu-many")]
+    if of_cpu:
+        report["limits"] = measure_limits(settings)
+        for row in of_cpu:
+            _add_share(row, report["limits"], settings)
     report["machine"]["load_average_after"] = round(os.getloadavg()[0], 2)
     return report
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, caches, memory, GPU, load."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "processor": _processor(),
-        "cores": len(cores()),
-        "caches": _caches(),
-        "memory_gb": round(pages / 1e9, 1),
-        "gpu": _gpu(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "load_average": round(os.getloadavg()[0], 2),
-    }
+def _add_share(row: dict[str, Any], limits: dict[str, Any], settings: Settings) -> None:
+    """How much of what so many cores could do was reached."""
+    if "samples_per_second" in row and "failed" not in limits:
+        of_one_core = limits["many" if row["streams"] > 1 else "one"]["samples_per_second"]
+        used = (settings.threads or len(cores())) if row["row"] == "cpu-many" else 1
+        row["limit_samples_per_second"] = of_one_core * used
+        row["share_of_limit"] = row["samples_per_second"] / row["limit_samples_per_second"]
 
 
 def as_text(report: Report) -> str:
@@ -90,9 +85,9 @@ def as_markdown(report: Report) -> str:
 
 def about(report: Report) -> str:
     """One paragraph: what was measured, where, with what."""
-    where, versions = report["machine"], report["versions"]
-    caches = ", ".join(f"{name} {size}" for name, size in where["caches"].items())
-    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    where = report["machine"]
+    caches = ", ".join(f"{name} {size // 1024} KB" for name, size in where["caches"].items())
+    found = ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)
     commit = f", commit {report['commit']}" if report["commit"] else ""
     return (
         f"Voice {report['voice']['name']}, {report['voice']['sample_rate']} Hz; {where['processor']}, "
@@ -103,7 +98,7 @@ def about(report: Report) -> str:
 
 
 def tables(report: Report) -> list[Table]:
-    """Speech, starts: those that were measured."""
+    """Speech, starts, and what limits the CPU engine: those that were measured."""
     speech = [row for row in report["rows"] if isinstance(ROWS[row["row"]], Engine)]
     starts = [row for row in report["rows"] if not isinstance(ROWS[row["row"]], Engine)]
     found: list[Table] = []
@@ -113,7 +108,42 @@ def tables(report: Report) -> list[Table]:
     if starts:
         header = ["command, as a new process", "seconds", "runs"]
         found.append((header, [_start_cells(row) for row in starts]))
+    if limits := report.get("limits"):
+        found += _limit_tables(limits)
     return found
+
+
+def _limit_tables(limits: dict[str, Any]) -> list[Table]:
+    if "failed" in limits:
+        return [(["the limit"], [[f"failed: {limits['failed']}"]])]
+    levels = list(limits["alone"])
+    rates = [
+        [use, *(f"{limits[kind][level] / 1e9:.1f}" for level in levels)]
+        for use, kind in (("each weight used once", "alone"), ("each weight used four times", "fourfold"))
+    ]
+    parts = [
+        [
+            name,
+            f"{part['dense']:,.0f}",
+            f"{part['effective']:,.0f}",
+            f"{part['bytes_held'] / 1024:,.0f} KB",
+            limits["one"]["levels"][name],
+            f"{1e9 * limits['one']['seconds'][name]:,.0f} ns",
+            f"{1e9 * limits['many']['seconds'][name]:,.0f} ns",
+        ]
+        for name, part in limits["parts"].items()
+    ]
+    whole = [
+        "all",
+        *(f"{sum(part[count] for part in limits['parts'].values()):,.0f}" for count in ("dense", "effective")),
+        f"{sum(part['bytes_held'] for part in limits['parts'].values()) / 1024:,.0f} KB",
+        "",
+        *(f"{1e9 / limits[streams]['samples_per_second']:,.0f} ns" for streams in ("one", "many")),
+    ]
+    return [
+        (["one core, 10^9 multiply-adds/s", *levels], rates),
+        (["a sample's part", "multiply-adds", "not skipped", "weights", "from", "one stream", "many"], [*parts, whole]),
+    ]
 
 
 def _speech_cells(row: dict[str, Any]) -> list[str]:
@@ -156,50 +186,3 @@ def _aligned(header: list[str], rows: list[list[str]]) -> str:
 def _piped(header: list[str], rows: list[list[str]]) -> str:
     lines: Iterable[list[str]] = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
-
-
-def _commit() -> str | None:
-    """The commit of the working tree that this is run from, + where it was changed; None if it is installed."""
-    if not (ROOT / ".git").exists():
-        return None
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _caches() -> dict[str, str]:
-    """Sizes of the first core's data caches as the kernel tells them, e.g. {"L1": "32K", "L2": "1024K"}."""
-    found = {}
-    for cache in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            kind, level, size = ((cache / name).read_text().strip() for name in ("type", "level", "size"))
-        except OSError:
-            continue
-        if kind != "Instruction":
-            found[f"L{level}"] = size
-    return found
-
-
-def _gpu() -> str | None:
-    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        names = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return names[0].strip() if names else None

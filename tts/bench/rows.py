@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tts.bench.machine import caches, cores
 from tts.voice import EngineName, Voice, load_voice, why_not
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
 REFERENCE_SECONDS = 0.1  # of audio; it takes thousands of times as long
 ROUNDS = 4  # of texts for each place, so that the end, when places stay empty, weighs little
+
+LIMITS = "limits"
+LARGEST_CACHE = 64 << 20  # bytes; larger ones are shared by many cores, and eight times that much is read as memory
 
 What = Literal["speed", "memory"]
 
@@ -80,18 +84,30 @@ def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
             return figures | {"unavailable": reason}
     parts: tuple[What, ...] = ("speed", "memory") if isinstance(row, Engine) else ("speed",)
     for what in parts:
-        task = json.dumps({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
-        done = subprocess.run(
-            [sys.executable, "-m", "tts.bench.rows", task], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            said = done.stderr.strip().splitlines()
-            return figures | {"failed": said[-1] if said else f"exit code {done.returncode}"}
-        figures |= json.loads(done.stdout.splitlines()[-1])
+        figures |= _in_process({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
+        if "failed" in figures:
+            break
     return figures
 
 
+def measure_limits(settings: Settings) -> dict[str, Any]:
+    """What the CPU engine could reach on one core of this machine, and why; `failed` says why it is not known."""
+    return _in_process({"row": LIMITS, "what": "speed", "settings": dataclasses.asdict(settings)})
+
+
+def _in_process(task: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tts.bench.rows", json.dumps(task)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        return {"failed": said[-1] if said else f"exit code {done.returncode}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def _measure(name: str, what: What, settings: Settings) -> dict[str, Any]:
+    if name == LIMITS:
+        return _find_limits(settings)
     row = ROWS[name]
     if isinstance(row, Start):
         return _time_start(row, settings)
@@ -174,11 +190,34 @@ def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
     return {"median_s": measured.median, "iqr_s": measured.iqr, "runs": len(measured.times) * measured.number_per_run}
 
 
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def _find_limits(settings: Settings) -> dict[str, Any]:
+    """The roofline of the voice on one core: rates by where weights come from, work by part, seconds at those rates."""
+    from tts.generation.cpu import CpuEngine
+    from tts.generation.request import Request
+    from tts.generation.roofline import CACHES, FORMS, limits, measure_machine, operations
+    from tts.text import words
+
+    _stay_on(1)
+    voice = load_voice(settings.voice)
+    engine = voice.engine("cpu")
+    assert isinstance(engine, CpuEngine)
+    model, spoken = voice.config.model, words(TEXT)
+    frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
+    request = Request(voice.word_vectors(spoken), 0, 0, frames, frames, voice.config.sampling)
+    shares = engine.relu_shares(request)
+    parts = operations(model, shares, FORMS[engine.form].weight_bytes)
+    sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}
+    core = measure_machine(engine.form, min(settings.seconds / 10, 1.0), sizes)
+    return {
+        "form": engine.form,
+        "relu_shares": shares,
+        "caches": sizes,
+        "alone": core.alone,
+        "fourfold": core.fourfold,
+        "parts": {name: dataclasses.asdict(part) for name, part in parts.items()},
+        "one": dataclasses.asdict(limits(parts, core, 1, sizes)),
+        "many": dataclasses.asdict(limits(parts, core, settings.streams, sizes)),
+    }
 
 
 def _stay_on(count: int | None) -> None:
