@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tts.generation.cpu_kernels import LANES, NEVER
 from tts.generation.cpu_layout import clock_features as clock_features_without_torch
 from tts.generation.cpu_layout import padded
 from tts.generation.reference import ReferenceEngine
-from tts.generation.request import Request, Sampling, Uniforms, draw_level, timing_threshold
+from tts.generation.request import LEAST_UNIFORM, Request, Sampling, Uniforms, draw_level, timing_threshold
 from tts.generation.weights import weight_shapes
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier, clock_features
@@ -242,11 +243,13 @@ def test_uniforms():
     whole = Uniforms(3, 7).rows(50)
     assert whole.shape == (50, 8)
     assert whole.dtype == np.float32
-    assert whole.min() >= 0
     assert whole.max() < 1
     stream = Uniforms(3, 7)
     np.testing.assert_array_equal(whole, np.concatenate([stream.rows(count) for count in (1, 2, 13, 0, 34)]))
     assert not np.array_equal(whole, Uniforms(4, 7).rows(50))
+    assert whole.min() >= LEAST_UNIFORM
+    stream._generator = SimpleNamespace(random=lambda shape, dtype: np.zeros(shape, dtype))
+    assert (stream.rows(2) == LEAST_UNIFORM).all()
     # Pinned: a seed must say the same thing in every version.
     pinned = [0.034741878509521484, 0.011546730995178223, 0.6119502186775208, 0.24154919385910034]
     assert Uniforms(0, 3).rows(1)[0].tolist() == pinned
@@ -289,15 +292,12 @@ def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
 
 
 def test_the_ends_of_the_draw():
-    """The first uniform above 0, the last one, and levels of no probability, in both ways to draw.
-
-    At 0 itself, one draw in 2^24, any level with a weight above 0 is drawn, however small that is.
-    """
+    """The first uniform, the last one, and levels of next to no probability, in both ways to draw."""
     last = np.float32(1 - 2**-24)
     for q_levels in (10, 64, 300):
         logits = np.full(q_levels, -200.0, np.float32)
         logits[[3, 5]] = 0.0
-        for uniform, level in ((2**-24, 3), (0.49, 3), (0.51, 5), (last, 5)):
+        for uniform, level in ((LEAST_UNIFORM, 3), (0.49, 3), (0.51, 5), (last, 5)):
             width = padded(q_levels)
             columns = np.full(width, NEVER, np.float32)
             columns[:q_levels] = logits

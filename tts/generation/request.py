@@ -20,6 +20,7 @@ import numpy as np
 from tts.errors import InputError
 
 MAX_SEED = 2**64 - 1
+LEAST_UNIFORM = np.float32(2**-25)
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,12 @@ class Uniforms:
         self._width = frame_size + 1
 
     def rows(self, count: int) -> np.ndarray:
-        """The next `count` rows: (count, F + 1) float32 in [0, 1)."""
-        return self._generator.random((count, self._width), dtype=np.float32)
+        """The next `count` rows: (count, F + 1) float32 in (0, 1).
+
+        0 itself, one draw in 2^24, would draw any level that has a weight above 0, however small: half a step up.
+        """
+        rows = self._generator.random((count, self._width), dtype=np.float32)
+        return np.maximum(rows, LEAST_UNIFORM, out=rows)
 
 
 def timing_threshold(uniform: float, timing_spread: float) -> float:
