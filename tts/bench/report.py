@@ -59,8 +59,8 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
 def _add_share(row: dict[str, Any], limits: dict[str, Any], settings: Settings) -> None:
     """How much of what so many cores could do was reached."""
     if "samples_per_second" in row and "failed" not in limits:
-        of_one_core = limits["many" if row["streams"] > 1 else "one"]["samples_per_second"]
-        used = (settings.threads or len(cores())) if row["row"] == "cpu-many" else 1
+        of_one_core = limits["one" if row["row"] == "cpu" else "many"]["samples_per_second"]
+        used = min(settings.threads or len(cores()), row["streams"])  # a stream stays on one core
         row["limit_samples_per_second"] = of_one_core * used
         row["share_of_limit"] = row["samples_per_second"] / row["limit_samples_per_second"]
 

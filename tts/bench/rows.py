@@ -197,6 +197,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     from tts.generation.roofline import CACHES, FORMS, limits, measure_machine, operations
     from tts.text import words
 
+    of_a_core = max(1, settings.streams // (settings.threads or len(cores())))
     _stay_on(1)
     voice = load_voice(settings.voice)
     engine = voice.engine("cpu")
@@ -216,7 +217,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
         "fourfold": core.fourfold,
         "parts": {name: dataclasses.asdict(part) for name, part in parts.items()},
         "one": dataclasses.asdict(limits(parts, core, 1, sizes)),
-        "many": dataclasses.asdict(limits(parts, core, settings.streams, sizes)),
+        "many": dataclasses.asdict(limits(parts, core, of_a_core, sizes)),
     }
 
 
