@@ -5,9 +5,10 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from tts.bench import train_cli
 from tts.errors import InputError
 
 BUSY = 0.5  # the load average above which figures are not to be believed
@@ -15,6 +16,13 @@ BUSY = 0.5  # the load average above which figures are not to be believed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts bench`."""
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("speak", "train"),
+        default="speak",
+        help="how fast a voice speaks, or a training is beside a plain SampleRNN's (default: %(default)s)",
+    )
     parser.add_argument("--voice", metavar="VOICE", help="a name (see `tts voices`), a folder or a Hugging Face Hub id")
     parser.add_argument("--rows", metavar="ROW,…", help="only these, e.g. cpu,cold; default: all")
     parser.add_argument(
@@ -38,19 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
+    train_cli.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, write; 1 if a row failed. Raises InputError for what the user can mend, before it measures."""
-    from tts.bench.machine import cores
-    from tts.bench.report import as_markdown, as_text, measure
-    from tts.bench.rows import ROWS, Settings
-    from tts.files import write_whole
-    from tts.voice import load_voice
+    _check(arguments)
+    return _run_train(arguments) if arguments.what == "train" else _run_speak(arguments)
 
-    names = list(ROWS) if arguments.rows is None else [name.strip() for name in arguments.rows.split(",")]
-    if unknown := [name for name in names if name not in ROWS]:
-        raise InputError(f"--rows names {unknown[0]!r}; the rows are {', '.join(ROWS)}")
+
+def _check(arguments: argparse.Namespace) -> None:
+    from tts.bench.machine import cores
+
     if not (math.isfinite(arguments.seconds) and 0 < arguments.seconds <= 3600):
         raise InputError(f"--seconds is {arguments.seconds}; it must lie between 0 and 3600")
     for flag in ("streams", "cuda_streams", "threads"):
@@ -59,9 +66,20 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"--{flag.replace('_', '-')} is {value}; it must lie between 1 and 100000")
     if (arguments.threads or 1) > len(cores()):
         raise InputError(f"--threads is {arguments.threads}; this process may use {len(cores())} cores")
-    files = [path for path in (arguments.out, arguments.markdown) if path]
-    for path in files:
-        _check_output(path, arguments.force)
+    for path in (arguments.out, arguments.markdown):
+        if path:
+            _check_output(path, arguments.force)
+
+
+def _run_speak(arguments: argparse.Namespace) -> int:
+    from tts.bench.report import as_markdown, as_text, measure
+    from tts.bench.rows import ROWS, Settings
+    from tts.voice import load_voice
+
+    names = list(ROWS) if arguments.rows is None else [name.strip() for name in arguments.rows.split(",")]
+    if unknown := [name for name in names if name not in ROWS]:
+        raise InputError(f"--rows names {unknown[0]!r}; the rows are {', '.join(ROWS)}")
+    train_cli.refuse(arguments)
     settings = Settings(
         voice=arguments.voice,
         seconds=arguments.seconds,
@@ -70,24 +88,40 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
     )
     voice = load_voice(arguments.voice)
+    _warn_of_load()
+    report = measure(voice, settings, names)
+    print(as_text(report))
+    _write(arguments, lambda: json.dumps(report, indent=2) + "\n", lambda: as_markdown(report))
+    return int(any("failed" in found for found in [*report["rows"], report.get("limits", {})]))
+
+
+def _run_train(arguments: argparse.Namespace) -> int:
+    train_cli.check(arguments)
+    _warn_of_load()
+    report = train_cli.measure(arguments)
+    print(train_cli.as_text(report))
+    _write(arguments, lambda: train_cli.as_json(report), lambda: train_cli.as_markdown(report))
+    return int(any("failed" in row for row in report["rows"].values()))
+
+
+def _warn_of_load() -> None:
     load = os.getloadavg()[0]
     if load > BUSY:
         print(
             f"tts: warning: the load average is {load:.1f}: other work is running, and the figures will be too low",
             file=sys.stderr,
         )
-    report = measure(voice, settings, names)
-    print(as_text(report))
-    forms: dict[Path | None, Any] = {
-        arguments.out: lambda: json.dumps(report, indent=2) + "\n",
-        arguments.markdown: lambda: as_markdown(report),
-    }
-    for path in files:
-        try:
-            write_whole(path, forms[path]().encode())
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    return int(any("failed" in found for found in [*report["rows"], report.get("limits", {})]))
+
+
+def _write(arguments: argparse.Namespace, as_json: Callable[[], str], as_markdown: Callable[[], str]) -> None:
+    from tts.files import write_whole
+
+    for path, form in ((arguments.out, as_json), (arguments.markdown, as_markdown)):
+        if path:
+            try:
+                write_whole(path, form().encode())
+            except OSError as error:
+                raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
 
 def _check_output(path: Path, force: bool) -> None:

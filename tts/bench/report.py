@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +12,12 @@ from tqdm import tqdm
 from tts._version import __version__
 from tts.bench.machine import commit, cores, machine, versions
 from tts.bench.rows import ROWS, Engine, Settings, measure_in_processes, measure_limits
+from tts.bench.tables import Table, aligned, piped
 from tts.voice import Voice
 
 FORMAT_VERSION = 1
 
 Report = dict[str, Any]
-Table = tuple[list[str], list[list[str]]]  # header, rows
 
 
 def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
@@ -67,7 +67,7 @@ def _add_share(row: dict[str, Any], limits: dict[str, Any], settings: Settings) 
 
 def as_text(report: Report) -> str:
     """The tables for a terminal."""
-    return "\n\n".join([about(report), *(_aligned(*table) for table in tables(report))])
+    return "\n\n".join([about(report), *(aligned(*table) for table in tables(report))])
 
 
 def as_markdown(report: Report) -> str:
@@ -78,7 +78,7 @@ def as_markdown(report: Report) -> str:
         "# What `tts bench` measured",
         f"Written by `tts bench {flags}`; what the columns mean is said in [performance.md](../performance.md).",
         about(report),
-        *(_piped(*table) for table in tables(report)),
+        *(piped(*table) for table in tables(report)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -168,21 +168,3 @@ def _missing(row: dict[str, Any]) -> str | None:
     if "unavailable" in row:
         return f"not available: {row['unavailable']}"
     return f"failed: {row['failed']}" if "failed" in row else None
-
-
-def _aligned(header: list[str], rows: list[list[str]]) -> str:
-    """Columns under each other, numbers to the right; a row without figures has one long cell instead."""
-    figures = [row for row in rows if row[-1] or row[2].replace(",", "").isdigit()] if len(header) > 3 else rows
-    widths = [max(len(row[i]) for row in [header, *figures]) for i in range(len(header))]
-    widths[0] = max(len(row[0]) for row in [header, *rows])
-
-    def line(row: list[str]) -> str:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        return "  ".join(cells).rstrip()
-
-    return "\n".join(map(line, [header, *rows]))
-
-
-def _piped(header: list[str], rows: list[list[str]]) -> str:
-    lines: Iterable[list[str]] = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)

@@ -1,0 +1,277 @@
+"""`tts bench train`: how many samples of audio a second a training takes in, ours and a plain SampleRNN's.
+
+Each row is measured in a process of its own: `python -m tts.bench.training '{"row": …}'` prints JSON. The times are
+`torch.utils.benchmark`'s, medians over runs that fill at least `seconds`; a step is a whole step, its batch's making
+included. Without a corpus the sequences are noise of speech's lengths, which costs as much. With one, both are also
+trained on the same batches until `hear` samples were heard, and their likelihoods of held-out sequences compared.
+"""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch.nn import functional
+from torch.utils.benchmark import Timer
+
+from data_recipes.sequences import Sequence
+from tts import config as configs
+from tts.bench.plain import PlainSampleRNN
+from tts.models.two_tier import TwoTier
+from tts.training.batches import Batch, Batches, Collate, Stream
+from tts.training.compute import multiply_adds
+from tts.training.config import RunConfig
+from tts.training.loop import update
+from tts.training.losses import Objective, bits
+from tts.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+
+TURN_SECONDS = (0.3, 0.65)
+"""Of a digit with its silence, in FSDD."""
+PLAIN_LR = 1e-3
+"""The paper's, with Adam."""
+MATRIX = 2048
+ROWS = {"ours": "this project's step", "plain": "a plain two-tier SampleRNN's step"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The flags of `tts bench train`."""
+
+    config: str | None
+    """YAML of a run; None: the defaults."""
+    seconds: float
+    threads: int
+    source: str | None = None
+    """A corpus, for the likelihoods."""
+    hear: int = 0
+    """Samples to train on before the likelihoods are compared; 0: leave them out."""
+
+
+class NoiseStream:
+    """Sequences of noise, as long as spoken ones; item i is always the same."""
+
+    def __init__(self, max_digits: int, sample_rate: int) -> None:
+        self.max_digits, self.sample_rate = max_digits, sample_rate
+
+    def __getitem__(self, index: int) -> Sequence:
+        rng = np.random.default_rng([0, index])
+        digits = rng.integers(0, 10, rng.integers(1, self.max_digits + 1)).tolist()
+        turns = (rng.uniform(*TURN_SECONDS, len(digits)) * self.sample_rate).astype(int)
+        return Sequence(
+            audio=0.1 * rng.standard_normal(turns.sum(), dtype=np.float32),
+            text=" ".join(map(str, digits)),
+            digits=digits,
+            speaker="noise",
+            takes=[],
+            boundaries=turns.cumsum().tolist(),
+            sample_rate=self.sample_rate,
+            combination_split="seen",
+        )
+
+
+@dataclass
+class Material:
+    """What both rows train on."""
+
+    config: RunConfig
+    """With the model's sizes set by the data."""
+    batches: Batches
+    validation: Callable[[], Iterator[Batch]]
+    """Every frame scored."""
+    sample_rate: int
+
+
+def material(settings: Settings) -> Material:
+    """Batches of the corpus where there is one, else of noise."""
+    overrides = [f"data.source={settings.source}"] if settings.source else []
+    config = configs.load(RunConfig, settings.config, overrides) if settings.config else RunConfig()
+    if settings.source:
+        from tts.training.data import load_data
+
+        config, data = load_data(config)
+        collate = Collate(config.model, data.speakers, data.vectors, **_drawn(config))
+        return Material(config, _series(config, data.stream, collate), data.validation_batches, data.sample_rate)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_speakers=1))
+    rng = np.random.default_rng(0)
+    known = {str(digit): rng.standard_normal(config.model.word_dim, dtype=np.float32) for digit in range(10)}
+
+    def vectors(texts: Any) -> list[np.ndarray]:
+        return [np.stack([known[word] for word in text]) for text in texts]
+
+    rate = config.data.recordings.sample_rate
+    stream = NoiseStream(config.data.sequences.max_digits, rate)
+    collate = Collate(config.model, ("noise",), vectors, **_drawn(config))
+    return Material(config, _series(config, stream, collate), lambda: iter(()), rate)
+
+
+def _drawn(config: RunConfig) -> dict[str, float]:
+    t = config.train
+    return {"scored": config.loss.scored, "frame_dropout": t.frame_dropout, "word_noise": t.word_noise}
+
+
+def _series(config: RunConfig, stream: Stream, collate: Collate) -> Batches:
+    return Batches(stream, collate, config.train.batch_size, config.seed, config.train.bucket)
+
+
+def samples_of(batch: Batch, frame_size: int) -> int:
+    """Samples of audio in a batch, padding left out."""
+    return int(batch.valid.sum()) * frame_size
+
+
+class Ours:
+    """A training as `tts.training.loop` does it; `step` takes one batch."""
+
+    def __init__(self, config: RunConfig, sample_rate: int) -> None:
+        self.config = config
+        self.accelerator = Accelerator(mixed_precision="bf16" if config.train.precision == "bf16" else "no")
+        set_seed(config.seed)
+        self.objective = Objective(TwoTier(config.model), config.loss, sample_rate)
+        optimizer = make_optimizer(self.objective, config.train)
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
+
+    def step(self, batch: Batch, number: int = 0) -> None:
+        """Number `number` of the config's `train.steps`."""
+        raw = getattr(self.optimizer, "optimizer", self.optimizer)
+        set_learning_rate(raw, learning_rate(number, self.config.train))
+        moved = [batch.to(self.accelerator.device)]
+        update(self.accelerator, self.wrapped, self.objective, self.optimizer, moved, self.config.train.clip)
+
+    @torch.no_grad()
+    def nll(self, batch: Batch) -> tuple[float, int]:
+        """Summed nats and count of the samples."""
+        moved = batch.to(self.accelerator.device)
+        return float(self.objective(moved).nll), int(self.objective.counts(moved).nll)
+
+    def multiply_adds(self) -> float:
+        """Of a whole step, per sample heard."""
+        return 3 * multiply_adds(self.config.model, self.config.loss)
+
+
+class Plain:
+    """The same of `PlainSampleRNN`: Adam, the paper's clipping to 1 in each element, float32, every sample scored."""
+
+    def __init__(self, config: RunConfig, sample_rate: int) -> None:
+        set_seed(config.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = PlainSampleRNN(config.model).to(self.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=PLAIN_LR)
+
+    def step(self, batch: Batch, number: int = 0) -> None:
+        """One batch."""
+        nats, count = self._nll(batch)
+        self.optimizer.zero_grad()
+        (nats / count).backward()
+        torch.nn.utils.clip_grad_value_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+    def _nll(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        levels = batch.levels.to(self.device)
+        valid = batch.valid.to(self.device).repeat_interleave(self.model.config.frame_size, 1)
+        nats = functional.cross_entropy(self.model(levels)[valid], levels[valid], reduction="sum")
+        return nats, int(valid.sum())
+
+    @torch.no_grad()
+    def nll(self, batch: Batch) -> tuple[float, int]:
+        """Summed nats and count of the samples."""
+        nats, count = self._nll(batch)
+        return float(nats), count
+
+    def multiply_adds(self) -> float:
+        """Of a whole step, per sample heard."""
+        return 3 * self.model.multiply_adds()
+
+
+def matrix_rate(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+    """Multiply-adds a second of a product of two square matrices, `MATRIX` wide."""
+    a, b = (torch.randn(MATRIX, MATRIX, device=device).to(dtype) for _ in range(2))
+    timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    return MATRIX**3 / timer.blocked_autorange(min_run_time=seconds).median
+
+
+def measure_row(name: str, settings: Settings) -> dict[str, Any]:
+    """Speed, share of the matrix rate and peak memory of a row; with a corpus also the likelihood."""
+    torch.set_num_threads(settings.threads)
+    found = material(settings)
+    trainee = Ours(found.config, found.sample_rate) if name == "ours" else Plain(found.config, found.sample_rate)
+    F = found.config.model.frame_size
+    if settings.source and settings.hear:
+        return {"nll": _learn(trainee, found, settings.hear)}
+    count = 4 * found.config.train.bucket
+    heard = sum(samples_of(found.batches[i], F) for i in range(count))
+
+    def steps() -> None:
+        for i in range(count):
+            trainee.step(found.batches[i])
+
+    trainee.step(found.batches[0])  # what only a first step does
+    # num_threads would otherwise be set to one.
+    timer = Timer("steps()", globals={"steps": steps}, num_threads=settings.threads)
+    seconds = timer.blocked_autorange(min_run_time=settings.seconds).median
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    bf16 = name == "ours" and found.config.train.precision == "bf16"
+    device = trainee.accelerator.device if isinstance(trainee, Ours) else trainee.device
+    rate = matrix_rate(torch.bfloat16 if bf16 else torch.float32, device, min(settings.seconds, 2.0))
+    speed = heard / seconds
+    return {
+        "samples_per_second": speed,
+        "step_ms": 1000 * seconds / count,
+        "multiply_adds_per_sample": trainee.multiply_adds(),
+        "matrix_rate": rate,
+        "share_of_matrix_rate": speed * trainee.multiply_adds() / rate,
+        "memory_mb": memory / 1e6,
+    }
+
+
+def _learn(trainee: Ours | Plain, found: Material, hear: int) -> dict[str, float]:
+    """Train on the first batches of the series until `hear` samples were heard, then score the validation sequences."""
+    F = found.config.model.frame_size
+    counts: list[int] = []
+    while sum(counts) < hear:
+        counts.append(samples_of(found.batches[len(counts)], F))
+    if isinstance(trainee, Ours):
+        train = dataclasses.replace(found.config.train, steps=len(counts), warmup_steps=max(1, len(counts) // 10))
+        trainee.config = dataclasses.replace(found.config, train=train)
+    for number in range(len(counts)):
+        trainee.step(found.batches[number], number)
+    scored = [trainee.nll(batch) for batch in found.validation()]
+    nats, count = map(sum, zip(*scored, strict=True))
+    return {"steps": len(counts), "heard": sum(counts), "bits": bits(nats / count)}
+
+
+def measure(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Both rows, one after the other, each in processes of its own; `failed` says why there are no figures."""
+    rows = {}
+    for name in ROWS:
+        rows[name] = _in_process(name, dataclasses.replace(settings, hear=0))
+        if settings.source and settings.hear and "failed" not in rows[name]:
+            rows[name] |= _in_process(name, settings)
+    return rows
+
+
+def _in_process(name: str, settings: Settings) -> dict[str, Any]:
+    task = json.dumps({"row": name, "settings": dataclasses.asdict(settings)})
+    command = [sys.executable, "-m", "tts.bench.training", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        return {"failed": said[-1] if said else f"exit code {done.returncode}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """One row, as JSON on the last line of stdout."""
+    task = json.loads(sys.argv[1])
+    print(json.dumps(measure_row(task["row"], Settings(**task["settings"]))))
+
+
+if __name__ == "__main__":
+    main()
