@@ -54,8 +54,13 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         "step": step,
         "config": config,
     }
+    c = voice.config
+    vectors = {word: voice.word_vectors([word])[0] for word in c.vocabulary}
+    rounded = Voice.from_model(
+        voice.model(), speakers=c.speakers, sample_rate=c.sample_rate, text_encoder=c.text_encoder, word_vectors=vectors
+    )
     changed = replace(
-        voice.config,
+        c,
         name=arguments.to.name,
         default_speaker=arguments.default_speaker or voice.config.default_speaker,
         license="CC BY-SA 4.0",
@@ -63,7 +68,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         max_word_seconds=arguments.max_word_seconds or voice.config.max_word_seconds,
         training=training,
     )
-    return voice.with_config(changed)
+    return rounded.with_config(changed)
 
 
 def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> str:

@@ -262,6 +262,10 @@ def test_save_and_load(folder, monkeypatch):
     assert (folder / "README.md").read_text() == "# Another\n"
     weights = load_file(folder / "model.safetensors")
     assert {array.dtype for name, array in weights.items() if name != "word_vectors"} == {np.dtype(np.float16)}
+    matrices = [array for name, array in weights.items() if name != "word_vectors" and array.ndim > 1]
+    assert matrices
+    for array in matrices:  # 8 significant bits
+        np.testing.assert_array_equal(array, torch.from_numpy(array).float().bfloat16().float().numpy())
 
 
 def test_a_voice_keeps_its_weights_when_training_goes_on():

@@ -9,14 +9,13 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from tts.errors import InputError
 from tts.generation.cpu_frames import FORCED, Slots, run_frames
 from tts.generation.cpu_kernels import LANES
-from tts.generation.cpu_layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros, round_to_bfloat16
+from tts.generation.cpu_layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros
 from tts.generation.request import Generated, Request, Uniforms
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
@@ -36,7 +35,6 @@ class CpuEngine:
         weights: Mapping[str, np.ndarray],
         block_frames: int = 64,
         threads: int | None = None,
-        precision: Literal["exact", "bfloat16"] = "exact",
     ) -> None:
         """Lay the weights out.
 
@@ -46,8 +44,6 @@ class CpuEngine:
             block_frames: frames made per call of the compiled loop, 1 to 256; the result does not depend on it.
             threads: for several requests at a time, at least 1; None: as many as there are cores for this process.
                 One request is made by the calling thread alone.
-            precision: "exact", or "bfloat16" to round the weights to 8 significant bits, which is faster and says
-                something else for the same seed; weights that need no more bits are kept so in any case.
 
         Raises:
             InputError: see `checked_weights`; or there is no such number of threads.
@@ -58,10 +54,7 @@ class CpuEngine:
         self.config = config
         self.block_frames = block_frames
         self.threads = threads or _cores()
-        checked = checked_weights(config, weights)
-        if precision == "bfloat16":
-            checked = {name: round_to_bfloat16(array) for name, array in checked.items()}
-        self._folder = Folder(config, checked)
+        self._folder = Folder(config, checked_weights(config, weights))
         self._weights = self._folder.lay_out()
         self._shape = self._folder.shape()
 

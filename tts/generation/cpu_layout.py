@@ -237,12 +237,6 @@ def _widened(array: np.ndarray, width: int, axis: int = -1) -> np.ndarray:
     return np.pad(array, missing)
 
 
-def round_to_bfloat16(array: np.ndarray) -> np.ndarray:
-    """Finite float32 numbers to the nearest of 8 significant bits, ties to even; still float32."""
-    bits = np.ascontiguousarray(array).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
-
-
 class Form(NamedTuple):
     """One of the kernels' three forms of a weight."""
 

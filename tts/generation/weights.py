@@ -67,3 +67,9 @@ def checked_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) ->
         if not np.isfinite(checked[name]).all():
             raise InputError(f"the weight {name!r} holds NaN or infinite values; train or fetch the model again")
     return checked
+
+
+def round_to_bfloat16(array: np.ndarray) -> np.ndarray:
+    """Finite float32 numbers to the nearest of 8 significant bits, ties to even; still float32."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
