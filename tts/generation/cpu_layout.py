@@ -194,15 +194,20 @@ class WordGates:
         vectors = self._words[begin : end + 1].astype(np.float32)
         centred = vectors - vectors.mean(1, keepdims=True)
         normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + np.float32(1e-5))  # LayerNorm
-        embedded = np.tanh(normed @ w["word.weight"].T + w["word.bias"])
+        embedded = np.tanh(_product(normed, w["word.weight"].T) + w["word.bias"])
         if end == self.count:
             embedded = np.concatenate([embedded, np.tanh(w["end"])[None]])
         voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
         told = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
         part = self._folder.gate_rows("weight_ih_l0")[c.frame_size : c.input_dim - c.clock_dim]
         gates = np.tile(self._folder.bias(0), (end - begin, 1))
-        gates[:, : part.shape[1]] += told @ part
+        gates[:, : part.shape[1]] += _product(told, part)
         return gates
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b on this thread alone: the threads of a BLAS library take the cores from those that speak meanwhile."""
+    return np.einsum("wi,ig->wg", a, b, optimize=False)
 
 
 def clock_features(frames: int, dim: int) -> np.ndarray:
