@@ -101,6 +101,7 @@ def compiler(monkeypatch, tmp_path):
     """The folder of ptxas and cuobjdump; a compiler that begins with nothing in its cache."""
     triton = pytest.importorskip("triton")
     tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+    # Not the product's: triton's wheels for x86 Linux bring both, a triton built from source may take the system's.
     for tool in ("ptxas", "cuobjdump"):
         if not (tools / tool).is_file():
             pytest.skip(f"this triton ships no {tool}")
