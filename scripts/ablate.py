@@ -8,7 +8,6 @@ What is done is not done again, and a run that was stopped goes on. `--only NAME
 that several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of what is there.
 """
 
-import argparse
 import io
 import json
 import sys
@@ -21,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from matplotlib.figure import Figure
-from trainings import Settings, effort, judge, machine
+from trainings import Settings, effort, judge, load, machine, parse
 
 from tts import config as configs
 from tts.errors import InputError
@@ -165,26 +164,11 @@ def write(out: Path, sample_rate: int, settings: Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description="Train and judge variants of one training, alike.")
-    parser.add_argument("config", help="YAML file, e.g. configs/ablations.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
-    parser.add_argument("--only", default=",".join(VARIANTS), metavar="A,B", help="default: all")
-    parser.add_argument("--n", type=int, default=100, help="texts in each split (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
-    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
-    args = parser.parse_args(argv)
     try:
-        names = args.only.split(",")
-        for name in names:
-            if name not in VARIANTS:
-                raise InputError(f"--only {name}: no such variant; choose among {', '.join(VARIANTS)}")
-        for flag, least in (("n", 1), ("seed", 0)):
-            if getattr(args, flag) < least:
-                raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
-        base = configs.load(RunConfig, args.config, args.overrides)
-        if not base.data.speakers:
-            raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+        args, names = parse(
+            argv, "Train and judge variants of one training, alike.", "configs/ablations.yaml", VARIANTS, 100
+        )
+        base = load(args.config, args.overrides)
         out = args.out or base.output
         settings = Settings(args.n, args.seed, args.timing_spread)
         rate = base.data.recordings.sample_rate

@@ -10,7 +10,6 @@ that several processes can share the work; whoever comes last writes OUT/compari
 is there.
 """
 
-import argparse
 import io
 import json
 import sys
@@ -23,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from matplotlib.figure import Figure
-from trainings import Settings, effort, judge, machine
+from trainings import Settings, effort, judge, load, machine, parse
 
 from tts import config as configs
 from tts.errors import InputError
@@ -218,26 +217,11 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description="Train and judge pooled and pointer, text and word, alike.")
-    parser.add_argument("config", help="YAML file, e.g. configs/comparison.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
-    parser.add_argument("--only", default=",".join(TRAININGS), metavar="A,B", help="default: %(default)s")
-    parser.add_argument("--n", type=int, default=60, help="texts in each split (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
-    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
-    args = parser.parse_args(argv)
     try:
-        names = args.only.split(",")
-        for name in names:
-            if name not in TRAININGS:
-                raise InputError(f"--only {name}: no such training; choose among {', '.join(TRAININGS)}")
-        for flag, least in (("n", 1), ("seed", 0)):
-            if getattr(args, flag) < least:
-                raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
-        config = configs.load(RunConfig, args.config, args.overrides)
-        if not config.data.speakers:
-            raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+        args, names = parse(
+            argv, "Train and judge pooled and pointer, text and word, alike.", "configs/comparison.yaml", TRAININGS, 60
+        )
+        config = load(args.config, args.overrides)
         out = args.out or config.output
         settings = Settings(args.n, args.seed, args.timing_spread)
         recognizer = Recognizer.load()

@@ -1,20 +1,23 @@
 """What scripts that train several voices and judge them alike have in common. A training is the folder of a run."""
 
+import argparse
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from tts import config as configs
 from tts.errors import InputError
 from tts.evaluation import evaluate
 from tts.evaluation.material import Material
 from tts.evaluation.recognizer import Recognizer
 from tts.evaluation.report import write_reports
+from tts.training.config import RunConfig
 from tts.voice import load_voice
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +31,41 @@ class Settings:
     """In each split."""
     seed: int
     timing_spread: float
+
+
+def parse(
+    argv: Sequence[str] | None, description: str, example: str, trainings: Iterable[str], texts: int
+) -> tuple[argparse.Namespace, list[str]]:
+    """The command line of a script that compares trainings, and which of them it names.
+
+    Raises: InputError for a training that there is not, or a number out of range.
+    """
+    known = list(trainings)
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help=f"YAML file, e.g. {example}")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
+    parser.add_argument("--only", default=",".join(known), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
+    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
+    args = parser.parse_args(argv)
+    names = args.only.split(",")
+    for name in names:
+        if name not in known:
+            raise InputError(f"--only {name}: no such training; choose among {', '.join(known)}")
+    for flag, least in (("n", 1), ("seed", 0)):
+        if getattr(args, flag) < least:
+            raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
+    return args, names
+
+
+def load(config: str, overrides: Sequence[str]) -> RunConfig:
+    """The config that all trainings start from. Raises: InputError if it is wrong or names no speaker."""
+    found = configs.load(RunConfig, config, overrides)
+    if not found.data.speakers:
+        raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+    return found
 
 
 def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:

@@ -65,7 +65,7 @@ def test_refused(tmp_path, capsys):
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
     for flags, message in (
-        (["--only", "nothing"], "no such variant; choose among base"),
+        (["--only", "nothing"], "no such training; choose among base"),
         (["--n", "0"], "--n is 0; it must be at least 1"),
         ([], "data.speakers is empty"),
     ):

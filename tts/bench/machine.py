@@ -1,8 +1,10 @@
 """What figures were measured on and with: processor, caches, cores, GPU, load; versions and commit."""
 
+import json
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,14 @@ def _gpu() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return names[0].strip() if names else None
+
+
+def run_apart(module: str, task: dict[str, Any]) -> dict[str, Any]:
+    """What `python -m module TASK` prints as JSON on its last line; `failed` says why there is nothing."""
+    command = [sys.executable, "-m", module, json.dumps(task)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        return {"failed": said[-1] if said else f"exit code {done.returncode}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tts.bench.machine import caches, cores
+from tts.bench.machine import caches, cores, run_apart
 from tts.voice import EngineName, Voice, load_voice, why_not
 
 TEXT = "4 7 2 9 0"
@@ -96,13 +96,7 @@ def measure_limits(settings: Settings) -> dict[str, Any]:
 
 
 def _in_process(task: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tts.bench.rows", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        return {"failed": said[-1] if said else f"exit code {done.returncode}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return run_apart("tts.bench.rows", task)
 
 
 def _measure(name: str, what: What, settings: Settings) -> dict[str, Any]:

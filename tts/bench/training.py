@@ -9,7 +9,6 @@ trained on the same batches until `hear` samples were heard, and their likelihoo
 import dataclasses
 import json
 import resource
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch.utils.benchmark import Timer
 
 from data_recipes.sequences import Sequence
 from tts import config as configs
+from tts.bench.machine import run_apart
 from tts.bench.plain import PlainSampleRNN
 from tts.models.two_tier import TwoTier
 from tts.training.batches import Batch, Batches, Collate, Stream
@@ -257,14 +257,7 @@ def measure(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _in_process(name: str, settings: Settings) -> dict[str, Any]:
-    task = json.dumps({"row": name, "settings": dataclasses.asdict(settings)})
-    command = [sys.executable, "-m", "tts.bench.training", task]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        return {"failed": said[-1] if said else f"exit code {done.returncode}"}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return run_apart("tts.bench.training", {"row": name, "settings": dataclasses.asdict(settings)})
 
 
 def main() -> None:
