@@ -15,8 +15,8 @@ from tts.errors import InputError
 from tts.generation import cpu_frames
 from tts.generation.cpu import CpuEngine
 from tts.generation.cpu_kernels import LANES, NEVER
-from tts.generation.cpu_layout import clock_features as clock_features_without_torch
 from tts.generation.cpu_layout import padded
+from tts.generation.features import clock_features as clock_features_without_torch
 from tts.generation.reference import ReferenceEngine
 from tts.generation.request import LEAST_UNIFORM, Request, Sampling, Uniforms, draw_level, timing_threshold
 from tts.generation.weights import weight_shapes
@@ -53,6 +53,8 @@ VARIANTS = [
     {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
     {"q_levels": 10},
     {"quantization": "linear", "q_levels": 300},
+    {"timing": "planned", "plan_dim": 10},
+    {"timing": "planned", "plan_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
 ]
 
 
@@ -92,6 +94,7 @@ def teacher_forced(model, requests, made):
     """Logits (B, N, F, Q) and advance logits (B, N) of generated levels fed back, as one padded batch."""
     frame = model.config.frame_size
     frames = max(len(one.levels) for one in made) // frame
+    more = 0
     levels = torch.zeros(len(made), frames * frame, dtype=torch.int64)
     pointer = torch.zeros(len(made), frames, dtype=torch.int64)
     words = torch.zeros(len(made), max(len(r.words) for r in requests), model.config.word_dim)
@@ -100,11 +103,35 @@ def teacher_forced(model, requests, made):
         words[i, : len(request.words)] = torch.from_numpy(request.words)
         if model.config.conditioning == "pointer":
             place = np.searchsorted(one.word_ends, np.arange(frames) * frame, side="right")
-            pointer[i] = torch.from_numpy(place).clamp(max=len(request.words) - 1)
+            pointer[i] = torch.from_numpy(place)
+            if model.config.timing == "planned" and one.stop_reason == "cap":
+                # How much was left of the word that the cap cut: more frames than were made.
+                missing = abs(planned(model, request)[len(one.word_ends)]) - int((pointer[i] == pointer[i, -1]).sum())
+                assert missing > 0
+                more = max(more, missing)
+    levels = torch.nn.functional.pad(levels, (0, more * frame))
+    pointer = torch.nn.functional.pad(pointer, (0, more), mode="replicate")
     n_words = torch.tensor([len(r.words) for r in requests])
     speakers = torch.tensor([r.speaker for r in requests])
     with torch.inference_mode():
         return model(levels, words, n_words, pointer, speakers)
+
+
+def planned(model, request):
+    """The frames of each word, negative where cut, as the model's advance logits and their own uniforms say."""
+    model_words, chance = torch.from_numpy(request.words)[None], np.random.Philox(key=request.seed).jumped()
+    chance, frames = np.random.Generator(chance), []
+    n = torch.tensor([len(request.words)])
+    for word in range(len(request.words)):
+        pointer = torch.full((1, request.max_word_frames), word)
+        levels = torch.zeros(1, request.max_word_frames * model.config.frame_size, dtype=torch.int64)
+        with torch.inference_mode():
+            said = model(levels, model_words, n, pointer, torch.tensor([request.speaker]))
+        summed = torch.nn.functional.softplus(said.advance_logits[0].double()).cumsum(0).tolist()
+        threshold = timing_threshold(chance.random(dtype=np.float32), request.sampling.timing_spread)
+        over = [total > threshold for total in summed]
+        frames.append(over.index(True) + 1 if any(over) else -len(over))
+    return frames
 
 
 def assert_drawn_from(logits, request, one, frame):
@@ -211,6 +238,8 @@ def test_teacher_forcing_gives_the_same_logits(options, monkeypatch):
 
 def advances(logits, request, one, config):
     """Where the words of an utterance end, by the advance rule, from its teacher-forced advance logits."""
+    if config.timing == "planned":
+        return one.word_ends  # see test_planned_durations
     frames = len(one.levels) // config.frame_size
     u = Uniforms(request.seed, config.frame_size).rows(frames)[:, -1]
     ends, hazard, since = [], 0.0, 0
@@ -223,6 +252,36 @@ def advances(logits, request, one, config):
             ends.append((n + 1) * config.frame_size)
             since = 0
     return ends
+
+
+@pytest.mark.parametrize("n_words", [1, 5, 150])
+def test_planned_durations(n_words):
+    """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
+    model = make_model(timing="planned", plan_dim=10, hazard=-2.0)
+    words = np.random.default_rng(n_words).normal(size=(n_words, 12)).astype(np.float32)
+    request = Request(words, 1, 7, 100_000, 15)
+    frames = planned(model, request)
+    assert len(set(frames)) > 1 or n_words == 1
+    assert n_words < 100 or any(count < 0 for count in frames)
+    made = CpuEngine(model.config, arrays(model)).generate([request])[0]
+    assert made.word_ends == (np.cumsum(np.abs(frames)) * model.config.frame_size).tolist()
+    assert made.forced_advances == sum(count < 0 for count in frames)
+    assert made.stop_reason == "stop"
+    capped = CpuEngine(model.config, arrays(model)).generate(
+        [dataclasses.replace(request, max_frames=abs(frames[0]) + len(frames) - 2)]
+    )[0]
+    assert capped.stop_reason == "cap"
+    assert (capped.levels == made.levels[: len(capped.levels)]).all()
+
+
+def test_planned_timing_hears_how_much_is_left():
+    model = make_model(timing="planned")
+    request = make_requests(model)[1]
+    made = CpuEngine(model.config, arrays(model)).generate([request])
+    before = teacher_forced(model, [request], made).logits
+    later = dataclasses.replace(made[0], word_ends=[made[0].word_ends[0] + 12, *made[0].word_ends[1:]])
+    after = teacher_forced(model, [request], [later]).logits
+    assert not torch.allclose(before[0, 0], after[0, 0])
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.3, 0.0])

@@ -16,6 +16,7 @@ from tts.errors import InputError
 from tts.generation.cpu_frames import FORCED, Slots, run_frames
 from tts.generation.cpu_kernels import LANES
 from tts.generation.cpu_layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros
+from tts.generation.plan import Plan, Planner
 from tts.generation.request import Generated, Request, Uniforms
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
@@ -57,6 +58,7 @@ class CpuEngine:
         self._folder = Folder(config, checked_weights(config, weights))
         self._weights = self._folder.lay_out()
         self._shape = self._folder.shape()
+        self._planner = Planner(config, self._folder.weights) if config.timing == "planned" else None
 
     def generate(self, requests: Sequence[Request]) -> list[Generated]:
         """Make each utterance; as many at a time as pays."""
@@ -102,7 +104,7 @@ class CpuEngine:
                         failure, more = error, False
                     else:
                         max((group for group in idle if group.free), key=lambda group: len(group.free)).put(
-                            _Utterance(pulled, request, WordGates(self._folder, request.words, request.speaker))
+                            self._begin(pulled, request)
                         )
                         pulled += 1
                 for group in idle:
@@ -136,7 +138,7 @@ class CpuEngine:
         """
         assert first_frames >= 1, first_frames
         group = _Group(self, 1)
-        utterance = _Utterance(0, request, WordGates(self._folder, request.words, request.speaker))
+        utterance = self._begin(0, request)
         group.put(utterance)
         frames = first_frames
         while group.busy:
@@ -145,10 +147,14 @@ class CpuEngine:
             frames *= 2
         return utterance.result()
 
+    def _begin(self, index: int, request: Request) -> "_Utterance":
+        gates = WordGates(self._folder, request.words, request.speaker)
+        return _Utterance(index, request, gates, self._planner.plan(request) if self._planner else None)
+
     def relu_shares(self, request: Request) -> tuple[float, ...]:
         """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
         group = _Group(self, 1)
-        group.put(_Utterance(0, request, WordGates(self._folder, request.words, request.speaker)))
+        group.put(self._begin(0, request))
         samples = 0
         while group.busy:
             group.run()
@@ -176,6 +182,7 @@ class _Utterance:
     index: int
     request: Request
     gates: WordGates
+    plan: Plan | None
     pieces: list[np.ndarray] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     frames: int = 0
@@ -220,7 +227,10 @@ class _Group:
         for slot, (utterance, uniforms) in self.busy.items():
             s.uniforms[slot, :frames] = uniforms.rows(frames)
             utterance.gates.reach(int(s.words[slot, 0]), frames)
-            s.base[slot] = utterance.gates.table.ctypes.data, utterance.gates.first
+            word = int(s.words[slot, 0])
+            s.base[slot] = utterance.gates.table.ctypes.data, utterance.gates.first, word
+            if utterance.plan is not None:
+                s.plan[slot, : frames + 1] = [utterance.plan[word + k] for k in range(frames + 1)]
         run_frames(self.engine._weights, s, self.engine._shape, frames, c.cell == "lstm", c.history == "real")
         finished = []
         for slot, (utterance, _) in list(self.busy.items()):
@@ -247,7 +257,8 @@ def _new_slots(engine: CpuEngine, n: int, frames: int) -> Slots:
         values=aligned_zeros(n, shape.P + shape.F),
         levels=np.zeros((n, shape.P + shape.F), np.int64),
         words=np.zeros((n, 4), np.int64),
-        base=np.zeros((n, 2), np.int64),
+        base=np.zeros((n, 3), np.int64),
+        plan=np.zeros((n, frames + 1), np.int64),
         frames=np.zeros((n, 2), np.int64),
         timing=np.zeros((n, 3), np.float64),
         inverse_temperature=np.zeros(n, np.float32),

@@ -61,6 +61,7 @@ class Weights(NamedTuple):
     """The model, folded and laid out, all arrays flat. "table": weights in one of `cpu_kernels`' three forms."""
 
     clock: np.ndarray  # (clock_frames, G+) float32: the clock's part of layer 0's gates
+    left: np.ndarray  # (clock_frames, G+) float32: the same of the frames left, empty where nobody planned them
     heard: np.ndarray  # (F, G+) table: of the previous frame's samples
     inputs: np.ndarray  # (n_rnn - 1, panels, D, panel) table: of the layer below; panels side by side are the gates
     recurrent: np.ndarray  # (n_rnn, panels, D, panel) table: of the layer's own state
@@ -102,6 +103,7 @@ class Shape(NamedTuple):
     n_rnn: int
     hidden_layers: int
     clock_frames: int
+    planned: int  # 1: durations come with the request
 
 
 class Slots(NamedTuple):
@@ -112,7 +114,8 @@ class Slots(NamedTuple):
     values: np.ndarray  # (n, P + F) float32, flat: the P samples before the frame, the frame's so far, zeros
     levels: np.ndarray  # (n, P + F) int64: the same as levels
     words: np.ndarray  # (n, 4) int64: word, frames since it began, how many words there are, the cap on a word's frames
-    base: np.ndarray  # (n, 2) int64: address of a (words, G+) float32 table of gates, and the word of its first row
+    base: np.ndarray  # (n, 3) int64: address of a (words, G+) float32 table of gates; the words of its and plan's first
+    plan: np.ndarray  # (n, frames of a call + 1) int64: frames of each word, negative where cut, if they are planned
     frames: np.ndarray  # (n, 2) int64: frames made, the cap on them
     timing: np.ndarray  # (n, 3) float64: summed hazard, threshold, timing_spread
     inverse_temperature: np.ndarray  # (n,) float32
@@ -333,7 +336,10 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any, is_lstm: Any) -> None:
     for k in range(n):
         slot = s.live[k]
         word, since = s.words[slot, 0], s.words[slot, 1]
-        if since == 0:
+        if shape.planned > 0:
+            if since == 0:
+                s.words[slot, 3] = abs(s.plan[slot, word - s.base[slot, 2]])
+        elif since == 0:
             # As `tts.generation.request.timing_threshold`.
             pulled = 0.5 + s.timing[slot, 2] * (np.float64(s.uniforms[slot, row, F]) - 0.5)
             s.timing[slot, 0] = 0.0
@@ -341,9 +347,13 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any, is_lstm: Any) -> None:
         clock_at = min(since, shape.clock_frames - 1) * G
         base_at = (word - s.base[slot, 1]) * G
         heard_at = slot * (P + F) + P - F
-        add_rows(
-            s.gates, slot * G, s.base[slot, 0], base_at, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G
-        )
+        own = slot * G
+        if shape.planned > 0:
+            left_at = min(s.words[slot, 3] - since - 1, shape.clock_frames - 1) * G
+            add_rows(s.gates, own, s.base[slot, 0], base_at, w.left, left_at, w.heard, 0, G, s.values, 0, zero, G)
+            add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
+        else:
+            add_rows(s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
     for layer in range(shape.n_rnn):
         state_at = layer * slots * D
         if layer > 0:
@@ -473,13 +483,16 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
 def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
     """Whether the word's turn is over after this frame."""
     D = shape.D
-    top = ((shape.n_rnn - 1) * s.done.shape[0] + slot) * D
-    logit = np.float64(w.advance_bias[0])
-    for d in range(D):
-        logit += np.float64(s.h[top + d] * w.advance[d])
-    s.timing[slot, 0] += max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
-    over = s.timing[slot, 0] > s.timing[slot, 1]
     s.words[slot, 1] += 1
+    if shape.planned > 0:
+        over = s.plan[slot, s.words[slot, 0] - s.base[slot, 2]] == s.words[slot, 1]
+    else:
+        top = ((shape.n_rnn - 1) * s.done.shape[0] + slot) * D
+        logit = np.float64(w.advance_bias[0])
+        for d in range(D):
+            logit += np.float64(s.h[top + d] * w.advance[d])
+        s.timing[slot, 0] += max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
+        over = s.timing[slot, 0] > s.timing[slot, 1]
     s.events[slot, row] = 0
     if over or s.words[slot, 1] >= s.words[slot, 3]:
         s.events[slot, row] = ADVANCED if over else ADVANCED | FORCED

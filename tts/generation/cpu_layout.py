@@ -16,6 +16,7 @@ from llvmlite import binding
 
 from tts.generation.cpu_frames import Shape, Weights
 from tts.generation.cpu_kernels import BLOCK, LANES, NEVER, PAIR
+from tts.generation.features import clock_features, embed_words, product
 from tts.models.config import TwoTierConfig
 
 WORDS_AT_A_TIME = 256
@@ -61,6 +62,7 @@ class Folder:
             n_rnn=c.n_rnn,
             hidden_layers=c.sample_layers - 1,
             clock_frames=c.clock_frames,
+            planned=int(c.timing == "planned"),
         )
 
     def gate_rows(self, name: str) -> np.ndarray:
@@ -88,8 +90,10 @@ class Folder:
         """Every weight where the compiled loop reads it."""
         c, w = self.config, self.weights
         S = self.sample_width
-        first = self.gate_rows("weight_ih_l0")  # (input_dim, gates): heard, this word, next word, speaker, clock
-        clock = clock_features(c.clock_frames, c.clock_dim) @ first[c.input_dim - c.clock_dim :]
+        first = self.gate_rows("weight_ih_l0")  # (input_dim, gates): heard, this word, next word, speaker, clocks
+        features = clock_features(c.clock_frames, c.clock_dim)
+        clocks = first[c.frame_size + c.told_dim :]
+        left = features @ clocks[c.clock_dim :] if c.timing == "planned" else np.zeros((0, 0), np.float32)
         upsample = w["upsample.weight"].reshape(c.frame_size, -1, c.dim)
         upsample_bias = w["upsample.bias"].reshape(c.frame_size, -1)
         if not c.upsample_rank:
@@ -115,7 +119,8 @@ class Folder:
         laid = {name: pack(table) for name, table in tables.items()}
         laid["history"] = _aligned(folded) if folded is not None else laid["history"]
         return Weights(
-            clock=_aligned(_widened(clock, self.gate_width)).reshape(-1),
+            clock=_aligned(_widened(features @ clocks[: c.clock_dim], self.gate_width)).reshape(-1),
+            left=_aligned(_widened(left, self.gate_width)).reshape(-1),
             gate_bias=_aligned(_stack([self.bias(k) for k in range(1, c.n_rnn)])).reshape(-1),
             advance=_aligned(w["advance.weight"][0]),
             advance_bias=_aligned(w["advance.bias"]),
@@ -191,32 +196,13 @@ class WordGates:
     def _fold(self, begin: int) -> np.ndarray:
         c, w = self._folder.config, self._folder.weights
         end = min(begin + WORDS_AT_A_TIME, self.count)
-        vectors = self._words[begin : end + 1].astype(np.float32)
-        centred = vectors - vectors.mean(1, keepdims=True)
-        normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + np.float32(1e-5))  # LayerNorm
-        embedded = np.tanh(_product(normed, w["word.weight"].T) + w["word.bias"])
-        if end == self.count:
-            embedded = np.concatenate([embedded, np.tanh(w["end"])[None]])
+        embedded = embed_words(w, self._words[begin : end + 1], ends=end == self.count)
         voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
         told = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
-        part = self._folder.gate_rows("weight_ih_l0")[c.frame_size : c.input_dim - c.clock_dim]
+        part = self._folder.gate_rows("weight_ih_l0")[c.frame_size : c.frame_size + c.told_dim]
         gates = np.tile(self._folder.bias(0), (end - begin, 1))
-        gates[:, : part.shape[1]] += _product(told, part)
+        gates[:, : part.shape[1]] += product(told, part)
         return gates
-
-
-def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b on this thread alone: the threads of a BLAS library take the cores from those that speak meanwhile."""
-    return np.einsum("wi,ig->wg", a, b, optimize=False)
-
-
-def clock_features(frames: int, dim: int) -> np.ndarray:
-    """`tts.models.two_tier.clock_features` without torch: (frames, dim) float32."""
-    if dim == 0:
-        return np.zeros((frames, 0), np.float32)
-    period = 4.0 * np.logspace(0, math.log10(frames), dim // 2)
-    angle = 2 * math.pi * np.arange(frames)[:, None] / period
-    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
 
 
 def padded(width: int) -> int:

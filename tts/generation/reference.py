@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tts.generation.plan import Planner
 from tts.generation.request import Generated, Request, Uniforms, draw_level, timing_threshold
 from tts.models.two_tier import TwoTier
 
@@ -16,6 +17,8 @@ class ReferenceEngine:
 
     def __init__(self, model: TwoTier) -> None:
         self.model = model
+        weights = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.state_dict().items()}
+        self._planner = Planner(model.config, weights) if model.config.timing == "planned" else None
 
     def generate(self, requests: Sequence[Request]) -> list[Generated]:
         """Make each utterance in turn."""
@@ -52,6 +55,7 @@ class ReferenceEngine:
         levels = torch.full((max(c.hist_size, c.frame_size),), silence, dtype=torch.int64, device=device)
         before = len(levels)
         state = _initial_state(model)
+        plan = self._planner.plan(request) if self._planner else None
         word, since, hazard, threshold, forced = 0, 0, 0.0, 0.0, 0
         word_ends: list[int] = []
         for frame in range(request.max_frames):
@@ -59,8 +63,9 @@ class ReferenceEngine:
             if since == 0:
                 hazard, threshold = 0.0, timing_threshold(row[-1], request.sampling.timing_spread)
             heard = model.values(levels[-c.frame_size :])
-            clock = model.clock_table[min(since, c.clock_frames - 1)]
-            step = torch.cat([heard, words[word], words[word + 1], voice, clock])
+            clocks = [since] if plan is None else [since, abs(plan[word]) - since - 1]
+            shown = [model.clock_table[min(clock, c.clock_frames - 1)] for clock in clocks]
+            step = torch.cat([heard, words[word], words[word + 1], voice, *shown])
             out, state = model.rnn(step[None, None], state)
             conditioning = model.condition(out.view(-1))
             for place in range(c.frame_size):
@@ -70,9 +75,11 @@ class ReferenceEngine:
                 levels = torch.cat([levels, torch.tensor([level], device=device)])
             yield levels[-c.frame_size :].cpu().numpy().astype(np.int16)
             since += 1
-            hazard += _softplus(model.advance(out).item())
-            if hazard > threshold or since >= max_word_frames:
-                forced += hazard <= threshold
+            if plan is None:
+                hazard += _softplus(model.advance(out).item())
+            over = hazard > threshold if plan is None else plan[word] == since
+            if over or since >= (max_word_frames if plan is None else abs(plan[word])):
+                forced += not over
                 word_ends.append((frame + 1) * c.frame_size)
                 word, since = word + 1, 0
                 if word == n_words:

@@ -18,13 +18,17 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         "end": (c.text_dim,),
         "speaker.weight": (c.n_speakers, c.speaker_dim),
         "h0": (c.n_rnn, c.dim),
-        "advance.weight": (1, c.dim),
+        "advance.weight": (1, c.plan_dim if c.timing == "planned" else c.dim),
         "advance.bias": (1,),
         "upsample.weight": (c.frame_size * (c.upsample_rank or c.sample_dim), c.dim),
         "upsample.bias": (c.frame_size * (c.upsample_rank or c.sample_dim),),
         "output.weight": (c.q_levels, c.sample_dim),
         "output.bias": (c.q_levels,),
     }
+    if c.timing == "planned":
+        shapes["plan_text.weight"] = (c.plan_dim, c.told_dim)
+        shapes["plan_text.bias"] = (c.plan_dim,)
+        shapes["plan_clock.weight"] = (c.plan_dim, c.clock_dim)
     if c.upsample_rank:
         shapes["widen.weight"] = (c.sample_dim, c.upsample_rank)
     if c.cell == "lstm":

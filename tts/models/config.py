@@ -44,20 +44,33 @@ class TwoTierConfig:
     """Features of the frames since the word began; even; 0: no clock."""
     clock_frames: int = 320
     """The clock stops here, so that no input leaves the range of training."""
+    timing: Literal["heard", "planned"] = "heard"
+    """Where the advance bit comes from: from what the frame tier has heard; or from the text, the speaker and the clock
+    alone, so that durations are drawn before any sample, and the frame tier is told how much of a word is left."""
+    plan_dim: int = 128
+    """Hidden units of the planned timing."""
 
     def __post_init__(self) -> None:
         positive = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "hist_size", "embedding_dim")
-        for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames"):
+        for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames", "plan_dim"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         if self.upsample_rank < 0:
             raise InputError(f"model.upsample_rank is {self.upsample_rank}; it must be at least 1, or 0 for full rank")
         if self.clock_dim < 0 or self.clock_dim % 2:
             raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
+        if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
+            raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
         if self.q_levels < 4 or self.q_levels % 2:
             raise InputError(f"model.q_levels is {self.q_levels}; it must be an even number of at least 4, e.g. 256")
 
     @property
     def input_dim(self) -> int:
-        """Width of what the frame tier's first layer sees: previous frame, this word, next word, speaker, clock."""
-        return self.frame_size + 2 * self.text_dim + self.speaker_dim + self.clock_dim
+        """Width of what the frame tier's first layer sees: previous frame, this word, next word, speaker, clock, and
+        with planned timing the clock of what is left."""
+        return self.frame_size + self.told_dim + self.clock_dim * (2 if self.timing == "planned" else 1)
+
+    @property
+    def told_dim(self) -> int:
+        """Width of what stays the same during a word: this word, next word, speaker."""
+        return 2 * self.text_dim + self.speaker_dim

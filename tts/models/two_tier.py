@@ -6,6 +6,8 @@ two-tier model (section 2), with these departures:
 - Text: the frame tier sees the vectors of the word being said (the *pointer*) and of the word after it, and predicts
   the *advance bit*: is this frame the last of the word's turn? Advancing off the last word is the stop bit.
   `conditioning: pooled` is the plain form: the mean of all words at every frame; the same model with one "word".
+- `timing: planned`: the advance bit comes from those vectors, the speaker and the frames since the word began alone,
+  so that all durations can be drawn before the first sample; the frame tier sees the frames left as well.
 - The frame tier is an LSTM by default (fused on CPU), and hears the previous frame as companded values in [-1, 1].
 - The sample tier hears `hist_size` past samples, not just one frame's; as values in [-1, 1] plus a table for the last
   level (`history: real`), or as the paper's level embeddings (`history: embedding`).
@@ -62,7 +64,10 @@ class TwoTier(nn.Module):
         self.h0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
         if c.cell == "lstm":
             self.c0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
-        self.advance = nn.Linear(c.dim, 1)
+        if c.timing == "planned":
+            self.plan_text = nn.Linear(c.told_dim, c.plan_dim)
+            self.plan_clock = nn.Linear(c.clock_dim, c.plan_dim, bias=False)
+        self.advance = nn.Linear(c.plan_dim if c.timing == "planned" else c.dim, 1)
         # The paper's learned upsampling: a linear map of its own for each of the frame's F places; with a rank, through
         # so many features a place, which one map common to all places widens.
         self.upsample = nn.Linear(c.dim, c.frame_size * (c.upsample_rank or c.sample_dim))
@@ -112,7 +117,8 @@ class TwoTier(nn.Module):
             levels: (B, T) int64, T a multiple of frame_size.
             words: (B, W, word_dim) float32 word vectors, padded; for `pooled`, their mean is taken here.
             n_words: (B,) int64, the words of each text.
-            pointer: (B, N) int64, the word being said at each frame, 0 … n_words - 1, never falling.
+            pointer: (B, N) int64, the word being said at each frame, 0 … n_words - 1, never falling; n_words where a
+                shorter text has ended.
             speaker: (B,) int64.
             scored: (M,) int64, the frames whose samples are scored, as places in the flattened (B x N); None: all.
             keep_frame: (B, N) bool, False where the frame tier does not hear the previous frame (training dropout).
@@ -120,11 +126,12 @@ class TwoTier(nn.Module):
         c = self.config
         assert c.frame_size * pointer.shape[1] == levels.shape[1], (levels.shape, pointer.shape, c.frame_size)
         words, n_words, pointer = self._pool(words, n_words, pointer)
-        states = self.run_frames(self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame))
+        inputs = self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame)
+        states = self.run_frames(inputs)
         told = states if scored is None else states.flatten(0, 1)[scored]
         conditioning = self.condition(told)
         logits = self.run_samples(self.past(levels, scored), conditioning)
-        return Output(logits, self.advance(states).squeeze(-1), states, conditioning)
+        return Output(logits, self.advance_logits(inputs, states), states, conditioning)
 
     def _pool(self, words: Tensor, n_words: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.config.conditioning == "pointer":
@@ -160,11 +167,24 @@ class TwoTier(nn.Module):
         embedded = self.embed_words(words, n_words)
 
         def at(place: Tensor) -> Tensor:
+            place = place.clamp(max=embedded.shape[1] - 1)
             return embedded.gather(1, place[..., None].expand(-1, -1, c.text_dim))
 
-        clock = self.clock_table[frames_since(pointer).clamp(max=c.clock_frames - 1)]
+        clocks = [frames_since(pointer)]
+        if c.timing == "planned":
+            clocks.append(frames_since(pointer.flip(1)).flip(1))  # those that are left
+        shown = [self.clock_table[clock.clamp(max=c.clock_frames - 1)] for clock in clocks]
         voice = self.speaker(speaker)[:, None].expand(-1, N, -1)
-        return torch.cat([heard, at(pointer), at(pointer + 1), voice, clock], dim=-1)
+        return torch.cat([heard, at(pointer), at(pointer + 1), voice, *shown], dim=-1)
+
+    def advance_logits(self, inputs: Tensor, states: Tensor) -> Tensor:
+        """(B, N) of the advance bit, from what the frame tier saw and its states (see `frame_inputs`, `run_frames`)."""
+        c = self.config
+        if c.timing == "heard":
+            return self.advance(states).squeeze(-1)
+        told, clock = inputs[..., c.frame_size :].split([c.told_dim, inputs.shape[-1] - c.frame_size - c.told_dim], -1)
+        hidden = torch.tanh(self.plan_text(told) + self.plan_clock(clock[..., : c.clock_dim]))
+        return self.advance(hidden).squeeze(-1)
 
     def run_frames(self, inputs: Tensor) -> Tensor:
         """(B, N, input_dim) to the top layer's states (B, N, dim), from the learned initial state."""

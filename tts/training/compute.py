@@ -12,7 +12,8 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
     """
     c = model
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
-    frame = gates * (c.input_dim + c.dim) + (c.n_rnn - 1) * gates * 2 * c.dim + c.dim
+    frame = gates * (c.input_dim + c.dim) + (c.n_rnn - 1) * gates * 2 * c.dim
+    frame += c.dim if c.timing == "heard" else c.plan_dim * (c.told_dim + c.clock_dim + 1)
     if loss.spectral_weight:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim

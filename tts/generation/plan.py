@@ -1,0 +1,70 @@
+"""Planned timing: every word's duration, drawn before the first sample; the same numbers for every engine.
+
+The hazard of a frame comes from the word, the next one, the speaker and the frames since the word began
+(`TwoTier.advance_logits`), and the duration is drawn as everywhere (`request.timing_threshold`), from a stream of
+chance of its own: one uniform a word.
+
+Letters: W words, K frames of a word at most.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tts.generation.features import clock_features, embed_words
+from tts.generation.request import Request, timing_threshold
+from tts.models.config import TwoTierConfig
+
+WORDS_AT_A_TIME = 64
+
+
+class Planner:
+    """Draws durations with a model's weights."""
+
+    def __init__(self, config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> None:
+        """`weights` as `checked_weights` gives them; the model's timing is planned."""
+        assert config.timing == "planned", config.timing
+        self.config, self._weights = config, weights
+        table = clock_features(config.clock_frames, config.clock_dim)
+        self._clock = table @ weights["plan_clock.weight"].T  # (clock_frames, plan_dim)
+
+    def plan(self, request: Request) -> "Plan":
+        """The durations of a request's words, drawn as they are asked for."""
+        return Plan(self, request)
+
+    def hazards(self, told: np.ndarray, frames: int) -> np.ndarray:
+        """(frames,) float64: of each frame of a word, from what stays the same during it, (told_dim,) float32."""
+        w = self._weights
+        text = w["plan_text.weight"] @ told + w["plan_text.bias"]
+        clock = self._clock[np.minimum(np.arange(frames), len(self._clock) - 1)]
+        logits = np.einsum("kp,p->k", np.tanh(text + clock), w["advance.weight"][0], dtype=np.float64)
+        return np.logaddexp(0.0, logits + float(w["advance.bias"][0]))
+
+
+class Plan:
+    """The durations of one utterance's words."""
+
+    def __init__(self, planner: Planner, request: Request) -> None:
+        self._planner, self._request = planner, request
+        self._chance = np.random.Generator(np.random.Philox(key=request.seed).jumped())
+        self._drawn: list[int] = []
+
+    def __getitem__(self, word: int) -> int:
+        """Frames of a word; negative where `max_word_frames` cut it. A word beyond the last one lasts 1 frame."""
+        if word >= len(self._request.words):
+            return 1
+        while len(self._drawn) <= word:
+            self._draw(len(self._drawn))
+        return self._drawn[word]
+
+    def _draw(self, begin: int) -> None:
+        request, planner = self._request, self._planner
+        end = min(begin + WORDS_AT_A_TIME, len(request.words))
+        embedded = embed_words(planner._weights, request.words[begin : end + 1], ends=end == len(request.words))
+        voice = planner._weights["speaker.weight"][request.speaker]
+        for k in range(end - begin):
+            told = np.concatenate([embedded[k], embedded[k + 1], voice])
+            summed = np.cumsum(planner.hazards(told, request.max_word_frames))
+            threshold = timing_threshold(self._chance.random(dtype=np.float32), request.sampling.timing_spread)
+            over = int(np.searchsorted(summed, threshold, side="right"))
+            self._drawn.append(over + 1 if over < len(summed) else -len(summed))
