@@ -107,6 +107,9 @@ def test_batch_aligns_words_and_frames():
     turn = round(sequences[0].boundaries[0] / F)
     assert batch.pointer[0].tolist() == [0] * turn + [1] * (N - turn)
     assert batch.advance[0].nonzero().flatten().tolist() == [turn - 1, N - 1]
+    # In the padding the pointer has left the text, so that nobody takes it for a part of the last word.
+    ended = -(-len(sequences[1].audio) // F)
+    assert batch.pointer[1].tolist() == [0] * ended + [1] * (N - ended)
     frames = -(-len(sequences[1].audio) // F)
     assert batch.valid[1].sum() == frames
     assert batch.advance[1].nonzero().flatten().tolist() == [frames - 1]
@@ -426,3 +429,25 @@ def test_repeat():
     clip = tone([1], 0)
     assert Repeat(clip)[0] is Repeat(clip)[99] is clip
     assert configs.to_dict(RunConfig())["train"]["steps"] == 6000
+
+
+def test_starts_from_other_weights(tmp_path):
+    """The averaged ones, with a new optimiser and from step 0; of another shape they are refused."""
+    train(run_config(tmp_path / "first"), data())
+    latest = tmp_path / "first" / "checkpoints" / "latest.safetensors"
+    train(run_config(tmp_path / "second", start_from=latest, lr=0.0, ema=0.0), data())
+    second = checkpoint.load(tmp_path / "second" / "checkpoints" / "latest.safetensors")
+    first = checkpoint.load(latest).part("ema.module.")
+    assert second.state.step == run_config(tmp_path).train.steps
+    assert all(torch.equal(tensor, first[name]) for name, tensor in second.part("objective.").items())
+    other = replace(run_config(tmp_path / "third", start_from=latest), model=replace(MODEL, dim=24))
+    with pytest.raises(InputError, match=r"start_from: .*latest\.safetensors is of another model"):
+        train(other, data())
+
+
+def test_minutes_go_on_after_a_stop(tmp_path):
+    train(run_config(tmp_path, steps=2), data())
+    before = list(metrics(tmp_path, "validation/minutes").values())
+    train(run_config(tmp_path, steps=4), data(), resume=True)
+    after = list(metrics(tmp_path, "validation/minutes").values())
+    assert 0 < before[0] == after[0] < after[-1]

@@ -38,17 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train(config: "RunConfig", resume: bool = False, overfit: str | None = None, text: str | None = None) -> None:
     """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
-    from tts.evaluation.watching import listeners
+    from tts.evaluation.watching import hooks
     from tts.training.data import load_data, one_file
-    from tts.training.loop import Hooks
     from tts.training.loop import train as loop
 
     if overfit:
         config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
     else:
         config, data = load_data(config)
-    on_validation, on_best = listeners(config)
-    loop(config, data, Hooks(on_validation, on_best), resume)
+    loop(config, data, hooks(config), resume)
 
 
 def _digits_of_name(path: str) -> str:

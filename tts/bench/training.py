@@ -26,7 +26,7 @@ from tts import config as configs
 from tts.bench.machine import run_apart
 from tts.bench.plain import PlainSampleRNN
 from tts.models.two_tier import TwoTier
-from tts.training.batches import Batch, Batches, Collate, Stream
+from tts.training.batches import Batch, Batches, Collate, Stream, training_collate
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
 from tts.training.loop import update
@@ -97,7 +97,7 @@ def material(settings: Settings) -> Material:
         from tts.training.data import load_data
 
         config, data = load_data(config)
-        collate = Collate(config.model, data.speakers, data.vectors, **_drawn(config))
+        collate = training_collate(config, data.speakers, data.vectors)
         return Material(config, _series(config, data.stream, collate), data.validation_batches, data.sample_rate)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_speakers=1))
     rng = np.random.default_rng(0)
@@ -108,13 +108,8 @@ def material(settings: Settings) -> Material:
 
     rate = config.data.recordings.sample_rate
     stream = NoiseStream(config.data.sequences.max_digits, rate)
-    collate = Collate(config.model, ("noise",), vectors, **_drawn(config))
+    collate = training_collate(config, ("noise",), vectors)
     return Material(config, _series(config, stream, collate), lambda: iter(()), rate)
-
-
-def _drawn(config: RunConfig) -> dict[str, float]:
-    t = config.train
-    return {"scored": config.loss.scored, "frame_dropout": t.frame_dropout, "word_noise": t.word_noise}
 
 
 def _series(config: RunConfig, stream: Stream, collate: Collate) -> Batches:

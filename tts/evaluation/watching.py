@@ -1,29 +1,36 @@
 """What is looked at while a model trains: texts spoken, written, drawn and read back by the recogniser."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_recipes.splits import combination_split
 from tts import audio
 from tts import config as configs
 from tts.evaluation.recognizer import Recognizer
+from tts.files import write_whole
 from tts.training.config import RunConfig
-from tts.training.loop import Listener, Snapshot
+from tts.training.loop import Hooks, Listener, Snapshot
+from tts.training.tracking import read_lines
 from tts.voice import Audio, Voice
 
 JUDGED_SEED = 2000
+LENGTHS = (2, 3, 4, 5)
 
 
-def listeners(config: RunConfig) -> tuple[list[Listener], list[Callable[[Snapshot], Any]]]:
+def hooks(config: RunConfig) -> Hooks:
     """What a run does at each validation, and at each that is the best so far."""
     on_validation: list[Listener] = []
+    on_logged: list[Callable[[Snapshot], Any]] = []
     if config.validation.spoken:
         on_validation.append(speak_samples)
     if config.validation.judged:
         on_validation.append(Judge(config))
-    return on_validation, [keep_voice]
+        on_logged.append(draw_curve)
+    return Hooks(on_validation, [keep_voice], on_logged)
 
 
 def voice_of(snapshot: Snapshot) -> Voice:
@@ -40,6 +47,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         speakers=snapshot.data.speakers,
         text_encoder=snapshot.config.text,
         sample_rate=rate,
+        sampling=snapshot.config.sampling,
         max_word_seconds=round(1.25 * longest / rate, 2),
         training={"step": snapshot.step, "config": _without_places(configs.to_dict(snapshot.config))},
     )
@@ -69,28 +77,60 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
 
 
 class Judge:
-    """Speaks drawn texts and has the recogniser read them back: the figure that chooses the checkpoint."""
+    """Speaks combinations never heard and has the recogniser read them back: the figure that chooses the checkpoint."""
 
     def __init__(self, config: RunConfig) -> None:
         self.recognizer = Recognizer.load()
-        self.count = config.validation.judged
-        self.max_digits = 5
+        self.texts = held_out_texts(config.validation.judged, config.data.sequences.hold_outs)
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
         """Digit error (edits per digit said) and the share of texts that ran into the cap."""
         from torchaudio.functional import edit_distance
 
         voice = voice_of(snapshot)
-        rng = np.random.default_rng(JUDGED_SEED)
-        texts = [[int(d) for d in rng.integers(0, 10, 1 + i % self.max_digits)] for i in range(self.count)]
-        spoken = [
-            voice.speak(" ".join(map(str, digits)), speaker=voice.speakers[i % len(voice.speakers)], seed=i)
-            for i, digits in enumerate(texts)
-        ]
+        texts = self.texts
+        # Lengths come in turn as well, so each speaker says all of them.
+        speakers = [voice.speakers[i // len(LENGTHS) % len(voice.speakers)] for i in range(len(texts))]
+        spoken = list(voice.speak_each([" ".join(map(str, digits)) for digits in texts], speakers))
         heard = self.recognizer.recognize([said.samples for said in spoken], voice.sample_rate)
         edits = sum(edit_distance(digits, read) for digits, read in zip(texts, heard, strict=True))
         capped = sum(said.stop_reason == "cap" for said in spoken)
-        return {"digit_error": edits / sum(map(len, texts)), "capped": capped / self.count}
+        return {"digit_error": edits / sum(map(len, texts)), "capped": capped / len(texts)}
+
+
+def held_out_texts(count: int, hold_outs: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Digits of combinations that the `unseen` hold-out owns, 2 to 5 long in turn; any digits where it is not held."""
+    rng = np.random.default_rng(JUDGED_SEED)
+    texts: list[tuple[int, ...]] = []
+    while len(texts) < count:
+        digits = tuple(rng.integers(0, 10, LENGTHS[len(texts) % len(LENGTHS)]).tolist())
+        if "unseen" not in hold_outs or combination_split(digits) == "unseen":
+            texts.append(digits)
+    return texts
+
+
+def draw_curve(snapshot: Snapshot) -> None:
+    """Digit error against the minutes of the run so far: `curve.png` in the run's folder."""
+    from matplotlib.figure import Figure
+
+    rows = read_lines(snapshot.folder / "metrics.jsonl")
+    rows = [row for row in rows if "validation/digit_error" in row and "validation/minutes" in row]
+    minutes = [row["validation/minutes"] for row in rows]
+    error = [max(100 * row["validation/digit_error"], 0.1) for row in rows]
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(minutes, error, marker="o", markersize=3, color="#1f6feb")
+    axis.axhline(5, color="#888888", linewidth=0.8, linestyle=":")
+    axis.set_yscale("log")
+    axis.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axis.set_xlim(left=0)
+    axis.set_xlabel("minutes")
+    axis.set_ylabel("digit error on unseen combinations, %")
+    axis.set_title(f"{snapshot.config.name}, {snapshot.config.validation.judged} texts", fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    write_whole(snapshot.folder / "curve.png", buffer.getvalue())
 
 
 def keep_voice(snapshot: Snapshot) -> None:

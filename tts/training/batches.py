@@ -17,6 +17,7 @@ from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
 from tts.text_encoder import TextEncoder
+from tts.training.config import RunConfig
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Batch:
     levels: Tensor  # (B, T) int64
     words: Tensor  # (B, W, word_dim) float32
     n_words: Tensor  # (B,) int64
-    pointer: Tensor  # (B, N) int64
+    pointer: Tensor  # (B, N) int64, n_words in the padding
     advance: Tensor  # (B, N) float32, 1 in the last frame of a word's turn
     valid: Tensor  # (B, N) bool, False in the padding
     speaker: Tensor  # (B,) int64
@@ -93,7 +94,7 @@ class Collate:
             wave[b, : len(sequence.audio)] = sequence.audio
             padded_words[b, : len(vectors)] = self._noisy(vectors, rng)
             ends = turn_ends(sequence.boundaries, frames[b], F)
-            pointer[b] = np.minimum(np.searchsorted(ends, np.arange(N), side="right"), len(ends) - 1)
+            pointer[b] = np.searchsorted(ends, np.arange(N), side="right")
             # The pooled model has one "word", whose turn is the whole sequence.
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
             valid[b, : frames[b]] = True
@@ -118,6 +119,21 @@ class Collate:
             return vectors
         noise = rng.standard_normal(vectors.shape, dtype=np.float32)
         return vectors + np.float32(self.word_noise) * vectors.std(axis=1, keepdims=True) * noise
+
+
+def training_collate(
+    config: RunConfig, speakers: tuple[str, ...], vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
+) -> Collate:
+    """What a run trains on; validation scores and hears everything as it is: `Collate(model, speakers, vectors)`."""
+    t = config.train
+    return Collate(
+        model=config.model,
+        speakers=speakers,
+        vectors=vectors,
+        scored=config.loss.scored,
+        frame_dropout=t.frame_dropout,
+        word_noise=t.word_noise,
+    )
 
 
 def turn_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:

@@ -30,6 +30,8 @@ class LoopState:
     """Steps done."""
     best: float | None = None
     """The best validation figure so far; lower is better."""
+    seconds: float = 0.0
+    """Spent in the steps and validations so far; not bound to be the same in another run."""
 
 
 def save(
@@ -85,6 +87,19 @@ class Checkpoint:
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under `prefix`, e.g. "objective.", with the prefix cut off."""
         return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
+
+    def begin(self, objective: nn.Module, path: Path) -> None:
+        """Put the weights alone, averaged ones where there are any, into a model that is to be trained anew.
+
+        Raises:
+            InputError: they are of a model of another shape; `path` is named.
+        """
+        weights = self.part("ema.module.") or self.part("objective.")
+        try:
+            objective.load_state_dict(weights)
+        except RuntimeError as error:
+            first = str(error).splitlines()[1].strip()
+            raise InputError(f"train.start_from: {path} is of another model: {first}") from error
 
     def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: torch.optim.Optimizer) -> LoopState:
         """Put weights, averaged weights and the optimiser's moments back; returns the loop's state."""

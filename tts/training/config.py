@@ -7,6 +7,7 @@ from typing import Literal
 from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.errors import InputError
+from tts.generation.request import Sampling
 from tts.models.config import TwoTierConfig
 from tts.text_encoder import TextEncoderConfig
 
@@ -55,6 +56,9 @@ class TrainConfig:
     """The optimiser and the loop."""
 
     steps: int = 6000
+    start_from: Path | None = None
+    """A checkpoint of a model of the same shape, whose weights (the averaged ones, where there are any) are the first
+    ones; its optimiser and step are not taken over."""
     batch_size: int = 8
     """Sequences a process and micro-batch."""
     bucket: int = 4
@@ -107,7 +111,8 @@ class ValidationConfig:
     spoken: int = 4
     """Texts spoken, written as WAV and drawn as spectrograms; 0: none."""
     judged: int = 0
-    """Texts spoken and read back by the recogniser; 0: none, and `best` is chosen by the loss."""
+    """Texts of combinations never heard, spoken and read back by the recogniser; 0: none, and `best` is chosen by the
+    loss."""
 
 
 @dataclass(frozen=True)
@@ -123,3 +128,5 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    sampling: Sampling = field(default_factory=Sampling)
+    """How the run's voices speak."""

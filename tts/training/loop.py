@@ -21,7 +21,7 @@ from tts.errors import InputError
 from tts.files import write_whole
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
-from tts.training.batches import Batch, Batches, Collate
+from tts.training.batches import Batch, Batches, training_collate
 from tts.training.config import RunConfig
 from tts.training.data import TrainingData
 from tts.training.losses import PARTS, Objective, Sums, bits
@@ -31,7 +31,7 @@ from tts.training.tracking import JsonLinesTracker
 # Changing these goes on with the same numbers, or is what resuming is for (more steps).
 FREE_ON_RESUME = (
     "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
-    "train.checkpoint_every", "validation",
+    "train.checkpoint_every", "validation", "sampling",
 )  # fmt: skip
 
 
@@ -57,6 +57,8 @@ class Hooks:
     on_validation: Sequence[Listener] = ()
     """Each returns figures to track; "digit_error" among them decides which checkpoint is `best`."""
     on_best: Sequence[Callable[[Snapshot], Any]] = ()
+    on_logged: Sequence[Callable[[Snapshot], Any]] = ()
+    """After each validation, once its figures stand in `metrics.jsonl`."""
 
 
 def train(
@@ -79,6 +81,8 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
     set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
     objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
+    if t.start_from and not resumed:
+        checkpoint.load(t.start_from).begin(objective, t.start_from)
     optimizer = make_optimizer(objective, t)
     wrapped, optimizer = accelerator.prepare(objective, optimizer)
     raw_optimizer = getattr(optimizer, "optimizer", optimizer)
@@ -102,6 +106,7 @@ def train(
         total=t.steps, initial=state.step, unit="step", desc=config.name, disable=not accelerator.is_main_process
     )
     meter = _Meter(accelerator)
+    began = time.perf_counter() - state.seconds
     try:
         while state.step < t.steps:
             micros = [next(batches).to(accelerator.device) for _ in range(t.accumulation)]
@@ -118,9 +123,11 @@ def train(
                 figures["lr"] = learning_rate(state.step - 1, t)
                 accelerator.log({f"train/{k}": v for k, v in figures.items()}, step=state.step)
                 bar.set_postfix_str(f"{figures['nll_bits']:.3f} bits, {figures['samples_per_second']:,.0f} samples/s")
+            state.seconds = time.perf_counter() - began
             if state.step % t.validate_every == 0 or last:
                 shown = ema.module if ema is not None else objective
                 better = _validate(accelerator, shown, config, data, hooks, state)
+                state.seconds = time.perf_counter() - began
                 if better:
                     save("best")
                 meter.restart()
@@ -227,8 +234,10 @@ def _validate(
         counts += torch.stack(objective.counts(moved))
     figures = _means(accelerator.reduce(sums, "sum"), accelerator.reduce(counts, "sum"))
     better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
+    snapshot = Snapshot(state.step, objective.model, data, config, config.output)
+    # Before anyone listens: what listening takes is not the model's.
+    figures["minutes"] = state.seconds / 60
     if accelerator.is_main_process:
-        snapshot = Snapshot(state.step, objective.model, data, config, config.output)
         for listener in hooks.on_validation:
             figures |= listener(snapshot)
         figure = figures.get("digit_error", figures["nll_bits"])
@@ -240,6 +249,9 @@ def _validate(
         shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if value)
         tqdm.write(f"step {state.step}: {shown}")
     accelerator.log({f"validation/{k}": v for k, v in figures.items()}, step=state.step)
+    if accelerator.is_main_process:
+        for on_logged in hooks.on_logged:
+            on_logged(snapshot)
     objective.train()
     return bool(accelerator.reduce(better, "sum") > 0)
 
@@ -247,7 +259,7 @@ def _validate(
 def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, step: int) -> Iterator[Batch]:
     """This process's micro-batches from a step on."""
     t = config.train
-    collate = Collate(config.model, data.speakers, data.vectors, config.loss.scored, t.frame_dropout, t.word_noise)
+    collate = training_collate(config, data.speakers, data.vectors)
     batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket)
     first, end = step * t.accumulation, t.steps * t.accumulation
     world, rank = accelerator.num_processes, accelerator.process_index

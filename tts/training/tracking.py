@@ -20,7 +20,7 @@ class JsonLinesTracker(GeneralTracker):
         self.path = folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         # Steps after the checkpoint are done again: keep one line for each.
-        kept = [line for line in _lines(self.path) if line["step"] <= resume_step] if resume_step else []
+        kept = [line for line in read_lines(self.path) if line["step"] <= resume_step] if resume_step else []
         temporary = self.path.with_name(f".{self.path.name}")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         temporary.replace(self.path)
@@ -43,7 +43,8 @@ class JsonLinesTracker(GeneralTracker):
             os.fsync(file.fileno())
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `metrics.jsonl`, without what a killed run left half-written."""
     if not path.exists():
         return []
     lines = []
