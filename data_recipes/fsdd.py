@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_recipes.audio_io import read_audio, to_mono
+from data_recipes.denoise import denoise
 from tts.errors import InputError
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -38,7 +39,8 @@ PEAK_LIMIT = 0.95
 class RecordingOptions:
     """How one recording is prepared. Recorded in the dataset card.
 
-    sample_rate: Hz. remove_dc: subtract the mean. trim: cut silence at both ends, which is what lies under a threshold
+    sample_rate: Hz. remove_dc: subtract the mean. denoise_db: lower steady noise by up to so much, see `denoise`; 0
+    leaves it. trim: cut silence at both ends, which is what lies under a threshold
     relative to the loudest 10 ms: `trim_margin_db` above the quietest twentieth of the frames, but within
     `trim_floor_db` and `trim_ceiling_db`. pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the
     active frames, in dB below full scale; None leaves the level. fade_seconds: linear, at both ends.
@@ -46,6 +48,7 @@ class RecordingOptions:
 
     sample_rate: int = 8000
     remove_dc: bool = True
+    denoise_db: float = 0.0
     trim: bool = True
     trim_floor_db: float = -40.0
     trim_ceiling_db: float = -28.0
@@ -58,6 +61,8 @@ class RecordingOptions:
         """Raises: InputError for a value outside what makes sense."""
         if not 1000 <= self.sample_rate <= 192_000:
             raise InputError(f"sample_rate {self.sample_rate}: need 1000 to 192000 Hz")
+        if not 0 <= self.denoise_db <= 60:
+            raise InputError(f"denoise_db {self.denoise_db}: need 0 to 60 dB")
         if not -120 <= self.trim_floor_db <= self.trim_ceiling_db <= 0:
             raise InputError(
                 f"trim_floor_db {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}: "
@@ -201,6 +206,8 @@ def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
         audio = audio - audio.mean(dtype=np.float64).astype(np.float32)
     if np.abs(audio).max() < 1e-5:
         return None
+    if options.denoise_db:
+        audio = denoise(audio, options.sample_rate, options.denoise_db)
     if options.trim:
         start, end = speech_span(audio, options)
         audio = audio[start:end]

@@ -210,6 +210,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
         {"sample_rate": 10},
         {"trim_floor_db": -10.0},
         {"trim_margin_db": -1.0},
+        {"denoise_db": 90.0},
         {"pad_seconds": float("nan")},
         {"fade_seconds": -0.1},
         {"level_dbfs": 3.0},
