@@ -27,7 +27,7 @@ from tts.evaluation.metrics import (
 
 RATE = 8000
 LIMITS = Limits(trailing_seconds=0.3, turn_seconds=1.0)
-CLEAN = Sound(1.0, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0)
+CLEAN = Sound(1.0, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
 def said(digits, heard, speaker="a", **options):
@@ -93,6 +93,10 @@ def test_bootstrap():
     heaped = bootstrap([10] * 30 + [0] * 70, [10] * 100, np.random.default_rng(0), 5000)
     assert heaped[1] - heaped[0] > 2.5 * (high - low)
     assert bootstrap([0, 0], [3, 4], np.random.default_rng(0)) == wilson(0, 7)
+    low, high = bootstrap(errors, [1] * 1000, np.random.default_rng(0), 30)
+    with pytest.MonkeyPatch.context() as patch:  # in pieces: the same draws
+        patch.setattr("tts.evaluation.metrics.DRAWN_AT_ONCE", 7000)
+        assert bootstrap(errors, [1] * 1000, np.random.default_rng(0), 30) == (low, high)
     assert bootstrap([], [], np.random.default_rng(0)) == (0.0, 1.0)
 
 
@@ -112,6 +116,28 @@ def test_sound_by_hand():
     assert measure_sound(wave + 0.1, RATE).dc == pytest.approx(0.1)
     # |sin| >= 0.5 two thirds of the time.
     assert measure_sound(np.clip(2 * sine / 0.5, -1, 1), RATE).clipping == pytest.approx(2 / 3, abs=0.06)
+
+
+def test_noise_floor():
+    rng = np.random.default_rng(0)
+    quiet, loud = rng.normal(0, 0.001, RATE // 5), rng.normal(0, 0.1, RATE)
+    assert measure_sound(np.concatenate([loud, quiet]), RATE).noise_floor_dbfs == pytest.approx(-60, abs=1)
+    assert measure_sound(loud, RATE).noise_floor_dbfs == pytest.approx(-20, abs=2)
+    assert measure_sound(np.zeros(800), RATE).noise_floor_dbfs == -120
+
+
+def test_clicks_are_counted_at_joins():
+    wave = np.random.default_rng(0).normal(0, 0.002, RATE)
+    wave[[1000, 3000, 6000]] += 0.2
+    sound = measure_sound(wave, RATE, [1080, 2919, 4000])
+    assert (sound.clicks, sound.joins, sound.join_clicks) == (3, 3, 1)  # the second is 81 samples off
+    unknown = measure_sound(wave, RATE)
+    assert (unknown.clicks, unknown.joins, unknown.join_clicks) == (3, None, None)
+    assert measure_sound(wave, RATE, []).joins == 0
+    figures = summarize([said([4], [4], sound=sound), said([4], [4], sound=unknown)], LIMITS, seed=0)
+    assert figures["clicks_per_minute"] == pytest.approx(3 * 60)
+    assert figures["clicks_per_1000_joins"] == pytest.approx(1000 / 3)
+    assert summarize([said([4], [4], sound=unknown)], LIMITS, seed=0)["clicks_per_1000_joins"] is None
 
 
 def test_silence_has_no_sound():

@@ -13,7 +13,7 @@ from tts.evaluation.metrics import Likelihood, Limits, Sound, Utterance, summari
 from tts.evaluation.report import drawn, make_tables, markdown, total_confusion, worst, write_reports
 
 LIMITS = Limits(0.3, 1.0)
-SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0)
+SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
 def utterance(index, system, digits, heard, split="test_seen", speaker="ann & <b>", **options):
@@ -74,6 +74,9 @@ def test_figures_reach_the_tables(judged):
     assert "| test_seen | voice | 25 | 45 | 1 | 0 | 2 | 6.7 (" in text
     assert "| test_seen | floor | 25 | 45 | 0 | 0 | 0 | 0.0 (0.0-7.9) | 100.0 (86.7-100.0) |" in text
     assert "| ann & <b> | 9 | - | 4 | 20 |" in text
+    assert "| test_seen | floor | 20.0 | 0.000 | 0.00 | -20.0 | -60.0 | 0.0 | - |" in text
+    # By speaker, on every split, the floor beside it.
+    assert re.search(r"\| long \| ann & <b> \| 6\.7 \([\d.]+-[\d.]+\) of 45 \| 0\.0 \(0\.0-7\.9\) of 45 \|", text)
     assert "timing spread: 0.5" in text and "temperature: the voice's own" in text and "- a note" in text
     assert total_confusion(report_of(judged)["splits"], "voice")["ann & <b>"][9, 10] == 4
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from data_recipes.fsdd import frame_levels
+from tts.evaluation.clicks import find_clicks
 
 NOTHING = 10
 """Row and column of a confusion matrix beside the ten digits: nothing was said, or nothing was heard."""
@@ -29,9 +30,14 @@ SILENCE_DBFS = -60.0
 ENDS_IN_SOUND_DB = 20.0
 """Speech whose last 20 ms lie within this range of its loudest 10 ms ends in the middle of a sound."""
 
+JOIN_SECONDS = 0.010
+"""A click so near to the place between two turns lies at the join."""
+
 CLIPPED = 0.999
 ACTIVE_RANGE_DB = 20.0
 RESAMPLES = 2000
+DRAWN_AT_ONCE = 2_000_000
+"""So many numbers of a bootstrap are held in memory together."""
 Z95 = 1.959964
 
 System = Literal["voice", "floor", "baseline"]
@@ -57,10 +63,21 @@ class Sound:
     """Mean of the samples, full scale 1."""
     loudness_dbfs: float
     """RMS of the frames within 20 dB of the loudest, dB below full scale: the level that recordings are brought to."""
+    noise_floor_dbfs: float
+    """RMS of the quietest tenth of the 10 ms frames, dB below full scale."""
+    clicks: int
+    """How many `clicks.find_clicks` finds."""
+    joins: int | None = None
+    """How many places between two turns there are; None where nothing tells."""
+    join_clicks: int | None = None
+    """How many of the clicks lie within 10 ms of such a place."""
 
 
-def measure_sound(wave: np.ndarray, sample_rate: int) -> Sound:
-    """Measure wave (T,) float in [-1, 1], T at least 1, at sample_rate Hz."""
+def measure_sound(wave: np.ndarray, sample_rate: int, joins: Sequence[int] | None = None) -> Sound:
+    """Measure wave (T,) float in [-1, 1], T at least 1, at sample_rate Hz.
+
+    Args: joins, the samples where a turn ends and the next one begins; None where that is not known.
+    """
     assert wave.ndim == 1 and len(wave), wave.shape
     levels = frame_levels(wave, sample_rate)
     loudest = float(levels.max())
@@ -69,6 +86,9 @@ def measure_sound(wave: np.ndarray, sample_rate: int) -> Sound:
     last = min(len(wave), (int(sounding[-1]) + 1) * frame) if len(sounding) else 0
     end = wave[-max(1, round(0.020 * sample_rate)) :].astype(np.float64)
     active = levels[levels > loudest - ACTIVE_RANGE_DB]
+    quietest = np.sort(levels)[: max(1, len(levels) // 10)]
+    clicks = find_clicks(wave, sample_rate)
+    distances = np.abs(clicks[:, None] - np.asarray(joins or (), dtype=np.int64)[None])
     return Sound(
         seconds=len(wave) / sample_rate,
         trailing_seconds=(len(wave) - last) / sample_rate,
@@ -76,8 +96,17 @@ def measure_sound(wave: np.ndarray, sample_rate: int) -> Sound:
         silence=1 - len(sounding) / len(levels),
         clipping=float(np.mean(np.abs(wave) >= CLIPPED)),
         dc=float(np.mean(wave, dtype=np.float64)),
-        loudness_dbfs=float(10 * np.log10(np.mean(10 ** (active / 10)))),
+        loudness_dbfs=_mean_level(active),
+        noise_floor_dbfs=_mean_level(quietest),
+        clicks=len(clicks),
+        joins=None if joins is None else len(joins),
+        join_clicks=None if joins is None else int((distances <= JOIN_SECONDS * sample_rate).any(axis=1).sum()),
     )
+
+
+def _mean_level(levels: np.ndarray) -> float:
+    """Level in dB of the mean power of frames, whose levels in dB are given."""
+    return float(10 * np.log10(np.mean(10 ** (levels / 10))))
 
 
 @dataclass(frozen=True)
@@ -241,8 +270,13 @@ def bootstrap(
         return 0.0, 1.0
     if not above.any():
         return wilson(0, round(float(below.sum())))
-    draws = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), size=resamples)
-    low, high = np.percentile((draws @ above) / np.maximum(draws @ below, 1e-12), [2.5, 97.5])
+    chances = np.full(len(above), 1 / len(above))
+    part = max(1, DRAWN_AT_ONCE // len(above))
+    ratios = []
+    for start in range(0, resamples, part):
+        draws = rng.multinomial(len(above), chances, size=min(part, resamples - start))
+        ratios.append((draws @ above) / np.maximum(draws @ below, 1e-12))
+    low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -286,7 +320,9 @@ def summarize(utterances: Sequence[Utterance], limits: Limits, seed: int) -> dic
     - stop_error and its kinds: share of the texts with any, and with each, of `stop_errors`.
     - forced_advances: words cut at the voice's longest word, per word.
     - duration_ratio: seconds said / seconds of the real sequences of the same texts, summed over the texts.
-    - silence, clipping, dc, loudness_dbfs: means over the texts of the fields of `Sound`.
+    - silence, clipping, dc, loudness_dbfs, noise_floor_dbfs: means over the texts of the fields of `Sound`.
+    - clicks_per_minute: clicks per minute of audio; clicks_per_1000_joins: those within 10 ms of a place between two
+      turns, of the texts where such places are known.
     - nll_bits: mean negative log-likelihood of a real sample under teacher forcing, bits per sample (Mehri et al. 2017
       report the same for SampleRNN); advance_bits: of the advance bits, per word; early: probability of leaving a word
       more than 50 ms too early. lead_seconds, late: the pointer's timing error, which is the time by which a word is
@@ -376,14 +412,21 @@ def _sound_figures(utterances: Sequence[Utterance]) -> dict[str, Any]:
     real = sum(item.real_seconds or 0.0 for item in paired)
     forced = [item for item in utterances if item.forced_advances is not None]
     words = sum(len(item.digits) for item in forced)
+    seconds = sum(item.sound.seconds for item in utterances)
+    joins = sum(item.sound.joins or 0 for item in utterances)
     return {
-        "seconds": sum(item.sound.seconds for item in utterances),
+        "seconds": seconds,
         "duration_ratio": sum(item.sound.seconds for item in paired) / real if real else None,
         "forced_advances": sum(item.forced_advances or 0 for item in forced) / words if words else None,
         **{
             name: float(np.mean([getattr(item.sound, name) for item in utterances]))
-            for name in ("silence", "clipping", "dc", "loudness_dbfs")
+            for name in ("silence", "clipping", "dc", "loudness_dbfs", "noise_floor_dbfs")
         },
+        "clicks_per_minute": 60 * sum(item.sound.clicks for item in utterances) / seconds,
+        "joins": joins,
+        "clicks_per_1000_joins": (
+            1000 * sum(item.sound.join_clicks or 0 for item in utterances) / joins if joins else None
+        ),
     }
 
 

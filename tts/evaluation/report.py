@@ -72,8 +72,20 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
         Table(
             "Sound",
             "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
-            "thousandths of full scale. Level: of the active frames, dBFS.",
-            ["split", "system", "silence, %", "clipping, %", "DC, 1/1000", "level, dBFS"],
+            "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
+            "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
+            "of the place between two turns, per 1,000 such places.",
+            [
+                "split",
+                "system",
+                "silence, %",
+                "clipping, %",
+                "DC, 1/1000",
+                "level, dBFS",
+                "noise floor, dBFS",
+                "clicks per minute",
+                "clicks per 1,000 joins",
+            ],
             _rows(splits, _sounded),
         ),
     ]
@@ -89,7 +101,7 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
         tables.append(Table("Likelihood", about, header, likelihood))
     if quality := report.get("quality"):
         about = (
-            "Of the split single, by this recogniser's features and against real training takes; not comparable with "
+            "Of single digits, by this recogniser's features and against real training takes; not comparable with "
             "published figures. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
         )
         rows = [[system, *(_number(quality[system][name], 3) for name in QUALITY)] for system in systems]
@@ -133,6 +145,9 @@ def _sounded(x: Mapping[str, Any]) -> list[str]:
         _number(100 * x["clipping"], 3),
         _number(1000 * x["dc"], 2),
         _number(x["loudness_dbfs"], 1),
+        _number(x["noise_floor_dbfs"], 1),
+        _number(x["clicks_per_minute"], 1),
+        _number(x["clicks_per_1000_joins"], 1),
     ]
 
 
@@ -149,7 +164,8 @@ def _predicted(x: Mapping[str, Any]) -> list[str]:
 
 def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, key: str) -> Iterable[list[str]]:
     for split, part in splits.items():
-        for label in part[systems[0]][name]:
+        labels = dict.fromkeys(label for system in systems for label in part[system][name])
+        for label in labels:
             values = [part[system][name].get(label) for system in systems]
             yield [
                 split,
