@@ -5,6 +5,8 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,21 +17,25 @@ import torch
 from miniature_fsdd import write_corpus
 
 from data_recipes import cli as data_cli
+from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, count_combinations
 from data_recipes.splits import combination_split
 from tts.errors import InputError
 from tts.evaluation import cli, evaluate
 from tts.evaluation.likelihood import Listener
 from tts.evaluation.material import (
+    LONG_DIGITS,
     SPLITS,
     Trained,
     check_splits,
+    draw_free,
     for_texts,
     from_dataset,
     from_source,
     shared_speakers,
 )
 from tts.evaluation.recognizer import Recognizer, RecognizerConfig, RecognizerNet
+from tts.evaluation.report import make_tables
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text_encoder import TextEncoderConfig
@@ -99,8 +105,10 @@ def test_material_of_a_corpus(material):
                 assert len(item.digits) == 1
             if name == "test_unseen":
                 assert combination_split(item.digits) == "unseen"
-            if name == "long":
-                assert 6 <= len(item.digits) <= 20
+            if name in LONG_DIGITS:
+                low, high = LONG_DIGITS[name]
+                assert low <= len(item.digits) <= high
+    assert [len(item.digits) for item in material.splits["any"]] == [1, 2, 3, 4, 5]
     assert [item.text for item in material.splits["words"]] == [
         " ".join(NAMES[digit] for digit in item.digits) for item in material.splits["test_seen"]
     ]
@@ -133,9 +141,39 @@ def test_material_of_a_dataset(dataset):
     assert {name: len(items) for name, items in found.splits.items()} == dict.fromkeys(SPLITS, 2)
     assert all(len(item.digits) == 1 for item in (*found.splits["single"], *found.reference))
     assert len(found.reference) > 2
-    assert all(6 <= len(item.digits) <= 20 for item in found.splits["long"])
+    for name, (low, high) in LONG_DIGITS.items():
+        assert all(low <= len(item.digits) <= high for item in found.splits[name])
+    assert [len(item.digits) for item in found.splits["any"]] == [1, 2]
     assert all(item.boundaries[-1] == len(item.audio) for items in found.splits.values() for item in items)
     assert found.limits.turn_seconds > 0.3
+
+
+def test_any_text_is_drawn_uniformly(corpus):
+    options = SequenceOptions(max_digits=2)
+    recordings = build_recordings(corpus, speakers=("theo",))["test"]
+    recordings += [replace(item, speaker="ann") for item in recordings]
+    drawn = draw_free(recordings, options, "any", 4000, 7)
+    texts = [(item.speaker, item.text) for item in drawn]
+    assert {text for _, text in texts} == {*map(str, range(10)), *(f"{a} {b}" for a in range(10) for b in range(10))}
+    assert Counter(speaker for speaker, _ in texts) == {"ann": 2000, "theo": 2000}
+    assert Counter(len(text) for _, text in texts) == {1: 2000, 3: 2000}
+    assert all(70 < texts.count((speaker, "4")) < 130 for speaker in ("ann", "theo"))  # 100 each
+    # Item i is the same whenever it is asked for, and however many there are.
+    assert (drawn[17].audio == draw_free(recordings, options, "any", 18, 7)[17].audio).all()
+    assert [(item.speaker, item.text) for item in drawn[:5]] == texts[:5]
+    with pytest.raises(IndexError):
+        drawn[4000]
+
+
+def test_ten_thousand_texts_are_not_kept(corpus):
+    texts = from_source(corpus, ["any"], 10_000, 0, ["theo"], 8000).splits["any"]
+    assert len(texts) == 10_000
+    assert len(texts[9_999].digits) == 5
+    tracemalloc.start()
+    for index in range(0, 10_000, 20):
+        assert len(texts[index].audio)
+    assert tracemalloc.get_traced_memory()[1] < 5e6  # a sequence, not five hundred
+    tracemalloc.stop()
 
 
 def test_combinations_are_counted():
@@ -147,9 +185,11 @@ def test_combinations_are_counted():
 def test_texts_of_a_manifest_are_joined(corpus, monkeypatch):
     monkeypatch.setattr("tts.evaluation.material.SPEAKERS", ("theo",))
     monkeypatch.setattr("data_recipes.fsdd.SPEAKERS", ("theo",))
-    real, limits = for_texts(["4 7", "two"], corpus, 0)
-    assert [item.digits for item in real] == [[4, 7], [2]]
-    assert limits.turn_seconds > 0
+    real = for_texts(["4 7", "two"], corpus, 0)
+    assert [item.digits for item in real.sequences] == [[4, 7], [2]]
+    assert real.limits.turn_seconds > 0
+    assert real.reference == []  # not all of them are single digits
+    assert len(for_texts(["4", "two"], corpus, 0).reference) == 400
 
 
 # Running
@@ -162,13 +202,19 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
     )
     report = report_of(evaluation, tmp_path)
     assert list(report["splits"]) == list(SPLITS)
-    for systems in report["splits"].values():
+    for split, systems in report["splits"].items():
         assert set(systems) == {"voice", "floor", "baseline"}
         assert all(figures["texts"] == 5 for figures in systems.values())
         assert systems["voice"]["digits"] == systems["floor"]["digits"]
         assert systems["floor"]["duration_ratio"] == 1
         # An untrained model knows next to nothing: about 8 bits a sample.
-        assert 6 < systems["voice"]["nll_bits"] < 10
+        if split == "digits100":
+            assert systems["voice"]["nll_bits"] is None
+        else:
+            assert 6 < systems["voice"]["nll_bits"] < 10
+        assert systems["floor"]["joins"] == systems["floor"]["digits"] - 5
+        if conditioning == "pointer":
+            assert systems["voice"]["joins"] == systems["floor"]["joins"]
         assert systems["floor"]["nll_bits"] is None
     lines = [json.loads(line) for line in (tmp_path / "utterances.jsonl").read_text().splitlines()]
     assert len(lines) == 3 * 5 * len(SPLITS)
@@ -338,6 +384,26 @@ def test_files_of_any_system(files, recognizer, tmp_path):
     assert (figures["texts"], figures["digits"], figures["over_run"]) == (2, 3, 0)
     assert set(figures["by_speaker"]) == {"ann", "unknown"}
     assert "no floor" in report["notes"][0]
+
+
+def test_files_of_single_digits_stand_beside_the_split(files, material, recognizer, tmp_path):
+    rng = np.random.default_rng(1)
+    soundfile.write(files / "c.wav", rng.normal(0, 0.1, 4000), 8000)  # another sample rate
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("path,text,speaker\na.wav,4,ann\nb.flac,nine,bob\nc.wav,3,ann\n")
+    rows = evaluate.read_manifest(manifest, files)
+    real = material.splits["single"][:3]
+    out = tmp_path / "out"
+    judged = evaluate.run(evaluate.of_files(rows, real, material.limits, recognizer, material.reference), out)
+    quality = judged[0]["quality"]
+    assert set(quality) == {"voice", "floor"}
+    assert 0 <= quality["floor"]["fid"] < quality["voice"]["fid"]
+    tables = {table.title: table for table in make_tables(judged[0])}
+    assert [row[0] for row in tables["Quality and variety of single digits"].rows] == ["voice", "floor"]
+    # Speakers of both systems, though they are not the same ones.
+    assert [row[1] for row in tables["By speaker"].rows] == ["ann", "bob", "theo"]
+    one = evaluate.of_files(rows[:1], real[:1], material.limits, recognizer, material.reference)
+    assert one.quality is None  # no set to compare
 
 
 @pytest.mark.parametrize(

@@ -65,12 +65,16 @@ def test_worse_sound_has_worse_figures(fsdd_dir):
 
     recordings = build_recordings(fsdd_dir, speakers=("jackson", "lucas"))
     recognizer = Recognizer.load()
-    reference = Clips.of(recognizer, [x.audio for x in recordings["train"][::8]], 8000)
+
+    def clips(waves):
+        return Clips.of(recognizer, [(wave, 8000) for wave in waves])
+
+    reference = clips([x.audio for x in recordings["train"][::8]])
     real = [x.audio for x in recordings["test"]]
     rng = np.random.default_rng(0)
     noisy = [x + rng.normal(0, 0.1, len(x)).astype(np.float32) for x in real]
     one_digit = [x.audio for x in recordings["test"] if x.digit == 4]
-    floor, worse, poor = (quality(Clips.of(recognizer, waves, 8000), reference) for waves in (real, noisy, one_digit))
+    floor, worse, poor = (quality(clips(waves), reference) for waves in (real, noisy, one_digit))
     assert 9 < floor["is"] <= 10 and floor["am"] < 0.2
     assert worse["fid"] > 2 * floor["fid"] and worse["is"] < floor["is"] and worse["am"] > floor["am"]
     assert poor["is"] < 2 and poor["fid"] > 2 * floor["fid"] and poor["am"] > 1

@@ -69,11 +69,14 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     real.add_argument("--source", type=Path, metavar="DIR", help="FSDD in its own layout (default: download it)")
     how = parser.add_argument_group("how")
     how.add_argument(
-        "--splits", default=DEFAULT_SPLITS, metavar="A,B", help="default: %(default)s; also: words, single"
+        "--splits",
+        default=DEFAULT_SPLITS,
+        metavar="A,B",
+        help="default: %(default)s; also: words, single, digits20, digits100, any",
     )
     how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
-    how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text, but for long (default: 5)")
+    how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     how.add_argument("--timing-spread", type=float, metavar="X", help="default: the voice's own")
     how.add_argument("--recognizer", type=Path, metavar="DIR", help="default: the one that ships")
@@ -113,7 +116,7 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, name) < least:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least {least}")
     if args.max_digits > 5:
-        raise InputError(f"--max-digits is {args.max_digits}; it must be at most 5, longer texts are the split long")
+        raise InputError(f"--max-digits is {args.max_digits}; it must be at most 5; longer: long, digits20, digits100")
     if bool(args.wav_dir) != bool(args.manifest):
         raise InputError("--wav-dir and --manifest belong together; give both or neither")
     if args.n < 2 and "single" in args.splits:
@@ -133,7 +136,9 @@ def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -
     baseline = load_voice(args.baseline) if args.baseline else None
     splits = [name.strip() for name in args.splits.split(",") if name.strip()]
     if args.data:
-        material = from_dataset(args.data, splits, args.n, args.seed, voice.speakers, voice.sample_rate)
+        material = from_dataset(
+            args.data, splits, args.n, args.seed, voice.speakers, voice.sample_rate, args.max_digits
+        )
     else:
         material = from_source(
             args.source,
@@ -158,5 +163,5 @@ def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
     rows = evaluate.read_manifest(args.manifest, args.wav_dir)
     if args.source is None:
         return evaluate.of_files(rows, [], None, recognizer)
-    real, limits = for_texts([row.text for row in rows], args.source, args.seed)
-    return evaluate.of_files(rows, real, limits, recognizer)
+    real = for_texts([row.text for row in rows], args.source, args.seed)
+    return evaluate.of_files(rows, real.sequences, real.limits, recognizer, real.reference)

@@ -36,10 +36,12 @@ from tts.files import write_whole
 from tts.text import digits, words
 from tts.voice import Audio, Voice
 
-FORMAT = 1
+FORMAT = 2
 BLOCK = 16
 LIKELIHOOD_TEXTS = 100
 """So many real sequences of each split are scored for the likelihood, which needs no more and takes its time."""
+LIKELIHOOD_DIGITS = 20
+"""Longer ones are not scored: each is held in memory as a whole, a hundred digits in 2.5 GB."""
 
 SETTINGS, LINES, REPORT = "settings.json", "utterances.jsonl", "report.json"
 FILES = "files"
@@ -159,12 +161,12 @@ def of_voice(
                     digits=item.digits,
                     speaker=item.speaker,
                     heard=answer,
-                    sound=measure_sound(said.samples, said.sample_rate),
+                    sound=measure_sound(said.samples, said.sample_rate, joins(said)),
                     real_seconds=len(item.audio) / item.sample_rate,
                     last_turn_seconds=last_turn_seconds(said),
                     stop_reason=said.stop_reason,
                     forced_advances=said.forced_advances,
-                    likelihood=listeners[block.system](item) if index < LIKELIHOOD_TEXTS else None,
+                    likelihood=listeners[block.system](item) if is_scored(index, item) else None,
                     path=str(path),
                 )
             )
@@ -190,7 +192,11 @@ def of_voice(
 
 
 def of_files(
-    rows: "Sequence[FileRow]", real: Sequence[Spoken], limits: Limits | None, recognizer: Recognizer
+    rows: "Sequence[FileRow]",
+    real: Sequence[Spoken],
+    limits: Limits | None,
+    recognizer: Recognizer,
+    reference: Sequence[Spoken] = (),
 ) -> Evaluation:
     """Audio files of any system, as a manifest names them.
 
@@ -198,6 +204,7 @@ def of_files(
         rows: what is in the files.
         real: a real sequence for each row, or none at all.
         limits: of real speech; None where there are no recordings: then nothing counts as over-run.
+        reference: real single digits to compare the files' quality with, where each of them is one digit.
     """
 
     def judge(block: Block) -> list[Utterance]:
@@ -227,7 +234,12 @@ def of_files(
     for row in rows:
         content.update(f"{row.path}\0{row.text}\0{row.speaker}\0".encode())
         content.update(row.path.read_bytes())
-    real_content = material_fingerprint(Material({FILES: list(real)}, limits or NO_LIMITS, 0, []))
+    real_content = material_fingerprint(Material({FILES: list(real)}, limits or NO_LIMITS, 0, [], list(reference)))
+
+    def files_quality(_: Sequence[Utterance]) -> dict[str, dict[str, float]]:
+        waves = {"voice": [audio_files.read(row.path) for row in rows], "floor": real_waves(real)}
+        return quality_of(waves, reference, recognizer)
+
     return Evaluation(
         settings={
             "format": FORMAT,
@@ -240,6 +252,7 @@ def of_files(
         judge=judge,
         limits=limits or NO_LIMITS,
         notes=[] if real else ["no real recordings were given: there is no floor, and nothing counts as over-run"],
+        quality=files_quality if reference and len(rows) > 1 else None,
     )
 
 
@@ -247,17 +260,26 @@ def single_quality(
     judged: Sequence[Utterance], material: Material, recognizer: Recognizer, out: Path
 ) -> dict[str, dict[str, float]]:
     """FID, IS, mIS and AM of each system's single digits, against real training takes."""
-    from tts.evaluation.quality import Clips, quality
-
-    def clips(waves: list[np.ndarray]) -> Clips:
-        return Clips.of(recognizer, waves, material.sample_rate)
-
-    reference = clips([item.audio for item in material.reference])
-    waves: dict[str, list[np.ndarray]] = {"floor": [item.audio for item in material.splits["single"]]}
+    waves = {"floor": real_waves(material.splits["single"])}
     for item in judged:
         if item.split == "single" and item.path is not None:
-            waves.setdefault(item.system, []).append(audio_files.read(out / item.path)[0])
-    return {system: quality(clips(each), reference) for system, each in waves.items()}
+            waves.setdefault(item.system, []).append(audio_files.read(out / item.path))
+    return quality_of(waves, material.reference, recognizer)
+
+
+def real_waves(real: Iterable[Spoken]) -> list[tuple[np.ndarray, int]]:
+    """The audio of real sequences, each with its sample rate."""
+    return [(item.audio, item.sample_rate) for item in real]
+
+
+def quality_of(
+    waves: Mapping[str, Sequence[tuple[np.ndarray, int]]], reference: Iterable[Spoken], recognizer: Recognizer
+) -> dict[str, dict[str, float]]:
+    """FID, IS, mIS and AM of each system's clips of one digit, (wave, Hz), at least two, against real ones."""
+    from tts.evaluation.quality import Clips, quality
+
+    real = Clips.of(recognizer, real_waves(reference))
+    return {system: quality(Clips.of(recognizer, each), real) for system, each in waves.items()}
 
 
 NO_LIMITS = Limits(1e9, 1e9)
@@ -275,7 +297,7 @@ def judge_real(real: Sequence[Spoken], block: Block, recognizer: Recognizer) -> 
             digits=item.digits,
             speaker=item.speaker,
             heard=answer,
-            sound=measure_sound(item.audio, item.sample_rate),
+            sound=measure_sound(item.audio, item.sample_rate, item.boundaries[:-1]),
             real_seconds=len(item.audio) / item.sample_rate,
             last_turn_seconds=float(np.diff([0, *item.boundaries])[-1]) / item.sample_rate,
         )
@@ -290,10 +312,20 @@ def utterance_seed(seed: int, split: str, index: int) -> int:
 
 def last_turn_seconds(said: Audio) -> float | None:
     """From the end of the last word but one; None where the voice has no pointer (`pooled`)."""
+    before = joins(said)
+    return None if before is None else (len(said.samples) - (before[-1] if before else 0)) / said.sample_rate
+
+
+def is_scored(index: int, item: Spoken) -> bool:
+    """Whether the likelihood of real sequence number `index` of a split is asked for."""
+    return index < LIKELIHOOD_TEXTS and len(item.digits) <= LIKELIHOOD_DIGITS
+
+
+def joins(said: Audio) -> list[int] | None:
+    """The samples where a word's turn ends and another one's begins; None where the voice has no pointer (`pooled`)."""
     if said.stop_reason == "stop" and len(said.word_ends) != len(said.words):
         return None
-    before = said.word_ends[:-1] if said.stop_reason == "stop" else said.word_ends
-    return (len(said.samples) - (before[-1] if before else 0)) / said.sample_rate
+    return said.word_ends[:-1] if said.stop_reason == "stop" else said.word_ends
 
 
 def _check_baseline(baseline: Voice, material: Material) -> None:

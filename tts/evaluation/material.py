@@ -4,12 +4,12 @@ Test takes are joined as the voice's training joined its own, so that the recogn
 what the voice can reach. Everything depends on the arguments alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,13 +31,19 @@ from tts.evaluation.metrics import Limits, measure_sound
 from tts.text import digits as digits_of
 from tts.text import words
 
-SPLITS = ("test_seen", "test_unseen", "bigram", "position", "length", "repeat", "long", "words", "single")
-"""What can be asked for: as in the data, `long` (6 to 20 digits), `words` (`test_seen` as number words), and `single`,
-one digit at a time, on which the quality of the sound is measured."""
+SPLITS = (
+    *("test_seen", "test_unseen", "bigram", "position", "length", "repeat"),
+    *("long", "words", "single", "digits20", "digits100", "any"),
+)
+"""What can be asked for: as in the data; `long`, `digits20`, `digits100` (`LONG_DIGITS`); `words` (`test_seen` as
+number words); `single`, one digit at a time, on which the quality of the sound is measured; `any`, what comes, whatever
+is held out. A split's place decides the seeds that it is spoken with, so new ones are added at the end."""
 
 HELD_OUT = {"test_unseen": "unseen", "bigram": "bigram", "position": "position", "repeat": "repeat", "length": "length"}
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LONG_DIGITS = (6, 20)
+LONG_DIGITS = {"long": (6, 20), "digits20": (20, 20), "digits100": (100, 100)}
+"""Fewest and most digits of the splits that are drawn whatever is held out, beside `any`."""
+FREE_SPLITS = (*LONG_DIGITS, "any")
 LIMIT_SEQUENCES = 1000
 SINGLE_REFERENCE = 400
 MAX_DIGITS = 5
@@ -76,7 +82,7 @@ class Trained:
 class Material:
     """Texts by split with a real recording of each, and the limits of real speech."""
 
-    splits: dict[str, list[Sequence]]
+    splits: dict[str, Series[Sequence]]
     limits: Limits
     sample_rate: int
     notes: list[str]
@@ -129,7 +135,7 @@ def from_source(
         speakers: of the voice.
         sample_rate: of the voice, Hz; the recordings are resampled to it.
         trained: how the voice's training prepared and joined its recordings.
-        max_digits: the longest texts, but for `long`.
+        max_digits: the longest texts, but for `LONG_DIGITS`.
 
     Raises: InputError for an unknown split, no speaker in common, a split without combinations or with fewer than
         `count`, or a corpus that is not whole.
@@ -161,9 +167,9 @@ def from_source(
 
 def _drawn(
     recordings: dict[str, list[Recording]], options: SequenceOptions, name: str, count: int, seed: int
-) -> list[Sequence]:
-    if name == "long":
-        return draw_long(recordings["test"], options, count, seed)
+) -> Series[Sequence]:
+    if name in FREE_SPLITS:
+        return draw_free(recordings["test"], options, name, count, seed)
     if name == "words":
         return [spelled(item) for item in fixed_split(recordings, options, "test_seen", count, seed)]
     if name == "single":
@@ -172,14 +178,23 @@ def _drawn(
 
 
 def from_dataset(
-    folder: Path, splits: Series[str], count: int, seed: int, speakers: Series[str], sample_rate: int
+    folder: Path,
+    splits: Series[str],
+    count: int,
+    seed: int,
+    speakers: Series[str],
+    sample_rate: int,
+    max_digits: int = MAX_DIGITS,
 ) -> Material:
     """Material from a dataset folder that `tts data build sequences` wrote.
 
-    It is the first `count` rows of each split that are of the voice's speakers; `long` joins the turns of `test_seen`.
+    It is the first `count` rows of each split that are of the voice's speakers; `FREE_SPLITS` join the turns of
+    `test_seen`.
 
-    Args: as `from_source`. Raises: InputError as there, and for a folder that is no whole dataset, a split that it does
-        not have, or another sample rate than the voice's.
+    Args: as `from_source`; max_digits, of `any`: the others' rows are as long as they are.
+
+    Raises: InputError as there, and for a folder that is no whole dataset, a split that it does not have, or another
+        sample rate than the voice's.
     """
     from data_recipes.dataset import read_recipe
 
@@ -195,14 +210,15 @@ def from_dataset(
     present = {name for split in recipe["splits"].values() for name in split["speakers"]}
     shared = shared_speakers(speakers, present)
     has: dict[str, Any] = recipe["splits"]
-    found: dict[str, list[Sequence]] = {}
+    found: dict[str, Series[Sequence]] = {}
+    pieces: list[Recording] = []
     for name in splits:
-        stored = "test_seen" if name in ("long", "words", "single") else name
+        stored = "test_seen" if name in (*FREE_SPLITS, "words", "single") else name
         if stored not in has:
             raise InputError(f"{folder} has no split {stored}; it has {', '.join(has)}")
-        if name == "long":
-            rows = list(read_rows(folder, stored, shared))
-            found[name] = draw_long([turn for row in rows for turn in turns(row)], SequenceOptions(), count, seed)
+        if name in FREE_SPLITS:
+            pieces = pieces or [turn for row in read_rows(folder, stored, shared) for turn in turns(row)]
+            found[name] = draw_free(pieces, SequenceOptions(max_digits=max_digits), name, count, seed)
             continue
         every = read_rows(folder, stored, shared)
         rows = list(islice((row for row in every if name != "single" or len(row.digits) == 1), count))
@@ -245,11 +261,55 @@ def turns(sequence: Sequence) -> list[Recording]:
     ]
 
 
-def draw_long(recordings: Series[Recording], options: SequenceOptions, count: int, seed: int) -> list[Sequence]:
-    """`count` sequences of 6 to 20 digits, whatever is held out, which no training heard."""
-    low, high = LONG_DIGITS
-    stream = SequenceStream(recordings, replace(options, min_digits=low, max_digits=high, hold_outs=()), seed)
-    return [stream[i] for i in range(count)]
+class Drawn(Series[Sequence]):
+    """`count` sequences, each joined anew when it is asked for: 10,000 of them in memory would take half a gigabyte."""
+
+    def __init__(self, count: int, join_one: Callable[[int], Sequence]) -> None:
+        self._count = count
+        self._join_one = join_one
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        """Sequence number index, from 0; a slice gives a list."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(f"sequence {index} of {self._count}")
+        return self._join_one(index)
+
+
+def draw_free(
+    recordings: Series[Recording], options: SequenceOptions, name: str, count: int, seed: int
+) -> Series[Sequence]:
+    """`count` sequences of test takes, their digits drawn uniformly whatever is held out: one of `FREE_SPLITS`.
+
+    `any` has one to options.max_digits digits, numbers of digits in turn and speakers in equal shares; the others,
+    which no training heard, have numbers of digits out of `LONG_DIGITS` and speakers that are drawn.
+    """
+    free = replace(options, hold_outs=(), length_weights=None)
+    if name != "any":
+        low, high = LONG_DIGITS[name]
+        return Drawn(
+            count, SequenceStream(recordings, replace(free, min_digits=low, max_digits=high), seed).__getitem__
+        )
+    names = sorted({item.speaker for item in recordings})
+    lengths = range(1, options.max_digits + 1)
+    streams = {
+        (speaker, length): SequenceStream(
+            recordings, replace(free, min_digits=length, max_digits=length, speakers=(speaker,)), seed
+        )
+        for speaker in names
+        for length in lengths
+    }
+
+    def join_one(index: int) -> Sequence:
+        turn, place = divmod(index, len(names))
+        speaker = names[np.random.default_rng([seed, turn]).permutation(len(names))[place]]
+        return streams[speaker, lengths[index % len(lengths)]][index]
+
+    return Drawn(count, join_one)
 
 
 def draw_single(recordings: Series[Recording], options: SequenceOptions) -> list[Sequence]:
@@ -263,7 +323,17 @@ def spelled(sequence: Sequence) -> Sequence:
     return replace(sequence, text=" ".join(NUMBER_WORDS[digit] for digit in sequence.digits))
 
 
-def for_texts(texts: Series[str], source: Path, seed: int) -> tuple[list[Sequence], Limits]:
+class Real(NamedTuple):
+    """What files of any system are held against."""
+
+    sequences: list[Sequence]
+    """One of each text."""
+    limits: Limits
+    reference: list[Sequence]
+    """As `Material.reference`, where every text is one digit; else empty."""
+
+
+def for_texts(texts: Series[str], source: Path, seed: int) -> Real:
     """A real sequence of each text, joined of test takes of one speaker, and the limits of real speech.
 
     Who says a text and by which takes is drawn from the seed. Raises: InputError for a corpus that is not whole.
@@ -279,8 +349,13 @@ def for_texts(texts: Series[str], source: Path, seed: int) -> tuple[list[Sequenc
         speaker = SPEAKERS[int(rng.integers(len(SPEAKERS)))]
         choices = [takes[speaker, digit] for digit in digits_of(words(text))]
         real.append(join([items[int(rng.integers(len(items)))] for items in choices], options, rng))
-    reference = SequenceStream(recordings["train"], options, 0)
-    return real, limits_of(reference[i] for i in range(LIMIT_SEQUENCES))
+    training = SequenceStream(recordings["train"], options, 0)
+    single = all(len(item.digits) == 1 for item in real)
+    return Real(
+        real,
+        limits_of(training[i] for i in range(LIMIT_SEQUENCES)),
+        draw_single(recordings["train"], options) if single else [],
+    )
 
 
 def limits_of(sequences: Iterable[Sequence]) -> Limits:
@@ -300,6 +375,6 @@ def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
         for name in splits
         if name in HELD_OUT and name != "length" and HELD_OUT[name] not in heard.hold_outs
     ]
-    if longest < max_digits and set(splits) & {*FIXED_SPLITS, "words"}:
+    if longest < max_digits and set(splits) & {*FIXED_SPLITS, "words", "any"}:
         notes.append(f"the voice heard at most {longest} digits at once: longer texts are new to it in every split")
     return notes

@@ -10,6 +10,7 @@ References: Kong et al. 2021 (DiffWave, arXiv 2009.09761) for the set of measure
 et al. 2016; mIS: Gurumurthy et al. 2017 (DeLiGAN); AM: Zhou et al. 2018 (activation maximisation).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,14 @@ class Clips:
     """(n, C) float32, rows sum to 1."""
 
     @classmethod
-    def of(cls, recognizer: Recognizer, waves: list[np.ndarray], sample_rate: int) -> "Clips":
-        """Waves, each (T,) float32 at sample_rate Hz, to clips."""
-        return cls(recognizer.features(waves, sample_rate), recognizer.digit_probabilities(waves, sample_rate))
+    def of(cls, recognizer: Recognizer, waves: Sequence[tuple[np.ndarray, int]]) -> "Clips":
+        """Waves, each (T,) float32 with its sample rate in Hz, to clips: those of one rate together."""
+        features, probabilities = [], []
+        for rate in sorted({rate for _, rate in waves}):
+            alike = [wave for wave, each in waves if each == rate]
+            features.append(recognizer.features(alike, rate))
+            probabilities.append(recognizer.digit_probabilities(alike, rate))
+        return cls(np.concatenate(features), np.concatenate(probabilities))
 
 
 def quality(clips: Clips, reference: Clips) -> dict[str, float]:
