@@ -4,6 +4,7 @@
 `TRITON_INTERPRET=1 pytest -n 0 tests/interpreted_cuda.py`.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -35,7 +36,10 @@ VARIANTS = [
         "sample_layers": 3,
     },
     {"frame_size": 33, "max_frames": 2, "dim": 70, "sample_layers": 1},
+    {"timing": "planned", "plan_dim": 10},
+    {"timing": "planned", "plan_dim": 90, "cell": "gru", "n_rnn": 2, "upsample_rank": 5, "history": "embedding"},
 ]
+BOTH_TIMINGS = pytest.mark.parametrize("timing", ["heard", "planned"])
 
 
 def make_engine(model, **options):
@@ -67,16 +71,18 @@ def test_it_agrees_with_the_reference(options, half):
     assert_same(model, requests, engine.generate(requests), ReferenceEngine(model).generate(requests))
 
 
-def test_the_tests_see_all_ways_to_end():
-    model = make_model(**SHORT)
+@BOTH_TIMINGS
+def test_the_tests_see_all_ways_to_end(timing):
+    model = make_model(**SHORT, timing=timing)
     made = ReferenceEngine(model).generate(few(model))
     assert {one.stop_reason for one in made} == {"stop", "cap"}
     assert 0 < sum(one.forced_advances for one in made) < sum(len(one.word_ends) for one in made)
 
 
-def test_nothing_depends_on_place_neighbours_or_blocks():
+@BOTH_TIMINGS
+def test_nothing_depends_on_place_neighbours_or_blocks(timing):
     """Alone, beside others, in a place that another has just left, in other blocks, as a stream."""
-    model = make_model(**{**SHORT, "frame_size": 2})
+    model = make_model(**{**SHORT, "frame_size": 2}, timing=timing)
     requests = few(model, sampling=Sampling(0.9, 0.5)) + few(model)[1:]
     engine = make_engine(model, block_frames=4)
     whole = engine.generate(requests)
@@ -106,8 +112,9 @@ def test_nothing_depends_on_place_neighbours_or_blocks():
     assert engine.generate([]) == []
 
 
-def test_what_was_left_early_leaves_no_trace():
-    model = make_model(**{**SHORT, "frame_size": 2})
+@BOTH_TIMINGS
+def test_what_was_left_early_leaves_no_trace(timing):
+    model = make_model(**{**SHORT, "frame_size": 2}, timing=timing)
     engine = make_engine(model)
     request, other = few(model)[1:]
     whole = engine.generate([request])
@@ -129,9 +136,10 @@ def test_no_request_is_taken_far_ahead():
     assert next(each).word_ends == [1]
 
 
-def test_many_words_in_a_block():
+@BOTH_TIMINGS
+def test_many_words_in_a_block(timing):
     """One a frame, so that the window on the words is used up; each frame sees its own word and the next."""
-    model = make_model(**{**SHORT, "frame_size": 1, "hazard": 20.0})
+    model = make_model(**{**SHORT, "frame_size": 1, "hazard": 20.0}, timing=timing)
     words = np.random.default_rng(0).normal(size=(7, 12)).astype(np.float32)
     request = Request(words, 0, 1, 100, 9)
     made = make_engine(model, block_frames=4).generate([request])
@@ -139,9 +147,31 @@ def test_many_words_in_a_block():
     assert_same(model, [request], made, ReferenceEngine(model).generate([request]))
 
 
-@pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
-def test_caps_are_reported(conditioning):
-    model = make_model(hazard=-30.0, conditioning=conditioning, frame_size=1, hist_size=2)
+def test_planned_words_longer_than_a_block():
+    """And than the clocks, some of them cut; more words than a window holds; as a stream in pieces, too."""
+    model = make_model(**{**SHORT, "frame_size": 1, "hazard": -2.0}, timing="planned", clock_frames=3, plan_dim=4)
+    words = np.random.default_rng(0).normal(size=(9, 12)).astype(np.float32)
+    request = Request(words, 0, 5, 100, 7)
+    expected = ReferenceEngine(model).generate([request])
+    lengths = np.diff(expected[0].word_ends, prepend=0)
+    assert (lengths.min(), lengths.max()) == (1, 7)
+    assert 0 < expected[0].forced_advances < (lengths == 7).sum()  # a word may end by itself where the cap is, too
+    engine = make_engine(model, block_frames=4)
+    made = engine.generate([request])
+    assert_same(model, [request], made, expected)
+    np.testing.assert_array_equal(np.concatenate(list(engine.stream(request))), made[0].levels)
+    # The utterance's cap comes within a word, which sees as many frames left as without it.
+    cap = made[0].word_ends[3] - 2
+    capped = engine.generate([dataclasses.replace(request, max_frames=cap)])[0]
+    assert (capped.stop_reason, capped.word_ends) == ("cap", made[0].word_ends[:3])
+    np.testing.assert_array_equal(capped.levels, made[0].levels[:cap])
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "timing"), [("pointer", "heard"), ("pointer", "planned"), ("pooled", "heard")]
+)
+def test_caps_are_reported(conditioning, timing):
+    model = make_model(hazard=-30.0, conditioning=conditioning, timing=timing, frame_size=1, hist_size=2)
     torch.nn.init.zeros_(model.advance.weight)
     words = np.ones((3, 12), np.float32)
     no_cap = Request(words, 0, 0, 10**14, 2)

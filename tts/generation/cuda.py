@@ -7,6 +7,10 @@ Each frame of a block is
 3. the frame's F samples and the advance bit (`sample_frame`): one program per tile runs through all samples of the
    frame, its activations in registers, its weights from the L2 cache, which holds all of the sample tier.
 
+With planned timing (`tts.generation.plan`) the host draws the durations of the words that a block can reach; the frame
+step reads them, and the advance bit is a comparison. The device waits for them: they are drawn between blocks, 64
+words at a time, most of them when an utterance begins.
+
 All frames of a block are captured in one CUDA graph, so the host is asked once a block. It draws the uniforms, reads
 the block back, and gives the place of an utterance that ended to the next request. Matrix products are exact to about
 2^-22 of each factor (see `cuda_kernels._dot`), and a tile is always sixteen streams, so that what a stream says does
@@ -30,6 +34,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tts.errors import InputError
+from tts.generation.features import embed_words
+from tts.generation.plan import Plan, Planner
 from tts.generation.request import Generated, Request, Uniforms
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
@@ -92,6 +98,7 @@ class CudaEngine:
         self.block_frames = block_frames
         self._weights = checked_weights(config, weights)
         self._layout = lay_out(config, self._weights)
+        self._planner = Planner(config, self._weights) if config.timing == "planned" else None
         self._device = torch.device(device)
         self._arrays = {
             name: torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
@@ -153,19 +160,17 @@ class CudaEngine:
         return voice.whole()
 
     def _voice(self, request: Request) -> "_Voice":
-        return _Voice(self.config, request, self._embed(request))
+        plan = self._planner.plan(request) if self._planner else None
+        return _Voice(self.config, request, self._embed(request), plan)
 
     def _embed(self, request: Request) -> np.ndarray:
         """(W + 1, text_dim) float32: the words as the model sees them, and the end."""
-        c, w = self.config, self._weights
-        vectors = request.words.astype(np.float32)
+        c, vectors = self.config, request.words
         assert vectors.shape[1] == c.word_dim, (vectors.shape, c.word_dim)
         assert 0 <= request.speaker < c.n_speakers, (request.speaker, c.n_speakers)
         if c.conditioning == "pooled":
-            vectors = vectors.mean(0, keepdims=True)
-        centred = vectors - vectors.mean(1, keepdims=True)
-        normed = centred / np.sqrt((centred**2).mean(1, keepdims=True) + np.float32(1e-5))  # LayerNorm
-        return np.tanh(np.concatenate([normed @ w["word.weight"].T + w["word.bias"], w["end"][None]]))
+            vectors = vectors.astype(np.float32).mean(0, keepdims=True)
+        return embed_words(self._weights, vectors, ends=True)
 
     @contextmanager
     def _block(self, streams: int) -> "Iterator[_Block]":
@@ -200,9 +205,10 @@ class CudaEngine:
 class _Voice:
     """One utterance in the making, on the host."""
 
-    def __init__(self, config: TwoTierConfig, request: Request, text: np.ndarray) -> None:
+    def __init__(self, config: TwoTierConfig, request: Request, text: np.ndarray, plan: Plan | None) -> None:
         self.request = request
         self.text = text
+        self.plan = plan
         self.n_words = len(text) - 1
         self.max_word_frames = request.max_word_frames if config.conditioning == "pointer" else request.max_frames + 1
         self.word = 0
@@ -280,6 +286,7 @@ class _Block:
         self._flags = zeros(P, B, dtype=torch.int32)
         self._levels = torch.full((P, self._before + B * F), c.q_levels // 2, dtype=torch.int16, device=device)
         self._text = zeros(P, self._window, c.text_dim)
+        self._plan = zeros(P, self._window, dtype=torch.int64)
         self._h = zeros(2, c.n_rnn, P, layout.DP)  # before and after a step, by turns
         self._c = zeros(c.n_rnn, P, layout.DP)
         self._narrow = zeros(P, F * layout.RP) if layout.RP else None
@@ -353,9 +360,10 @@ class _Block:
                 moved.append(place)
             counts[WORD, place] = 0
             uniforms[place] = voice.uniforms(self.frames)
-        self._host_thresholds.numpy()[:] = _thresholds(uniforms[..., -1], self._host_spreads[:, None])
         self._uniforms.copy_(self._host_uniforms, non_blocking=True)
-        self._thresholds.copy_(self._host_thresholds, non_blocking=True)
+        if self._config.timing == "heard":
+            self._host_thresholds.numpy()[:] = _thresholds(uniforms[..., -1], self._host_spreads[:, None])
+            self._thresholds.copy_(self._host_thresholds, non_blocking=True)
         self._counts.copy_(torch.from_numpy(counts))
         if new:
             where = torch.tensor(new, device=self._device)
@@ -364,13 +372,20 @@ class _Block:
             self._c[:, where] = self._arrays["c0"][:, None]
             self._temperatures.copy_(torch.from_numpy(self._host_temperatures))
         if moved:
+            where = torch.tensor(moved, device=self._device)
             windows = np.zeros((len(moved), *self._text.shape[1:]), np.float32)
-            for window, place in zip(windows, moved, strict=True):
+            plans = np.ones((len(moved), self._window), np.int64)  # past the last word, 1
+            for window, planned, place in zip(windows, plans, moved, strict=True):
                 voice = voices[place]
                 assert voice is not None
                 seen = voice.text[voice.word : voice.word + self._window]
                 window[: len(seen)] = seen
-            self._text[torch.tensor(moved, device=self._device)] = torch.from_numpy(windows).to(self._device)
+                if voice.plan is not None:
+                    reached = range(voice.word, min(voice.word + self._window, voice.n_words))
+                    planned[: len(reached)] = [voice.plan[word] for word in reached]
+            self._text[where] = torch.from_numpy(windows).to(self._device)
+            if self._config.timing == "planned":
+                self._plan[where] = torch.from_numpy(plans).to(self._device)
 
     def _capture(self) -> None:
         """Compile the kernels by running them once on empty places, then keep their launches as a graph."""
@@ -407,10 +422,12 @@ class _Block:
                 self._counts,
                 self._levels,
                 self._text,
+                self._plan,
                 a["heard_weight"],
                 a["text_weight"],
                 a["speaker_gates"],
                 a["clock_gates"],
+                a["left_gates"],
                 new[max(k - 1, 0)],
                 a["below_weight"][k],
                 a["below_bias"][k],
@@ -429,6 +446,7 @@ class _Block:
                 CLOCK=c.clock_frames,
                 DP=DP,
                 FIRST=k == 0,
+                PLANNED=c.timing == "planned",
                 LSTM=c.cell == "lstm",
                 HALF=self._layout.half,
                 BK=64 if self._layout.half else 32,
@@ -471,6 +489,7 @@ class _Block:
         sample_frame[(self.places // TILE,)](
             self._counts,
             self._timing,
+            self._plan,
             self._flags,
             self._levels,
             self._told,
@@ -494,8 +513,10 @@ class _Block:
             B=self.frames,
             F=c.frame_size,
             MIDDLE=c.q_levels // 2,
+            WINDOW=self._window,
             H=c.hist_size,
             E=1 if c.history == "real" else c.embedding_dim,
+            PLANNED=c.timing == "planned",
             REAL=c.history == "real",
             HIDDEN=c.sample_layers - 1,
             DP=layout.DP,

@@ -69,10 +69,12 @@ def frame_step(
     counts: tl.tensor,  # (7, P) int64
     levels: tl.tensor,  # (P, LENGTH) int16: the BEFORE levels before the block, then the block's
     text: tl.tensor,  # (P, WINDOW, T) float32: the words from the first of the block on, as the model sees them
+    plan: tl.tensor,  # (P, WINDOW) int64: frames of those words, negative where cut; PLANNED's
     heard_weight: tl.tensor,  # (FK, 4 x DP)
     text_weight: tl.tensor,  # (TK, 4 x DP)
     speaker_gates: tl.tensor,  # (speakers, 4 x DP) float32, biases included
-    clock_gates: tl.tensor,  # (CLOCK, 4 x DP) float32
+    clock_gates: tl.tensor,  # (CLOCK, 4 x DP) float32: of the frames since the word began
+    left_gates: tl.tensor,  # (CLOCK, 4 x DP) float32: of the frames left in it; PLANNED's
     below: tl.tensor,  # (P, DP) float32: new state of the layer below
     below_weight: tl.tensor,  # (DP, 4 x DP)
     below_bias: tl.tensor,  # (4 x DP,) float32
@@ -91,6 +93,7 @@ def frame_step(
     CLOCK: tl.constexpr,
     DP: tl.constexpr,
     FIRST: tl.constexpr,  # the lowest layer
+    PLANNED: tl.constexpr,  # durations come with the words
     LSTM: tl.constexpr,
     HALF: tl.constexpr,
     BK: tl.constexpr,
@@ -102,13 +105,22 @@ def frame_step(
     lags = tl.arange(0, BK)
     if FIRST:
         speaker = tl.load(counts + _SPEAKER * P + rows)
-        since = tl.minimum(tl.load(counts + _SINCE * P + rows), CLOCK - 1)
+        since = tl.load(counts + _SINCE * P + rows)
+        word = rows * WINDOW + tl.load(counts + _WORD * P + rows)
         told = speaker_gates + speaker[:, None] * (4 * DP) + units[None, :]
-        clock = clock_gates + since[:, None] * (4 * DP) + units[None, :]
+        clock = clock_gates + tl.minimum(since, CLOCK - 1)[:, None] * (4 * DP) + units[None, :]
         s0 = tl.load(told) + tl.load(clock)
         s1 = tl.load(told + DP) + tl.load(clock + DP)
         s2 = tl.load(told + 2 * DP) + tl.load(clock + 2 * DP)
         s3 = tl.load(told + 3 * DP) + tl.load(clock + 3 * DP)
+        if PLANNED:
+            left = tl.abs(tl.load(plan + word)) - since - 1
+            left = tl.minimum(tl.maximum(left, 0), CLOCK - 1)  # an empty place has fewer than none left
+            ahead = left_gates + left[:, None] * (4 * DP) + units[None, :]
+            s0 += tl.load(ahead)
+            s1 += tl.load(ahead + DP)
+            s2 += tl.load(ahead + 2 * DP)
+            s3 += tl.load(ahead + 3 * DP)
         for start in range(0, F, BK):
             k = start + lags
             frame = levels + rows[:, None] * LENGTH + (BEFORE + (row - 1) * F) + k[None, :]
@@ -117,7 +129,6 @@ def frame_step(
             weight = heard_weight + k[:, None] * (4 * DP) + units[None, :]
             s0, s1, s2, s3 = _add_gates(heard, weight, s0, s1, s2, s3, DP, HALF)
         # This word and the next one lie beside each other.
-        word = rows * WINDOW + tl.load(counts + _WORD * P + rows)
         for start in range(0, 2 * T, BK):
             k = start + lags
             seen = tl.load(text + word[:, None] * T + k[None, :], mask=(k < 2 * T)[None, :], other=0.0)
@@ -216,13 +227,14 @@ def _draw(logits: tl.tensor, uniform: tl.tensor, temperature: tl.tensor, QP: tl.
 @triton.jit(do_not_specialize=["row"])
 def sample_frame(
     counts: tl.tensor,  # (7, P) int64, updated
-    timing: tl.tensor,  # (2, P) float64, updated: summed hazard, threshold
+    timing: tl.tensor,  # (2, P) float64, updated unless PLANNED: summed hazard, threshold
+    plan: tl.tensor,  # (P, WINDOW) int64: frames of the block's words, negative where cut; PLANNED's
     flags: tl.tensor,  # (P, B) int32, written
     levels: tl.tensor,  # (P, LENGTH) int16, written
     told: tl.tensor,  # (P, F, SP) float32: what the frame tier says
     scratch: tl.tensor,  # (P / TILE, 2, TILE, SP) float32
     uniforms: tl.tensor,  # (P, B, F + 1) float32
-    thresholds: tl.tensor,  # (P, B) float64
+    thresholds: tl.tensor,  # (P, B) float64; read unless PLANNED, as are `top` and the advance bit's weights
     temperatures: tl.tensor,  # (P,) float32
     top: tl.tensor,  # (P, DP) float32: the frame tier's top state
     hear_weight: tl.tensor,  # (HK, SP): H x E rows, the oldest sample's first
@@ -240,8 +252,10 @@ def sample_frame(
     B: tl.constexpr,
     F: tl.constexpr,
     MIDDLE: tl.constexpr,
+    WINDOW: tl.constexpr,
     H: tl.constexpr,
     E: tl.constexpr,
+    PLANNED: tl.constexpr,  # durations come with the words
     REAL: tl.constexpr,
     HIDDEN: tl.constexpr,
     DP: tl.constexpr,
@@ -293,32 +307,38 @@ def sample_frame(
         # The next sample hears this one, in other threads.
         tl.debug_barrier()
 
-    logit = tl.zeros((_TILE,), tl.float32) + tl.load(advance_bias)
-    for start in range(0, DP, BK):
-        k = start + lags
-        state = tl.load(top + rows[:, None] * DP + k[None, :])
-        logit += tl.sum(state * tl.load(advance_weight + k)[None, :], 1)
-    z = logit.to(tl.float64)
     since = tl.load(counts + _SINCE * P + rows)
     word = tl.load(counts + _WORD * P + rows)
     words_left = tl.load(counts + _WORDS_LEFT * P + rows)
     frames_left = tl.load(counts + _FRAMES_LEFT * P + rows)
-    most = tl.load(counts + _MAX_WORD_FRAMES * P + rows)
-    begins = since == 0
-    hazard = tl.where(begins, 0.0, tl.load(timing + rows))
-    threshold = tl.where(begins, tl.load(thresholds + rows * B + row), tl.load(timing + P + rows))
-    # Many threads hold the same stream's counts: all must have read before one writes.
-    tl.debug_barrier()
-    hazard += tl.maximum(z, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(z)))  # softplus
-    over = hazard > threshold
-    ended = over | (since + 1 >= most)
+    if PLANNED:
+        frames = tl.load(plan + rows * WINDOW + word)
+        # Many threads hold the same stream's counts: all must have read before one writes.
+        tl.debug_barrier()
+        over = since + 1 == frames
+        ended = since + 1 >= tl.abs(frames)
+    else:
+        logit = tl.zeros((_TILE,), tl.float32) + tl.load(advance_bias)
+        for start in range(0, DP, BK):
+            k = start + lags
+            state = tl.load(top + rows[:, None] * DP + k[None, :])
+            logit += tl.sum(state * tl.load(advance_weight + k)[None, :], 1)
+        z = logit.to(tl.float64)
+        most = tl.load(counts + _MAX_WORD_FRAMES * P + rows)
+        begins = since == 0
+        hazard = tl.where(begins, 0.0, tl.load(timing + rows))
+        threshold = tl.where(begins, tl.load(thresholds + rows * B + row), tl.load(timing + P + rows))
+        tl.debug_barrier()  # as above
+        hazard += tl.maximum(z, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(z)))  # softplus
+        over = hazard > threshold
+        ended = over | (since + 1 >= most)
+        tl.store(timing + rows, hazard)
+        tl.store(timing + P + rows, threshold)
     made = alive > 0
     flag = tl.where(ended, tl.where(over, 3, 7), 1)  # MADE, ENDED, FORCED
     step = (made & ended).to(tl.int64)
     words_left -= step
     frames_left -= alive
-    tl.store(timing + rows, hazard)
-    tl.store(timing + P + rows, threshold)
     tl.store(flags + rows * B + row, tl.where(made, flag, 0))
     tl.store(counts + _WORD * P + rows, word + step)
     tl.store(counts + _SINCE * P + rows, tl.where(ended, 0, since + 1))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts.errors import InputError
+from tts.generation.features import clock_features
 from tts.models.config import TwoTierConfig
-from tts.models.two_tier import clock_features
 
 CHUNK = 64
 """What is summed over is padded to a multiple of this; a power of two."""
@@ -67,13 +67,18 @@ def lay_out(config: TwoTierConfig, weights: dict[str, np.ndarray]) -> Layout:
     def gates(name: str) -> np.ndarray:
         return _gate_columns(c, weights[f"rnn.{name}"], "_ih_" in name, DP)
 
-    first = gates("weight_ih_l0")  # rows: heard, this word, next word, speaker, clock
-    heard, text, speaker, clock = np.split(first, np.cumsum([c.frame_size, 2 * c.text_dim, c.speaker_dim]))
+    first = gates("weight_ih_l0")  # rows: heard, this word, next word, speaker, clock, with planned timing what is left
+    ends = np.cumsum([c.frame_size, 2 * c.text_dim, c.speaker_dim, c.clock_dim])
+    heard, text, speaker, clock, left = np.split(first, ends)
+    features = clock_features(c.clock_frames, c.clock_dim)
+    planned = c.timing == "planned"
     bias = [gates(f"bias_ih_l{k}")[0] + gates(f"bias_hh_l{k}")[0] for k in range(c.n_rnn)]
     arrays["heard_weight"] = _rows(heard).astype(matrix)
     arrays["text_weight"] = _rows(text).astype(matrix)
     arrays["speaker_gates"] = weights["speaker.weight"] @ speaker + bias[0]
-    arrays["clock_gates"] = clock_features(c.clock_frames, c.clock_dim).numpy() @ clock
+    arrays["clock_gates"] = features @ clock
+    # Nobody reads it, nor the advance bit's weights, where the timing is the other one; zeros keep the pointers valid.
+    arrays["left_gates"] = features @ left if planned else np.zeros((1, 4 * DP), np.float32)
     recurrent = [_rows(gates(f"weight_hh_l{k}")) for k in range(c.n_rnn)]
     arrays["recurrent_weight"] = np.stack(recurrent).astype(matrix)
     # The lowest layer has nothing below it; a row of zeros keeps the pointer valid.
@@ -105,7 +110,7 @@ def lay_out(config: TwoTierConfig, weights: dict[str, np.ndarray]) -> Layout:
     arrays["hidden_bias"] = hidden_bias
     arrays["output_weight"] = _padded(weights["output.weight"].T, (SP, QP)).astype(matrix)
     arrays["output_bias"] = _padded(weights["output.bias"], (QP,), -np.inf)
-    arrays["advance_weight"] = _padded(weights["advance.weight"][0], (DP,))
+    arrays["advance_weight"] = _padded(np.zeros(0) if planned else weights["advance.weight"][0], (DP,))
     arrays["advance_bias"] = weights["advance.bias"]
     return layout
 
