@@ -440,6 +440,15 @@ def test_starts_from_other_weights(tmp_path):
     first = checkpoint.load(latest).part("ema.module.")
     assert second.state.step == run_config(tmp_path).train.steps
     assert all(torch.equal(tensor, first[name]) for name, tensor in second.part("objective.").items())
+    grown = replace(MODEL, timing="planned", lpc_order=4, lpc_window=64)
+    train(replace(run_config(tmp_path / "grown", start_from=latest, lr=0.0, ema=0.0), model=grown), data())
+    third = checkpoint.load(tmp_path / "grown" / "checkpoints" / "latest.safetensors").part("objective.")
+    assert third["model.predicted"].abs().max() == 0
+    inputs = third["model.rnn.weight_ih_l0"]
+    assert torch.equal(inputs[:, : MODEL.input_dim], first["model.rnn.weight_ih_l0"])
+    assert inputs[:, MODEL.input_dim :].abs().max() == 0
+    assert third["model.advance.weight"].shape == (1, grown.plan_dim)
+    assert torch.equal(third["model.output.weight"], first["model.output.weight"])
     other = replace(run_config(tmp_path / "third", start_from=latest), model=replace(MODEL, dim=24))
     with pytest.raises(InputError, match=r"start_from: .*latest\.safetensors is of another model"):
         train(other, data())

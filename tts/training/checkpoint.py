@@ -16,9 +16,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tts.errors import InputError
 
+INPUTS, ADVANCE = "model.rnn.weight_ih_l0", "model.advance."
 FORMAT = "twotier-tts checkpoint 1"
 
 
@@ -91,12 +93,23 @@ class Checkpoint:
     def begin(self, objective: nn.Module, path: Path) -> None:
         """Put the weights alone, averaged ones where there are any, into a model that is to be trained anew.
 
+        The model may have grown: parameters that the checkpoint lacks keep their first values, and so does the advance
+        bit's map from what it is told now; what the frame tier sees in addition comes in with weights of zero.
+
         Raises:
             InputError: they are of a model of another shape; `path` is named.
         """
         weights = self.part("ema.module.") or self.part("objective.")
+        own = objective.state_dict()
+        for name, new in own.items():
+            old = weights.get(name)
+            if old is not None and old.shape != new.shape:
+                if name == INPUTS and old.shape[0] == new.shape[0] and old.shape[1] < new.shape[1]:
+                    weights[name] = functional.pad(old, (0, new.shape[1] - old.shape[1]))
+                elif name.startswith(ADVANCE):
+                    del weights[name]
         try:
-            objective.load_state_dict(weights)
+            objective.load_state_dict({**own, **weights})
         except RuntimeError as error:
             first = str(error).splitlines()[1].strip()
             raise InputError(f"train.start_from: {path} is of another model: {first}") from error

@@ -57,8 +57,8 @@ class TrainConfig:
 
     steps: int = 6000
     start_from: Path | None = None
-    """A checkpoint of a model of the same shape, whose weights (the averaged ones, where there are any) are the first
-    ones; its optimiser and step are not taken over."""
+    """A checkpoint whose weights (the averaged ones, where there are any) are the first; its optimiser and step are not
+    taken over. The model may have grown since: see `Checkpoint.begin`."""
     batch_size: int = 8
     """Sequences a process and micro-batch."""
     bucket: int = 4
