@@ -45,18 +45,18 @@ def test_variants_get_the_base_s_compute(name, tmp_path):
 
 
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no word noise")})
+    monkeypatch.setattr(ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")})
     corpus = write_corpus(tmp_path / "corpus")
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
     out = tmp_path / "out"
     command = [str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2"]
-    assert main([*command, "--only", "no word noise"]) == 0
+    assert main([*command, "--only", "no frame dropout"]) == 0
     assert main([*command, "--only", "base"]) == 0
     rows = json.loads((out / "ablations.json").read_text())
-    assert list(rows) == ["base", "no word noise"]
+    assert list(rows) == ["base", "no frame dropout"]
     assert rows["base"]["effort"]["steps"] == 2
-    assert (out / "ablations.md").read_text().count("| no word noise |") == 1
+    assert (out / "ablations.md").read_text().count("| no frame dropout |") == 1
     assert (out / "ablations.png").read_bytes().startswith(b"\x89PNG")
     assert "word_noise: 0" in (out / "no-word-noise" / "config.yaml").read_text()
 
