@@ -168,6 +168,33 @@ def load_corpus(
     return Corpus(splits, notes, options)
 
 
+def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]) -> list[Recording]:
+    """Takes of single digits that are not the corpus's, prepared alike: files named DIGIT_SPEAKER_TAKE.wav.
+
+    Args:
+        folder: where they lie, e.g. what `scripts/clearest_takes.py` wrote. Takes of others are left out.
+        options: as of the recordings beside which they are used.
+        speakers: whose.
+
+    Returns: by speaker, digit and take, with ids like "4_jackson_extra7".
+
+    Raises: InputError if there is none, or one cannot be used.
+    """
+    pattern = re.compile(rf"(\d)_({'|'.join(map(re.escape, speakers))})_(\d+)\.wav")
+    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = []
+    for match in filter(None, map(pattern.fullmatch, present)):
+        digit, speaker, take = int(match[1]), match[2], int(match[3])
+        path = folder / match[0]
+        audio = prepare(to_mono(*read_audio(path), options.sample_rate), options)
+        if audio is None:
+            raise InputError(f"{path}: holds only silence; remove it")
+        found.append(Recording(audio, digit, speaker, take, options.sample_rate, f"{digit}_{speaker}_extra{take}"))
+    if not found:
+        raise InputError(f"{folder}: no takes of {', '.join(speakers)} there; files are named like 4_jackson_7.wav")
+    return sorted(found, key=lambda one: (one.speaker, one.digit, one.take))
+
+
 def check_speakers(speakers: Sequence[str] | None) -> tuple[str, ...]:
     """The speakers in the corpus's order; None means all. Raises: InputError for an unknown name or none at all."""
     if speakers is None:

@@ -50,7 +50,8 @@ def frame_size(size: int) -> tuple[str, ...]:
 VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     "another seed": ("seed=1",),
-    "no linear prediction": ("model.lpc_order=0",),
+    "linear prediction": ("model.lpc_order=20",),
+    "denoised recordings": ("data.recordings.denoise_db=15",),
     "timing as heard": ("model.timing=heard",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),

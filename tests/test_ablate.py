@@ -38,14 +38,16 @@ def test_variants_get_the_base_s_compute(name, tmp_path):
     base = configs.load(RunConfig, "configs/ablations.yaml", [])
     one = variant(base, configs.load(RunConfig, "configs/ablations.yaml", [*VARIANTS[name]]), name, tmp_path)
     spent, given = (x.train.steps * multiply_adds(x.model, x.loss) for x in (one, base))
-    assert spent == pytest.approx(given, rel=2e-3)
+    assert spent == pytest.approx(given, rel=5e-3)  # a whole number of steps
     # What is meant in seconds stays the same, whatever the frames.
     assert one.model.clock_frames * one.model.frame_size == 10240
     assert one.loss.spectral_offsets[-1] * one.model.frame_size == 384
 
 
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")})
+    monkeypatch.setattr(
+        ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")}
+    )
     corpus = write_corpus(tmp_path / "corpus")
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
@@ -58,7 +60,7 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
     assert rows["base"]["effort"]["steps"] == 2
     assert (out / "ablations.md").read_text().count("| no frame dropout |") == 1
     assert (out / "ablations.png").read_bytes().startswith(b"\x89PNG")
-    assert "word_noise: 0" in (out / "no-word-noise" / "config.yaml").read_text()
+    assert "frame_dropout: 0.0" in (out / "no-frame-dropout" / "config.yaml").read_text()
 
 
 def test_refused(tmp_path, capsys):

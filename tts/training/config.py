@@ -20,6 +20,8 @@ class DataConfig:
     """Folder of the corpus in its own layout; None downloads it."""
     speakers: tuple[str, ...] = ()
     """Names of the speakers; empty: all."""
+    takes: Path | None = None
+    """Folder of more takes of single digits to train on, e.g. of `scripts/clearest_takes.py`."""
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
     sequences: SequenceOptions = field(default_factory=SequenceOptions)
 

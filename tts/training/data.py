@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_recipes.audio_io import read_audio, to_mono
-from data_recipes.fsdd import build_recordings, prepare
+from data_recipes.fsdd import build_recordings, build_takes, prepare
 from data_recipes.sequences import Sequence, SequenceStream, fixed_split
 from tts import text
 from tts.errors import InputError
@@ -58,9 +58,10 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     """
     d = config.data
     recordings = build_recordings(d.source, d.recordings, d.speakers or None)
-    stream = SequenceStream(recordings["train"], d.sequences, config.seed)
-    validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
     speakers = d.speakers or tuple(sorted({recording.speaker for recording in recordings["train"]}))
+    more = build_takes(d.takes, d.recordings, speakers) if d.takes else []
+    stream = SequenceStream([*recordings["train"], *more], d.sequences, config.seed)
+    validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
     return _assemble(config, stream, validation, speakers)
 
 
