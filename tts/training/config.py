@@ -85,6 +85,8 @@ class TrainConfig:
     "four" for "4", are taken for their nearest neighbours."""
     ema: float = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
+    threads: int = 0
+    """Of each process on a CPU; 0: as the environment says, which `accelerate launch` sets to 1."""
     workers: int = 0
     """Processes that make batches ahead."""
     log_every: int = 20
@@ -96,6 +98,8 @@ class TrainConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise InputError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.threads <= 1024:
+            raise InputError(f"train.threads is {self.threads}; it must lie between 1 and 1024, or be 0")
         if not 0 <= self.frame_dropout < 1:
             raise InputError(f"train.frame_dropout is {self.frame_dropout}; it must be at least 0 and below 1")
         if not 0 <= self.word_noise <= 10:

@@ -31,7 +31,7 @@ from tts.training.tracking import JsonLinesTracker
 # Changing these goes on with the same numbers, or is what resuming is for (more steps).
 FREE_ON_RESUME = (
     "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
-    "train.checkpoint_every", "validation", "sampling",
+    "train.checkpoint_every", "train.threads", "validation", "sampling",
 )  # fmt: skip
 
 
@@ -78,6 +78,8 @@ def train(
     checkpoints = config.output / "checkpoints"
     resumed = _resumable(config, checkpoints / "latest.safetensors", resume)
 
+    if t.threads:
+        torch.set_num_threads(t.threads)
     accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
     set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
     objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
