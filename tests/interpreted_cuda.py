@@ -10,12 +10,19 @@ import itertools
 import numpy as np
 import pytest
 import torch
+import triton
+import triton.language as tl
+from test_cuda_engine import halved
 from test_generation import arrays, assert_same, make_model, make_requests
+from test_prediction import resonance
 
-from tts.generation.cuda import CudaEngine
+from tts import audio
+from tts.generation import cuda_kernels
+from tts.generation.cuda import CudaEngine, _Block
 from tts.generation.reference import ReferenceEngine
 from tts.generation.request import Request, Sampling
-from tts.models.config import TwoTierConfig
+from tts.models.config import TwoTierConfig, lpc_window
+from tts.models.prediction import coefficients, places
 from tts.models.two_tier import TwoTier
 
 # The interpreter takes tens of milliseconds a sample: short frames, few of them.
@@ -38,8 +45,18 @@ VARIANTS = [
     {"frame_size": 33, "max_frames": 2, "dim": 70, "sample_layers": 1},
     {"timing": "planned", "plan_dim": 10},
     {"timing": "planned", "plan_dim": 90, "cell": "gru", "n_rnn": 2, "upsample_rank": 5, "history": "embedding"},
+    {"lpc_order": 6, "lpc_window": 64, "frame_size": 23},  # the window is used up
+    {"lpc_order": 20, "timing": "planned", "upsample_rank": 5, "sample_dim": 70, "q_levels": 256},
+    {"lpc_order": 1, "lpc_window": 70, "history": "embedding", "quantization": "linear", "q_levels": 30},
+    {"lpc_order": 40, "lpc_window": 65, "history": "embedding", "frame_size": 1, "cell": "gru"},
+    {"lpc_order": 16, "lpc_window": 300, "quantization": "linear", "hist_size": 70, "sample_layers": 1},
 ]
 BOTH_TIMINGS = pytest.mark.parametrize("timing", ["heard", "planned"])
+KINDS = pytest.mark.parametrize(
+    "options",
+    [{}, {"timing": "planned"}, {"timing": "planned", "lpc_order": 5, "lpc_window": 64}],
+    ids=["heard", "planned", "predicted"],
+)
 
 
 def make_engine(model, **options):
@@ -64,7 +81,7 @@ def test_it_agrees_with_the_reference(options, half):
     options = {**SHORT, **options}
     max_frames = options.pop("max_frames", 4)
     model = make_model(**options)
-    model = model.half().float() if half else model
+    model = halved(model) if half else model
     engine = make_engine(model)
     assert engine._layout.half == half
     requests = few(model, max_frames)
@@ -79,10 +96,10 @@ def test_the_tests_see_all_ways_to_end(timing):
     assert 0 < sum(one.forced_advances for one in made) < sum(len(one.word_ends) for one in made)
 
 
-@BOTH_TIMINGS
-def test_nothing_depends_on_place_neighbours_or_blocks(timing):
+@KINDS
+def test_nothing_depends_on_place_neighbours_or_blocks(options):
     """Alone, beside others, in a place that another has just left, in other blocks, as a stream."""
-    model = make_model(**{**SHORT, "frame_size": 2}, timing=timing)
+    model = make_model(**{**SHORT, "frame_size": 2}, **options)
     requests = few(model, sampling=Sampling(0.9, 0.5)) + few(model)[1:]
     engine = make_engine(model, block_frames=4)
     whole = engine.generate(requests)
@@ -112,9 +129,9 @@ def test_nothing_depends_on_place_neighbours_or_blocks(timing):
     assert engine.generate([]) == []
 
 
-@BOTH_TIMINGS
-def test_what_was_left_early_leaves_no_trace(timing):
-    model = make_model(**{**SHORT, "frame_size": 2}, timing=timing)
+@KINDS
+def test_what_was_left_early_leaves_no_trace(options):
+    model = make_model(**{**SHORT, "frame_size": 2}, **options)
     engine = make_engine(model)
     request, other = few(model)[1:]
     whole = engine.generate([request])
@@ -198,10 +215,57 @@ def test_the_ends_of_the_draw(monkeypatch):
     assert made.levels.tolist() == [3, 5, 3, 5]
 
 
+@pytest.mark.parametrize("quantization", ["mu-law", "linear"])
+@pytest.mark.parametrize(("order", "window"), [(20, 288), (1, 64), (63, 64), (16, 300)])
+def test_the_predictor_is_the_model_s(order, window, quantization):
+    """Of noise, of what can be predicted well, of silence, and nothing in an empty place; in the block's second row."""
+    model = make_model(q_levels=256, lpc_order=order, lpc_window=window, quantization=quantization)
+    engine = make_engine(model)
+    block = _Block(model.config, engine._layout, engine._arrays, engine._device, 16, 2)
+    rng = np.random.default_rng(0)
+    made = [rng.integers(0, 256, block._levels.shape[1]), np.full(block._levels.shape[1], 128)]
+    made += [audio.encode(resonance(block._levels.shape[1], seed)[0], 256, quantization) for seed in range(3)]
+    block._levels[: len(made)] = torch.from_numpy(np.stack(made)).to(torch.int16)
+    block._counts[cuda_kernels.ALIVE, : len(made)] = 1
+    block._predictors[:] = np.nan
+    block._predict(1)
+    begin = block._before + model.config.frame_size
+    past = torch.from_numpy(np.stack([audio.decode(one[begin - window : begin], 256, quantization) for one in made]))
+    expected = coefficients(past, order, torch.from_numpy(lpc_window(window))).numpy()
+    found = block._predictors.numpy()
+    np.testing.assert_allclose(found[: len(made), :order], expected, rtol=1e-5, atol=1e-6)
+    assert not found[: len(made), order:].any()
+    assert np.isnan(found[len(made) :]).all()
+    assert np.abs(expected[2:]).max() > 0.5
+
+
+@triton.jit
+def _say_rows(
+    out: tl.tensor, waves: tl.tensor, table: tl.tensor, Q: tl.constexpr, LOG_Q: tl.constexpr, SP: tl.constexpr
+) -> None:
+    i = tl.arange(0, 16)
+    rows = cuda_kernels._between_rows(tl.load(waves + i), table, Q, LOG_Q, SP)
+    tl.store(out + i[:, None] * SP + tl.arange(0, SP)[None, :], rows)
+
+
+@pytest.mark.parametrize(("q_levels", "quantization"), [(256, "mu-law"), (1024, "mu-law"), (30, "linear")])
+def test_what_lies_between_two_rows(q_levels, quantization):
+    """Also beyond the levels, at them and next to silence."""
+    waves = [-9.0, -1.0, -0.5, -1e-3, -1e-5, -0.0, 1e-7, 1e-4, 0.02, 0.3, 0.7, 0.99, 1.0, 1.001, 9.0]
+    waves = torch.tensor([*waves, audio.decode_table(q_levels, quantization)[q_levels // 4]])
+    table = torch.randn(q_levels, 64, generator=torch.Generator().manual_seed(0))
+    out = torch.zeros(16, 64)
+    _say_rows[(1,)](out, waves, table, Q=q_levels, LOG_Q=np.log(q_levels) if quantization == "mu-law" else 0.0, SP=64)
+    place = places(waves, q_levels, quantization)
+    below = place.long()
+    expected = torch.lerp(table[below], table[below + 1], (place - below)[:, None])
+    np.testing.assert_allclose(out.numpy(), expected.numpy(), atol=1e-3 if q_levels == 1024 else 2e-4)
+
+
 def test_the_default_widths():
-    """With weights as a voice has them; but for the frame, which is shorter."""
+    """With weights and options as the shipped voice has them; but for the frame, which is shorter."""
     torch.manual_seed(0)
-    model = TwoTier(TwoTierConfig(n_speakers=2, frame_size=2)).half().float()
+    model = halved(TwoTier(TwoTierConfig(n_speakers=2, frame_size=2, lpc_order=20, timing="planned")))
     request = Request(np.random.default_rng(1).normal(size=(1, 384)).astype(np.float32), 1, 3, 2, 6)
     engine = make_engine(model)
     assert engine._layout.half

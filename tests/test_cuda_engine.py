@@ -17,7 +17,7 @@ from test_generation import VARIANTS, arrays, assert_same, make_model, make_requ
 from tts.errors import InputError
 from tts.generation import cuda
 from tts.generation.cuda import CudaEngine
-from tts.generation.cuda_layout import lay_out
+from tts.generation.cuda_layout import HIGHEST_ORDER, lay_out
 from tts.generation.reference import ReferenceEngine
 from tts.generation.request import Request, timing_threshold
 from tts.generation.weights import checked_weights
@@ -26,6 +26,13 @@ from tts.models.two_tier import TwoTier
 from tts.voice import load_voice
 
 requires_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+
+
+def halved(model):
+    """With weights that float16 holds; not its tables of waves and clocks, as `model.half()` would have it."""
+    for weight in model.parameters():
+        weight.data = weight.data.half().float()
+    return model
 
 
 @requires_triton
@@ -54,11 +61,12 @@ def launches_of(config, weights, monkeypatch):
     """The launches of the first frame, by kernel and constants; nothing runs."""
     kernels = pytest.importorskip("tts.generation.cuda_kernels")
     launches = []
-    for name in ("frame_step", "linear", "sample_frame"):
+    for name in ("find_predictor", "frame_step", "linear", "sample_frame"):
         monkeypatch.setattr(kernels, name, _Recorder(getattr(kernels, name), launches))
     monkeypatch.setattr(cuda, "_check_device", lambda device: None)
     engine = CudaEngine(config, weights, device="cpu", block_frames=2)
     block = cuda._Block(config, engine._layout, engine._arrays, engine._device, 16, 2)
+    block._predict(0)
     block._frame_tier(0)
     block._upsample(0)
     block._sample_tier(0)
@@ -120,25 +128,36 @@ def stack_bytes(kernel, tools, tmp_path):
     return int(re.search(r"STACK:(\d+)", report.stdout)[1])
 
 
-@pytest.mark.parametrize("timing", ["heard", "planned"])
-def test_the_shipped_voice_s_kernels_compile_for_hopper(timing, compiler, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("timing", "lpc_order"), [("heard", 0), ("planned", 0), ("planned", 20)])
+def test_the_shipped_voice_s_kernels_compile_for_hopper(timing, lpc_order, compiler, tmp_path, monkeypatch):
     """On tensor cores, without spills, in half of a multiprocessor's shared memory (228 KB)."""
-    config = dataclasses.replace(load_voice("digits").config.model, timing=timing)
-    launches = launches_of(config, arrays(TwoTier(config).half().float()), monkeypatch)
-    assert {launch[0].__name__ for launch in launches} == {"frame_step", "linear", "sample_frame"}
+    config = dataclasses.replace(load_voice("digits").config.model, timing=timing, lpc_order=lpc_order)
+    launches = launches_of(config, arrays(halved(TwoTier(config))), monkeypatch)
+    kernels = {"frame_step", "linear", "sample_frame"} | ({"find_predictor"} if lpc_order else set())
+    assert {launch[0].__name__ for launch in launches} == kernels
     for launch in launches:
-        assert launch[3]["HALF"]
+        multiplies = launch[0].__name__ != "find_predictor"
+        assert launch[3].get("HALF", False) == multiplies
         kernel = compiled(launch)
         assert kernel.metadata.shared <= 113 * 1024
         assert stack_bytes(kernel, compiler, tmp_path) == 0
-        assert "mma.sync" in kernel.asm["ptx"]
+        assert ("mma.sync" in kernel.asm["ptx"]) == multiplies
 
 
-def test_other_shapes_compile_for_hopper(compiler, monkeypatch):
+@pytest.mark.parametrize(
+    "linear_prediction",
+    [
+        {"lpc_order": 0},
+        {"lpc_order": 1, "lpc_window": 70, "quantization": "linear"},
+        {"lpc_order": HIGHEST_ORDER, "lpc_window": 300},
+    ],
+    ids=lambda options: str(options["lpc_order"]),
+)
+def test_other_shapes_compile_for_hopper(linear_prediction, compiler, monkeypatch):
     options = {"cell": "gru", "n_rnn": 2, "history": "embedding", "upsample_rank": 5, "q_levels": 46}
-    model = make_model(**options)
+    model = make_model(**options, **linear_prediction)
     launches = launches_of(model.config, arrays(model), monkeypatch)
-    assert len(launches) == 5
+    assert len(launches) == (6 if model.config.lpc_order else 5)
     for launch in launches:
         kernel = compiled(launch)
         if launch[0].__name__ == "sample_frame":
@@ -155,7 +174,7 @@ def test_the_widest_that_is_done(monkeypatch):
                 dim=8, frame_size=2, sample_dim=width, q_levels=2 * width + 2 if width < 500 else 1024
             )
             torch.manual_seed(0)
-            model = TwoTier(config).half().float()
+            model = halved(TwoTier(config))
             weights = {name: array * np.float32(scale) for name, array in arrays(model).items()}
             layout = lay_out(config, checked_weights(config, weights))
             assert layout.half == (scale == 1.0)
@@ -168,21 +187,29 @@ def test_the_widest_that_is_done(monkeypatch):
                 assert padded >= 64
 
 
-@pytest.mark.parametrize("options", [{"sample_dim": 1025}, {"q_levels": 1026}])
+@pytest.mark.parametrize("options", [{"sample_dim": 1025}, {"q_levels": 1026}, {"lpc_order": 257}])
 def test_too_wide(options):
     config = TwoTierConfig(dim=4, frame_size=1, **options)
-    with pytest.raises(InputError, match=r"at most 1024.*engine='cpu'"):
+    with pytest.raises(InputError, match=r"at most (1024|256).*engine='cpu'"):
         lay_out(config, arrays(TwoTier(config)))
 
 
 def test_float16_only_where_it_is_exact_and_cannot_overflow():
-    model = make_model(sample_layers=3).half().float()
+    model = halved(make_model(sample_layers=3))
     config, weights = model.config, arrays(model)
     assert lay_out(config, weights).half
     assert not lay_out(config, {**weights, "hear.weight": weights["hear.weight"] * np.float32(1 + 2**-20)}).half
     loud = {**weights, "hidden.0.weight": weights["hidden.0.weight"] * np.float32(2**12)}
     assert not lay_out(config, loud).half
     assert not lay_out(config, {**weights, "h0": weights["h0"] + np.float32(1e5)}).half
+    model = halved(make_model(lpc_order=4))
+    config, weights = model.config, arrays(model)
+    predicted = weights["predicted"]
+    assert lay_out(config, weights).arrays["predicted"].dtype == np.float16
+    finer = lay_out(config, {**weights, "predicted": predicted * np.float32(1 + 2**-20)})
+    assert not finer.half
+    assert finer.arrays["predicted"].dtype == np.float32
+    assert not lay_out(config, {**weights, "predicted": predicted * np.float32(2**14)}).half
 
 
 def test_thresholds():
@@ -227,7 +254,7 @@ class TestOnTheGpu:
     )
     def test_engines_agree(self, options, half):
         model = make_model(**options)
-        model = model.half().float() if half else model
+        model = halved(model) if half else model
         requests = make_requests(model)
         made = CudaEngine(model.config, arrays(model)).generate(requests)
         assert_same(model, requests, made, ReferenceEngine(model).generate(requests))

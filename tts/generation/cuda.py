@@ -1,7 +1,8 @@
-"""The CUDA engine: streams in tiles of sixteen, a frame in three kinds of kernels, a block of frames in one CUDA graph.
+"""The CUDA engine: streams in tiles of sixteen, a frame in four kinds of kernels, a block of frames in one CUDA graph.
 
 Each frame of a block is
 
+0. with linear prediction, its predictor (`find_predictor`): a program per stream, from the samples before the frame;
 1. one step of the frame tier (`frame_step`, a launch per layer; each program makes some units of a tile's states);
 2. the upsampling to F x S (`linear`; with a rank, twice);
 3. the frame's F samples and the advance bit (`sample_frame`): one program per tile runs through all samples of the
@@ -25,6 +26,7 @@ Letters: P places for streams, a multiple of 16; B frames in a block; F = frame_
 """
 
 import importlib.util
+import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain, islice
@@ -270,7 +272,7 @@ class _Block:
         c = self._config = config
         self._layout, self._arrays, self._device = layout, arrays, device
         self.places, self.frames = places, frames
-        self._before = max(c.hist_size, c.frame_size)
+        self._before = max(c.hist_size, c.frame_size, c.lpc_window if c.lpc_order else 0)
         self._window = frames + 2  # words that a block can reach: as many as frames, and the one after
         self._voices: list[_Voice | None] = [None] * places
         P, F, B = places, c.frame_size, frames
@@ -292,6 +294,8 @@ class _Block:
         self._narrow = zeros(P, F * layout.RP) if layout.RP else None
         self._told = zeros(P, F * layout.SP)
         self._scratch = zeros(P // TILE, 2, TILE, layout.SP)
+        self._shaped = zeros(P, 2 * layout.LP + layout.WP, dtype=torch.float64) if c.lpc_order else None
+        self._predictors = zeros(P, max(layout.LP, 1))
         self._uniforms = zeros(P, B, F + 1)
         self._thresholds = zeros(P, B, dtype=torch.float64)
         self._temperatures = torch.ones(P, device=device)
@@ -404,12 +408,41 @@ class _Block:
 
     def _launch(self) -> None:
         for row in range(self.frames):
+            self._predict(row)
             self._frame_tier(row)
             self._upsample(row)
             self._sample_tier(row)
 
     def _top(self, row: int) -> Any:
         return self._h[1 - row % 2, -1]
+
+    def _predict(self, row: int) -> None:
+        from tts.generation.cuda_kernels import find_predictor
+
+        c, a, layout = self._config, self._arrays, self._layout
+        if not c.lpc_order:
+            return
+        find_predictor[(self.places,)](
+            self._counts,
+            self._levels,
+            a["waves"],
+            a["window"],
+            self._shaped,
+            self._predictors,
+            row,
+            self.places,
+            LENGTH=self._levels.shape[1],
+            BEFORE=self._before,
+            F=c.frame_size,
+            MIDDLE=c.q_levels // 2,
+            LPC=c.lpc_order,
+            LP=layout.LP,
+            W=c.lpc_window,
+            WP=layout.WP,
+            BW=min(64, 4096 // layout.LP),
+            num_warps=4,
+            num_stages=1,
+        )
 
     def _frame_tier(self, row: int) -> None:
         from tts.generation.cuda_kernels import TILE, frame_step
@@ -500,6 +533,9 @@ class _Block:
             self._top(row),
             a["hear_weight"],
             a["past_table"],
+            a["waves"],
+            self._predictors,
+            a["predicted"],
             a["hidden_weight"],
             a["hidden_bias"],
             a["output_weight"],
@@ -516,6 +552,9 @@ class _Block:
             WINDOW=self._window,
             H=c.hist_size,
             E=1 if c.history == "real" else c.embedding_dim,
+            LPC=c.lpc_order,
+            LP=layout.LP,
+            LOG_Q=math.log(c.q_levels) if c.quantization == "mu-law" else 0.0,
             PLANNED=c.timing == "planned",
             REAL=c.history == "real",
             HIDDEN=c.sample_layers - 1,

@@ -1,15 +1,19 @@
-"""The CUDA engine's three Triton kernels. Importing this needs triton; with TRITON_INTERPRET=1 set before, no GPU.
+"""The CUDA engine's four Triton kernels. Importing this needs triton; with TRITON_INTERPRET=1 set before, no GPU.
 
-Each program serves a tile of `TILE` streams, whatever the number of streams, and a row of a matrix product does not
-depend on its neighbours, so a stream's samples are the same alone, in a batch, and in any place of it. Every width is
-padded with zeros by `tts.generation.cuda_layout`, so that no kernel needs masks but where it gathers.
+Each program serves a tile of `TILE` streams (`find_predictor`'s: one), whatever the number of streams, and a row of a
+matrix product does not depend on its neighbours, so a stream's samples are the same alone, in a batch, and in any
+place of it. Every width is padded with zeros by `tts.generation.cuda_layout`, so that no kernel needs masks but where
+it gathers.
 
 Letters: P places for streams, B frames in a block, F = frame_size, H = hist_size, E = width of a past sample (1 for
-`history: real`), and padded widths DP of the frame tier, SP of the sample tier, QP of the levels.
+`history: real`), W = lpc_window, and padded widths DP of the frame tier, SP of the sample tier, QP of the levels, LP of
+a linear predictor and WP of its window.
 """
 
 import triton
 import triton.language as tl
+
+from tts.models.config import LPC_CORRECTION, LPC_FLOOR
 
 TILE = 16
 """Streams a program: the fewest rows of a matrix product (`tl.dot`)."""
@@ -21,6 +25,7 @@ MADE, ENDED, FORCED = 1, 2, 4
 
 _ALIVE, _WORD, _SINCE, _WORDS_LEFT, _FRAMES_LEFT, _SPEAKER, _MAX_WORD_FRAMES = (tl.constexpr(k) for k in range(7))
 _TILE = tl.constexpr(TILE)
+_CORRECTION, _FLOOR = tl.constexpr(LPC_CORRECTION), tl.constexpr(LPC_FLOOR)
 
 
 @triton.jit
@@ -185,6 +190,91 @@ def linear(
     tl.store(out + rows[:, None] * N + columns[None, :], total)
 
 
+@triton.jit(do_not_specialize=["row"])
+def find_predictor(
+    counts: tl.tensor,  # (7, P) int64
+    levels: tl.tensor,  # (P, LENGTH) int16
+    waves: tl.tensor,  # (Q,) float32, of each level
+    window: tl.tensor,  # (WP,) float32, 0 beyond W
+    scratch: tl.tensor,  # (P, LP + WP + LP) float64; the first LP are 0 and stay it
+    predictors: tl.tensor,  # (P, LP) float32, written: the last sample's coefficient first, 0 beyond LPC
+    row: tl.tensor,  # which frame of the block
+    P: tl.tensor,
+    LENGTH: tl.constexpr,
+    BEFORE: tl.constexpr,
+    F: tl.constexpr,
+    MIDDLE: tl.constexpr,
+    LPC: tl.constexpr,  # the order
+    LP: tl.constexpr,
+    W: tl.constexpr,
+    WP: tl.constexpr,
+    BW: tl.constexpr,
+) -> None:
+    """`tts.models.prediction.coefficients` of the W samples before the frame; a program serves one stream.
+
+    Sums and recursion are in float64, as there: of a voice without noise the equations are nearly singular.
+    """
+    stream = tl.program_id(0)
+    if tl.load(counts + _ALIVE * P + stream) == 0:
+        return
+    lags = tl.arange(0, LP)
+    places = tl.arange(0, BW)
+    past = levels + stream * LENGTH + (BEFORE + row * F - W)
+    own = scratch + stream * (LP + WP + LP) + LP
+    for start in range(0, WP, BW):
+        i = start + places
+        level = tl.load(past + i, mask=i < W, other=MIDDLE).to(tl.int32)
+        tl.store(own + i, (tl.load(waves + level) * tl.load(window + i)).to(tl.float64))
+    tl.debug_barrier()
+    squares = tl.zeros((BW,), tl.float64)
+    products = tl.zeros((BW, LP), tl.float64)
+    for start in range(0, WP, BW):
+        i = start + places
+        now = tl.load(own + i)
+        squares += now * now
+        products += now[:, None] * tl.load(own + i[:, None] - (1 + lags)[None, :])
+    tl.store(own + WP + lags, tl.sum(products, 0))
+    tl.debug_barrier()
+    # By way of memory each thread has one lag; as the sum leaves them, all threads of a warp would have the same ones.
+    r = tl.load(own + WP + lags)  # autocorrelations from lag 1 on
+    error = tl.sum(squares, 0) * _CORRECTION + _FLOOR
+    found = tl.zeros((LP,), tl.float64)
+    for i in range(LPC):
+        known = lags < i
+        turned = tl.maximum(i - 1 - lags, 0)
+        explained = tl.where(known, found * tl.gather(r, turned, 0), 0.0)
+        reflection = tl.sum(tl.where(lags == i, r, 0.0) - explained, 0) / error
+        found = tl.where(known, found - reflection * tl.gather(found, turned, 0), 0.0)
+        found = tl.where(lags == i, reflection, found)
+        error *= 1.0 - reflection * reflection
+    tl.store(predictors + stream * LP + lags, found.to(tl.float32))
+
+
+@triton.jit
+def _expect(past: tl.tensor, waves: tl.tensor, predictor: tl.tensor) -> tl.tensor:
+    """(TILE,) float32: the sample after the levels `past` (TILE, LP), the last one first."""
+    return tl.sum(predictor * tl.load(waves + past.to(tl.int32)), 1)
+
+
+@triton.jit
+def _between_rows(
+    wave: tl.tensor, table: tl.tensor, Q: tl.constexpr, LOG_Q: tl.constexpr, SP: tl.constexpr
+) -> tl.tensor:
+    """(TILE, SP) float32: what lies between two rows of the table where the wave lies between two levels.
+
+    The place is `tts.models.prediction.places`; the logarithm's error is small against a level's step even near 0.
+    """
+    wave = tl.minimum(tl.maximum(wave, -1.0), 1.0)
+    if LOG_Q > 0:
+        companded = tl.log(1.0 + (Q - 1) * tl.abs(wave)) / LOG_Q
+        wave = tl.where(wave < 0, -companded, companded)
+    place = tl.minimum(tl.maximum((wave + 1.0) * ((Q - 1) / 2), 0.0), Q - 1 - 1e-4)
+    below = place.to(tl.int32)
+    own = table + below[:, None] * SP + tl.arange(0, SP)[None, :]
+    lower = tl.load(own).to(tl.float32)
+    return lower + (place - below)[:, None] * (tl.load(own + SP).to(tl.float32) - lower)
+
+
 @triton.jit
 def _through(
     x: tl.tensor,
@@ -239,6 +329,9 @@ def sample_frame(
     top: tl.tensor,  # (P, DP) float32: the frame tier's top state
     hear_weight: tl.tensor,  # (HK, SP): H x E rows, the oldest sample's first
     past_table: tl.tensor,  # (Q, SP) float32, what the last level adds; or (Q, E), the levels' embeddings
+    waves: tl.tensor,  # (Q,) float32, of each level; LPC's, as are the next two
+    predictors: tl.tensor,  # (P, LP) float32: as `find_predictor` writes it
+    predicted: tl.tensor,  # (2, Q, SP): what a predicted sample adds, and the error of the last one
     hidden_weight: tl.tensor,  # (HIDDEN, SP, SP)
     hidden_bias: tl.tensor,  # (HIDDEN, SP) float32
     output_weight: tl.tensor,  # (SP, QP)
@@ -255,6 +348,9 @@ def sample_frame(
     WINDOW: tl.constexpr,
     H: tl.constexpr,
     E: tl.constexpr,
+    LPC: tl.constexpr,  # the order of the linear prediction, 0: none
+    LP: tl.constexpr,
+    LOG_Q: tl.constexpr,  # of mu-law; 0: linear
     PLANNED: tl.constexpr,  # durations come with the words
     REAL: tl.constexpr,
     HIDDEN: tl.constexpr,
@@ -278,8 +374,20 @@ def sample_frame(
     own_uniforms = uniforms + (rows * B + row) * (F + 1)
     own_told = told + rows.to(tl.int64)[:, None] * (F * SP) + columns[None, :]
     own_scratch = scratch + tile * (2 * _TILE * SP)
+    if LPC:
+        taps = tl.arange(0, LP)
+        within = (taps < LPC)[None, :]
+        predictor = tl.load(predictors + rows[:, None] * LP + taps[None, :])
+        before = own_levels[:, None] - (1 + taps)[None, :]
+        expected = _expect(tl.load(before - 1, mask=within, other=MIDDLE), waves, predictor)
     for f in tl.range(0, F, num_stages=1):  # never fetched ahead: a sample hears the one before it
         x = tl.load(own_told + f * SP)
+        if LPC:
+            # What was expected of the sample before this one has been summed already.
+            error = tl.load(waves + tl.load(own_levels + (f - 1)).to(tl.int32)) - expected
+            expected = _expect(tl.load(before + f, mask=within, other=MIDDLE), waves, predictor)
+            x += _between_rows(expected, predicted, 2 * MIDDLE, LOG_Q, SP)
+            x += _between_rows(error, predicted + 2 * MIDDLE * SP, 2 * MIDDLE, LOG_Q, SP)
         if REAL:
             heard = tl.zeros((_TILE, SP), tl.float32)
             for start in range(0, H, BK):

@@ -1,21 +1,25 @@
 """Lays a model's weights out for the CUDA kernels: transposed, folded, padded; float16 where that loses nothing.
 
 Every matrix is (in, out), its sides padded with zeros: what a padded unit says is 0, or of probability 0. Padded: DP of
-the frame tier, a multiple of 64; SP of the sample tier and QP of the levels, powers of two of at least 64.
+the frame tier, a multiple of 64; SP of the sample tier and QP of the levels, powers of two of at least 64; LP of the
+linear prediction's order, a power of two of at least 16, and WP of its window, a multiple of 64.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from tts.audio import decode_table
 from tts.errors import InputError
 from tts.generation.features import clock_features
-from tts.models.config import TwoTierConfig
+from tts.models.config import TwoTierConfig, lpc_window
 
 CHUNK = 64
 """What is summed over is padded to a multiple of this; a power of two."""
 WIDEST = 1024
 """Of the sample tier and the levels: wider, the registers of a program would not do."""
+HIGHEST_ORDER = 256
+"""Of the linear prediction, likewise."""
 _HALF_LIMIT = 60_000.0
 """Activations that may be larger are not split into float16."""
 _STAGES_BYTES = 112 * 1024
@@ -28,12 +32,16 @@ class Layout:
 
     arrays: dict[str, np.ndarray]
     half: bool
-    """Whether the matrices are float16; the vectors and the tables that are only read are float32 always."""
+    """Whether the matrices are float16, and the linear prediction's tables; the vectors and the other tables are
+    float32 always."""
     DP: int
     SP: int
     QP: int
     RP: int
     """Padded rank of the upsampling; 0: full."""
+    LP: int
+    """0: no linear prediction."""
+    WP: int
     stages: int = 3
     """Chunks of weights in flight."""
 
@@ -54,14 +62,16 @@ def lay_out(config: TwoTierConfig, weights: dict[str, np.ndarray]) -> Layout:
         InputError: the model is wider than the kernels can do.
     """
     c = config
-    for name, width in (("sample_dim", c.sample_dim), ("q_levels", c.q_levels)):
-        if width > WIDEST:
-            raise InputError(f"the CUDA engine does a {name} of at most {WIDEST}, not {width}; use engine='cpu'")
+    limits = (("sample_dim", c.sample_dim, WIDEST), ("q_levels", c.q_levels, WIDEST))
+    for name, width, most in (*limits, ("lpc_order", c.lpc_order, HIGHEST_ORDER)):
+        if width > most:
+            raise InputError(f"the CUDA engine does a {name} of at most {most}, not {width}; use engine='cpu'")
     half = _fits_half(c, weights)
     matrix = np.dtype(np.float16 if half else np.float32)
     DP, SP, QP = _multiple(c.dim), _power(c.sample_dim), _power(c.q_levels)
     RP = _multiple(c.upsample_rank)
-    layout = Layout({}, half, DP, SP, QP, RP)
+    LP, WP = (_power(c.lpc_order, 16), _multiple(c.lpc_window)) if c.lpc_order else (0, 0)
+    layout = Layout({}, half, DP, SP, QP, RP, LP, WP)
     arrays = layout.arrays
 
     def gates(name: str) -> np.ndarray:
@@ -101,6 +111,11 @@ def lay_out(config: TwoTierConfig, weights: dict[str, np.ndarray]) -> Layout:
     arrays["hear_weight"] = _padded(hear, (_multiple(len(hear)), SP)).astype(matrix)
     table = weights["last_level.weight"] if c.history == "real" else weights["levels.weight"]
     arrays["past_table"] = _padded(table, (c.q_levels, SP)) if c.history == "real" else table
+    # Without linear prediction nobody reads these; zeros keep the pointers valid.
+    arrays["waves"] = decode_table(c.q_levels, c.quantization)
+    arrays["window"] = _padded(lpc_window(c.lpc_window), (WP,)) if c.lpc_order else np.zeros(1, np.float32)
+    predicted = weights["predicted"] if c.lpc_order else np.zeros((2, 1, 1), np.float32)
+    arrays["predicted"] = _padded(predicted, (*predicted.shape[:2], SP)).astype(matrix)
     hidden = np.zeros((max(c.sample_layers - 1, 1), SP, SP), np.float32)
     hidden_bias = np.zeros((len(hidden), SP), np.float32)
     for k in range(c.sample_layers - 1):
@@ -134,6 +149,7 @@ def _fits_half(c: TwoTierConfig, weights: dict[str, np.ndarray]) -> bool:
     names = ["upsample.weight", "hear.weight", "output.weight", *(["widen.weight"] if c.upsample_rank else [])]
     names += [f"rnn.weight_{kind}_l{k}" for kind in ("ih", "hh") for k in range(c.n_rnn)]
     names += [f"hidden.{k}.weight" for k in range(c.sample_layers - 1)]
+    names += ["predicted"] if c.lpc_order else []
     with np.errstate(over="ignore"):
         if any((weights[name].astype(np.float16) != weights[name]).any() for name in names):
             return False
@@ -148,6 +164,8 @@ def _fits_half(c: TwoTierConfig, weights: dict[str, np.ndarray]) -> bool:
         level = np.abs(weights["levels.weight"]).max()
         largest.append(level)
         x = x + np.abs(weights["hear.weight"]).sum(1) * level
+    if c.lpc_order:
+        x = x + np.abs(weights["predicted"]).max(1).sum(0)
     for k in range(c.sample_layers - 1):
         largest.append(x.max())
         x = np.abs(weights[f"hidden.{k}.weight"]) @ x + np.abs(weights[f"hidden.{k}.bias"])
@@ -158,8 +176,8 @@ def _multiple(width: int) -> int:
     return -(-width // CHUNK) * CHUNK
 
 
-def _power(width: int) -> int:
-    return max(CHUNK, 1 << (width - 1).bit_length())
+def _power(width: int, least: int = CHUNK) -> int:
+    return max(least, 1 << (width - 1).bit_length())
 
 
 def _rows(matrix: np.ndarray) -> np.ndarray:
