@@ -30,6 +30,9 @@ NAMES = {
     "long": "6 to 20 digits",
     "words": "number words",
     "single": "single digits",
+    "digits20": "20 digits",
+    "digits100": "100 digits",
+    "any": "any texts",
 }
 
 

@@ -109,7 +109,8 @@ def teacher_forced(model, requests, made):
         if model.config.conditioning == "pointer":
             place = np.searchsorted(one.word_ends, np.arange(frames) * frame, side="right")
             pointer[i] = torch.from_numpy(place)
-            if model.config.timing == "planned" and one.stop_reason == "cap":
+            begun = one.word_ends[-1:] != [len(one.levels)]
+            if model.config.timing == "planned" and one.stop_reason == "cap" and begun:
                 # How much was left of the word that the cap cut: more frames than were made.
                 missing = abs(planned(model, request)[len(one.word_ends)]) - int((pointer[i] == pointer[i, -1]).sum())
                 assert missing > 0

@@ -460,3 +460,14 @@ def test_minutes_go_on_after_a_stop(tmp_path):
     train(run_config(tmp_path, steps=4), data(), resume=True)
     after = list(metrics(tmp_path, "validation/minutes").values())
     assert 0 < before[0] == after[0] < after[-1]
+
+
+def test_threads_are_as_many_as_asked_for(tmp_path):
+    before = torch.get_num_threads()
+    try:
+        train(run_config(tmp_path, steps=1, threads=2), data())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    with pytest.raises(InputError, match="train.threads is -1"):
+        TrainConfig(threads=-1)
