@@ -469,5 +469,5 @@ def test_threads_are_as_many_as_asked_for(tmp_path):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    with pytest.raises(InputError, match="train.threads is -1"):
+    with pytest.raises(InputError, match=r"train\.threads is -1"):
         TrainConfig(threads=-1)
