@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tts.generation.features import clock_features, embed_words
+from tts.generation.features import clock_features, embed_words, product
 from tts.generation.request import Request, timing_threshold
 from tts.models.config import TwoTierConfig
 
@@ -26,7 +26,7 @@ class Planner:
         assert config.timing == "planned", config.timing
         self.config, self._weights = config, weights
         table = clock_features(config.clock_frames, config.clock_dim)
-        self._clock = table @ weights["plan_clock.weight"].T  # (clock_frames, plan_dim)
+        self._clock = product(table, weights["plan_clock.weight"].T)  # (clock_frames, plan_dim)
 
     def plan(self, request: Request) -> "Plan":
         """The durations of a request's words, drawn as they are asked for."""
@@ -35,7 +35,7 @@ class Planner:
     def hazards(self, told: np.ndarray, frames: int) -> np.ndarray:
         """(frames,) float64: of each frame of a word, from what stays the same during it, (told_dim,) float32."""
         w = self._weights
-        text = w["plan_text.weight"] @ told + w["plan_text.bias"]
+        text = product(told[None], w["plan_text.weight"].T) + w["plan_text.bias"]
         clock = self._clock[np.minimum(np.arange(frames), len(self._clock) - 1)]
         logits = np.einsum("kp,p->k", np.tanh(text + clock), w["advance.weight"][0], dtype=np.float64)
         return np.logaddexp(0.0, logits + float(w["advance.bias"][0]))

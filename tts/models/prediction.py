@@ -25,7 +25,7 @@ from tts.models.config import LPC_CORRECTION, LPC_FLOOR
 def coefficients(past: Tensor, order: int, shape: Tensor) -> Tensor:
     """The predictor of the sample that follows (M, W) past samples: (M, K) float32, that of the last sample first.
 
-    `shape` is `window(W)`. Levinson and Durbin's recursion in float64.
+    `shape` is `tts.models.config.lpc_window(W)`. Levinson and Durbin's recursion in float64.
     """
     shaped = (past * shape).double()
     size = 2 ** math.ceil(math.log2(past.shape[1] + order + 1))
