@@ -4,9 +4,9 @@
     tts train configs/fsdd.yaml data.source=FSDD data.takes=runs/clearest train.start_from=runs/first/…
 
 Best-of-n distillation: a voice that hears its own clearest takes beside the recordings learns to be clear, and hears
-what it says itself. The classifier is a small convolutional network on single digits, trained here and now on the
-training takes, with noise added; it shares nothing with the recogniser that judges voices, neither shape nor data
-preparation nor seed, and hears no test take.
+what it says itself. Takes that end in the middle of a sound are left out. The classifier is a small convolutional
+network on single digits, trained here and now on the training takes, with noise added; it shares nothing with the
+recogniser that judges voices, neither shape nor data preparation nor seed, and hears no test take.
 
 References: Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767.
 """
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
 from tts import audio
 from tts.errors import InputError
+from tts.evaluation.metrics import ENDS_IN_SOUND_DB, measure_sound
 from tts.voice import load_voice
 
 SAMPLES = 8000
@@ -135,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         right = log_probabilities(model, [item.audio for item in held]).argmax(1) == [item.digit for item in held]
         print(f"classifier: {100 * np.mean(right):.1f} % of {len(held)} validation takes right")
         args.out.mkdir(parents=True, exist_ok=True)
-        unclear = 0
+        unclear = torn = 0
         for speaker in tqdm(voice.speakers, desc="speakers"):
             for digit in range(10):
                 first = args.seed + 1000 * args.n * digit
@@ -149,10 +150,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 waves = [one.samples for one in said]
                 clearness = log_probabilities(model, waves)[:, digit]
                 unclear += int((clearness < np.log(0.5)).sum())
-                for take, index in enumerate(np.argsort(-clearness, kind="stable")[: args.keep]):
+                whole = np.array([measure_sound(wave, RATE).end_db <= -ENDS_IN_SOUND_DB for wave in waves])
+                torn += int((~whole).sum())
+                order = [index for index in np.argsort(-clearness, kind="stable") if whole[index]]
+                for take, index in enumerate(order[: args.keep]):
                     audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index], RATE)
         total = args.n * 10 * len(voice.speakers)
-        print(f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half)")
+        print(
+            f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half), "
+            f"{100 * torn / total:.1f} % ended in sound"
+        )
     except InputError as error:
         print(f"clearest_takes: error: {error}", file=sys.stderr)
         return 2

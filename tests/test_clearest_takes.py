@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,23 +58,28 @@ def test_the_classifier_tells_digits_apart(corpus):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
-def test_keeps_the_clearest(corpus, voice, tmp_path, capsys, monkeypatch):
-    # Clearness told by the length alone, so that it is known which takes must be kept.
+def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monkeypatch):
+    from tts import load_voice
+
+    lengths = sorted(len(load_voice(voice).speak("7", seed=1000 * 6 * 7 + k).samples) for k in range(6))
+    # Clearness told by the length alone, so that it is known which takes must be kept: all but one that ends in sound.
     monkeypatch.setattr(clearest_takes, "train", lambda *_: None)
     monkeypatch.setattr(
         clearest_takes,
         "log_probabilities",
         lambda _, waves: np.repeat([[-1e-6 * len(wave)] for wave in waves], 10, axis=1),
     )
+    monkeypatch.setattr(
+        clearest_takes,
+        "measure_sound",
+        lambda wave, _: SimpleNamespace(end_db=-19.0 if len(wave) == lengths[0] else -21.0),
+    )
     out = tmp_path / "takes"
     command = [str(voice), "--source", str(corpus), "--out", str(out), "--n", "6", "--keep", "2"]
     assert clearest_takes.main(command) == 0
     assert len(list(out.iterdir())) == 20
-    from tts import load_voice
-
-    lengths = sorted(len(load_voice(voice).speak("7", seed=1000 * 6 * 7 + k).samples) for k in range(6))
     kept = [len(soundfile.read(out / f"7_theo_{k}.wav")[0]) for k in range(2)]
-    assert kept == lengths[:2]
+    assert lengths[0] < lengths[1] and kept == lengths[1:3]
     assert "0.0 % of 60 takes were unclear" in capsys.readouterr().out
     assert clearest_takes.main(command) == 2
     assert "is not empty" in capsys.readouterr().err
