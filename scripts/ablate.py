@@ -52,6 +52,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "another seed": ("seed=1",),
     "linear prediction": ("model.lpc_order=20",),
     "denoised recordings": ("data.recordings.denoise_db=15",),
+    "words in parts": ("model.word_parts=3",),
     "timing as heard": ("model.timing=heard",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),

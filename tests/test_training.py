@@ -19,6 +19,7 @@ from tts import config as configs
 from tts.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
+from tts.parts import part_ends, part_vectors
 from tts.training import checkpoint
 from tts.training.batches import Batches, Collate, turn_ends
 from tts.training.config import GroupConfig, LossConfig, RunConfig, TrainConfig, ValidationConfig
@@ -116,6 +117,23 @@ def test_batch_aligns_words_and_frames():
     assert (batch.levels[1, frames * F :] == 128).all()
     assert len(batch.scored) == batch.valid.sum()
     assert batch.keep_frame.all()
+
+
+def test_batch_of_words_in_parts():
+    sequence = tone([3, 1], 0)
+    batch = Collate(replace(MODEL, word_parts=3), ("a", "b"), vectors)(
+        [sequence, tone([2], 1)], np.random.default_rng(0)
+    )
+    assert batch.n_words.tolist() == [6, 3]
+    assert torch.equal(batch.words[0], torch.from_numpy(part_vectors(vectors([["3", "1"]])[0], 3)))
+    assert batch.words[1, 3:].abs().sum() == 0
+    F = MODEL.frame_size
+    ends = turn_ends(part_ends(sequence.audio, sequence.boundaries, 8000), -(-len(sequence.audio) // F), F)
+    assert batch.advance[0].nonzero().flatten().tolist() == (ends - 1).tolist()
+    assert batch.pointer[0].unique().tolist() == [0, 1, 2, 3, 4, 5]
+    # The words' own ends are among them.
+    whole = Collate(MODEL, ("a", "b"), vectors)([sequence], np.random.default_rng(0))
+    assert batch.advance[0].nonzero().flatten()[2::3].tolist() == whole.advance[0].nonzero().flatten().tolist()
 
 
 def test_pooled_batch_stops_once():

@@ -29,9 +29,9 @@ SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_d
 VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
 
 
-def make_voice(context="word", conditioning="pointer", **options):
+def make_voice(context="word", conditioning="pointer", config=SMALL, **options):
     torch.manual_seed(0)
-    model = TwoTier(dataclasses.replace(SMALL, conditioning=conditioning))
+    model = TwoTier(dataclasses.replace(config, conditioning=conditioning))
     torch.nn.init.constant_(model.advance.bias, -2.0)
     settings = {
         "speakers": ["ann", "bob"],
@@ -67,6 +67,21 @@ def test_speak():
     assert (audio.speaker, audio.seed) == ("ann", 0)
     assert audio.seconds == len(audio.samples) / 8000
     np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.levels))
+
+
+def test_words_in_parts():
+    config = dataclasses.replace(SMALL, word_parts=3, timing="planned")
+    voice = make_voice(config=config)
+    audio = voice.speak("4 7")
+    made = voice.engine().generate([voice._ask("4 7", None, 0, voice.config.sampling, None).request])[0]
+    assert len(made.word_ends) == 6
+    np.testing.assert_array_equal(audio.levels, made.levels)
+    assert audio.word_ends == made.word_ends[2::3]
+    assert audio.word_ends[-1] == len(audio.samples)
+    assert audio.words == ["4", "7"]
+    # Cut within the second word: only the first one's end is known.
+    cut = voice.speak("4 7", max_seconds=(made.word_ends[3] + 16) / 8000)
+    assert (cut.word_ends, cut.stop_reason) == (made.word_ends[2:3], "cap")
 
 
 def test_what_changes_a_saying():

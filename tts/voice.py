@@ -33,6 +33,7 @@ from tts.files import write_whole
 from tts.generation.request import Engine, Generated, Request, Sampling
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
+from tts.parts import part_vectors
 from tts.text import SPOKEN, words
 from tts.text_encoder import TextEncoder, TextEncoderConfig
 
@@ -566,7 +567,7 @@ class Voice:
         index = self._speaker_index(speaker)
         word_seconds = self.config.max_word_seconds
         request = Request(
-            words=self.word_vectors(spoken),
+            words=part_vectors(self.word_vectors(spoken), self.config.model.word_parts),
             speaker=index,
             seed=operator.index(seed),
             max_frames=self._frames(
@@ -583,7 +584,7 @@ class Voice:
             samples=audio_files.decode(generated.levels, model.q_levels, model.quantization),
             sample_rate=self.sample_rate,
             words=asked.words,
-            word_ends=generated.word_ends,
+            word_ends=generated.word_ends[model.word_parts - 1 :: model.word_parts],
             stop_reason=generated.stop_reason,
             forced_advances=generated.forced_advances,
             speaker=self.config.speakers[asked.request.speaker],

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.bench.machine import caches, cores, run_apart
+from tts.parts import part_vectors
 from tts.voice import EngineName, Voice, load_voice, why_not
 
 TEXT = "4 7 2 9 0"
@@ -198,7 +199,8 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     assert isinstance(engine, CpuEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
-    request = Request(voice.word_vectors(spoken), 0, 0, frames, frames, voice.config.sampling)
+    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts)
+    request = Request(vectors, 0, 0, frames, frames, voice.config.sampling)
     shares = engine.relu_shares(request)
     parts = operations(model, shares, FORMS[engine.form].weight_bytes)
     sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}

@@ -48,6 +48,9 @@ class TwoTierConfig:
     embedding_dim: int = 16
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
+    word_parts: int = 1
+    """1, or 3: the pointer steps through onset, nucleus and coda of each word (`tts.parts`), and where the model speaks
+    of words it means these."""
     word_dim: int = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
     text_dim: int = 64
@@ -76,6 +79,10 @@ class TwoTierConfig:
             raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
         if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
+        if self.word_parts not in (1, 3):
+            raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or 3")
+        if self.word_parts > 1 and self.conditioning == "pooled":
+            raise InputError("model.word_parts is 3; it needs conditioning: pointer")
         if self.lpc_order and not 0 < self.lpc_order < self.lpc_window:
             raise InputError(
                 f"model.lpc_order is {self.lpc_order}; it must be at least 1 and below lpc_window, "

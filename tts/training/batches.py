@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
+from tts.parts import part_ends, part_vectors
 from tts.text_encoder import TextEncoder
 from tts.training.config import RunConfig
 
@@ -82,7 +83,7 @@ class Collate:
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        W = max(len(vectors) for vectors in words)
+        W = c.word_parts * max(len(vectors) for vectors in words)
 
         wave = np.zeros((B, N * F), np.float32)
         padded_words = np.zeros((B, W, c.word_dim), np.float32)
@@ -92,8 +93,11 @@ class Collate:
         scored = []
         for b, (sequence, vectors) in enumerate(zip(sequences, words, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
-            padded_words[b, : len(vectors)] = self._noisy(vectors, rng)
-            ends = turn_ends(sequence.boundaries, frames[b], F)
+            padded_words[b, : c.word_parts * len(vectors)] = part_vectors(self._noisy(vectors, rng), c.word_parts)
+            boundaries = sequence.boundaries
+            if c.word_parts > 1:
+                boundaries = part_ends(sequence.audio, boundaries, sequence.sample_rate)
+            ends = turn_ends(boundaries, frames[b], F)
             pointer[b] = np.searchsorted(ends, np.arange(N), side="right")
             # The pooled model has one "word", whose turn is the whole sequence.
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
@@ -104,7 +108,7 @@ class Collate:
         return Batch(
             levels=torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization)),
             words=torch.from_numpy(padded_words),
-            n_words=torch.tensor([len(vectors) for vectors in words]),
+            n_words=torch.tensor([c.word_parts * len(vectors) for vectors in words]),
             pointer=torch.from_numpy(pointer),
             advance=torch.from_numpy(advance),
             valid=torch.from_numpy(valid),
