@@ -30,7 +30,10 @@ class Listener:
 
     @torch.inference_mode()
     def __call__(self, sequence: Sequence) -> Likelihood:
-        """The sequence must be of one of the voice's speakers and at its sample rate."""
+        """The sequence must be of one of the voice's speakers and at its sample rate.
+
+        Where the model's words are parts of words (`word_parts`), so are those whose turns are counted here.
+        """
         assert sequence.sample_rate == self.sample_rate, (sequence.sample_rate, self.sample_rate)
         F = self.model.config.frame_size
         batch = self.collate([sequence], np.random.default_rng(0))  # draws nothing that matters: all is scored
