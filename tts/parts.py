@@ -32,7 +32,7 @@ def part_vectors(vectors: np.ndarray, parts: int) -> np.ndarray:
 
 
 def part_ends(audio: np.ndarray, boundaries: Sequence[int], sample_rate: int) -> list[int]:
-    """The end sample of each part of each word, rising: (3 x W,), every third one a boundary.
+    """The end sample of each part of each word, never falling: (3 x W,), every third one a boundary.
 
     Args: audio (T,); boundaries (W,), where the words' turns end; sample_rate, Hz.
     """

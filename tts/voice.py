@@ -69,7 +69,8 @@ class VoiceConfig:
     """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbours."""
     sampling: Sampling = field(default_factory=Sampling)
     max_word_seconds: float = 2.5
-    """Where one word's turn is cut (and reported); the cap on an utterance is 1 s more than that for each word."""
+    """Where one word's turn (with `word_parts`, that of each part) is cut and reported; the cap on an utterance is 1 s
+    more than that for each word."""
     license: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     """Where the voice comes from: data, command, commit, figures; free form."""
@@ -117,7 +118,7 @@ class Audio:
     stop_reason: Literal["stop", "cap"]
     """"stop": the model ended it; "cap": it was cut at the longest time allowed."""
     forced_advances: int
-    """How many words were cut at the voice's `max_word_seconds`."""
+    """How many words, or parts of words, were cut at the voice's `max_word_seconds`."""
     speaker: str
     seed: int
     levels: np.ndarray
