@@ -260,15 +260,18 @@ def advances(logits, request, one, config):
     return ends
 
 
-@pytest.mark.parametrize("n_words", [1, 5, 150])
-def test_planned_durations(n_words):
+@pytest.mark.parametrize(
+    ("n_words", "hazard", "longest"), [(1, -2.0, 15), (5, -2.0, 15), (150, -2.0, 15), (30, -5.0, 170)]
+)
+def test_planned_durations(n_words, hazard, longest):
     """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
-    model = make_model(timing="planned", plan_dim=10, hazard=-2.0)
+    model = make_model(timing="planned", plan_dim=10, hazard=hazard)
     words = np.random.default_rng(n_words).normal(size=(n_words, 12)).astype(np.float32)
-    request = Request(words, 1, 7, 100_000, 15)
+    request = Request(words, 1, 7, 100_000, longest)
     frames = planned(model, request)
     assert len(set(frames)) > 1 or n_words == 1
-    assert n_words < 100 or any(count < 0 for count in frames)
+    assert n_words < 30 or any(count < 0 for count in frames)
+    assert longest < 64 or any(64 < count < longest for count in frames)
     made = CpuEngine(model.config, arrays(model)).generate([request])[0]
     assert made.word_ends == (np.cumsum(np.abs(frames)) * model.config.frame_size).tolist()
     assert made.forced_advances == sum(count < 0 for count in frames)

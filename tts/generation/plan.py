@@ -15,7 +15,9 @@ from tts.generation.features import clock_features, embed_words, product
 from tts.generation.request import Request, timing_threshold
 from tts.models.config import TwoTierConfig
 
-WORDS_AT_A_TIME = 64
+WORDS_AT_A_TIME = 4
+FRAMES_AT_A_TIME = 64
+"""Most turns end within so many, and the first sample waits for the first turn's length."""
 
 
 class Planner:
@@ -32,13 +34,23 @@ class Planner:
         """The durations of a request's words, drawn as they are asked for."""
         return Plan(self, request)
 
-    def hazards(self, told: np.ndarray, frames: int) -> np.ndarray:
-        """(frames,) float64: of each frame of a word, from what stays the same during it, (told_dim,) float32."""
+    def duration(self, told: np.ndarray, frames: int, threshold: float) -> int:
+        """Frames until a turn's summed hazard exceeds `threshold`; -`frames` if it does not within them.
+
+        `told` (told_dim,) float32 is what stays the same during the turn.
+        """
         w = self._weights
         text = product(told[None], w["plan_text.weight"].T) + w["plan_text.bias"]
-        clock = self._clock[np.minimum(np.arange(frames), len(self._clock) - 1)]
-        logits = np.einsum("kp,p->k", np.tanh(text + clock), w["advance.weight"][0], dtype=np.float64)
-        return np.logaddexp(0.0, logits + float(w["advance.bias"][0]))
+        summed = np.zeros(1)
+        for begin in range(0, frames, FRAMES_AT_A_TIME):
+            places = np.arange(begin, min(begin + FRAMES_AT_A_TIME, frames))
+            clock = self._clock[np.minimum(places, len(self._clock) - 1)]
+            logits = np.einsum("kp,p->k", np.tanh(text + clock), w["advance.weight"][0], dtype=np.float64)
+            hazards = np.logaddexp(0.0, logits + float(w["advance.bias"][0]))
+            summed = np.cumsum(np.concatenate([summed[-1:], hazards]))[1:]
+            if summed[-1] > threshold:
+                return begin + int(np.searchsorted(summed, threshold, side="right")) + 1
+        return -frames
 
 
 class Plan:
@@ -64,7 +76,5 @@ class Plan:
         voice = planner._weights["speaker.weight"][request.speaker]
         for k in range(end - begin):
             told = np.concatenate([embedded[k], embedded[k + 1], voice])
-            summed = np.cumsum(planner.hazards(told, request.max_word_frames))
             threshold = timing_threshold(self._chance.random(dtype=np.float32), request.sampling.timing_spread)
-            over = int(np.searchsorted(summed, threshold, side="right"))
-            self._drawn.append(over + 1 if over < len(summed) else -len(summed))
+            self._drawn.append(planner.duration(told, request.max_word_frames, threshold))
