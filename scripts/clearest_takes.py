@@ -4,7 +4,8 @@
     tts train configs/fsdd.yaml data.source=FSDD data.takes=runs/clearest train.start_from=runs/first/…
 
 Best-of-n distillation: a voice that hears its own clearest takes beside the recordings learns to be clear, and hears
-what it says itself. Takes that end in the middle of a sound are left out. The classifier is a small convolutional
+what it says itself. Takes that end in the middle of a sound are left out, and the silence around a take is cut off, so
+that it is like a recording. The classifier is a small convolutional
 network on single digits, trained here and now on the training takes, with noise added; it shares nothing with the
 recogniser that judges voices, neither shape nor data preparation nor seed, and hears no test take.
 
@@ -29,6 +30,7 @@ from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
 from tts import audio
 from tts.errors import InputError
 from tts.evaluation.metrics import ENDS_IN_SOUND_DB, measure_sound
+from tts.parts import sounding
 from tts.voice import load_voice
 
 SAMPLES = 8000
@@ -154,7 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 torn += int((~whole).sum())
                 order = [index for index in np.argsort(-clearness, kind="stable") if whole[index]]
                 for take, index in enumerate(order[: args.keep]):
-                    audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index], RATE)
+                    begin, end = sounding(waves[index], RATE)
+                    audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index][begin:end], RATE)
         total = args.n * 10 * len(voice.speakers)
         print(
             f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half), "

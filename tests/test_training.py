@@ -92,7 +92,7 @@ def test_turn_ends():
     assert turn_ends([100, 320, 500], 32, 16).tolist() == [6, 20, 32]
     # Turns shorter than a frame, at the beginning, in the middle, at the end.
     assert turn_ends([1, 2, 500], 32, 16).tolist() == [1, 2, 32]
-    assert turn_ends([100, 103, 104, 500], 32, 16).tolist() == [6, 7, 8, 32]
+    assert turn_ends([100, 103, 104, 500], 32, 16).tolist() == [4, 5, 6, 32]
     assert turn_ends([490, 508, 510], 32, 16).tolist() == [30, 31, 32]
 
 
@@ -121,19 +121,41 @@ def test_batch_aligns_words_and_frames():
 
 def test_batch_of_words_in_parts():
     sequence = tone([3, 1], 0)
-    batch = Collate(replace(MODEL, word_parts=3), ("a", "b"), vectors)(
+    batch = Collate(replace(MODEL, word_parts=4), ("a", "b"), vectors)(
         [sequence, tone([2], 1)], np.random.default_rng(0)
     )
-    assert batch.n_words.tolist() == [6, 3]
-    assert torch.equal(batch.words[0], torch.from_numpy(part_vectors(vectors([["3", "1"]])[0], 3)))
-    assert batch.words[1, 3:].abs().sum() == 0
+    assert batch.n_words.tolist() == [9, 5]
+    assert torch.equal(batch.words[0], torch.from_numpy(part_vectors(vectors([["3", "1"]])[0], 4)))
+    assert batch.words[1, 5:].abs().sum() == 0
     F = MODEL.frame_size
     ends = turn_ends(part_ends(sequence.audio, sequence.boundaries, 8000), -(-len(sequence.audio) // F), F)
     assert batch.advance[0].nonzero().flatten().tolist() == (ends - 1).tolist()
-    assert batch.pointer[0].unique().tolist() == [0, 1, 2, 3, 4, 5]
+    assert batch.pointer[0].unique().tolist() == list(range(9))
     # The words' own ends are among them.
     whole = Collate(MODEL, ("a", "b"), vectors)([sequence], np.random.default_rng(0))
-    assert batch.advance[0].nonzero().flatten()[2::3].tolist() == whole.advance[0].nonzero().flatten().tolist()
+    assert batch.advance[0].nonzero().flatten()[4::4].tolist() == whole.advance[0].nonzero().flatten().tolist()
+
+
+def test_where_silence_ends_or_begins_is_always_scored():
+    F = MODEL.frame_size
+    quiet, hiss = np.zeros(320, np.float32), np.tile(np.float32([0.1, -0.1]), 80)
+    word = np.concatenate([hiss, np.sin(0.2 * np.arange(320)).astype(np.float32), hiss])
+    wave = np.concatenate([quiet, word, quiet, word, quiet])
+    sequence = replace(tone([3, 1], 0), audio=wave, boundaries=[1280, 2240])
+    edges = {place // F + k for place in (320, 960, 1280, 1920) for k in (0, 1)}
+    frames = 2240 // F
+    collate = Collate(replace(MODEL, word_parts=4), ("a", "b"), vectors, scored=0.2)
+    chosen = [set(collate([sequence], np.random.default_rng(seed)).scored.tolist()) for seed in range(30)]
+    for one in chosen:
+        assert len(one) == round(0.2 * frames)
+        assert edges < one
+    assert len(set().union(*chosen)) > 0.9 * frames
+    batch = collate([sequence], np.random.default_rng(0))
+    assert batch.n_words.tolist() == [9]
+    assert batch.pointer[0].bincount()[::4].tolist() == [320 // F] * 3
+    assert len(replace(collate, scored=0.05)([sequence], np.random.default_rng(0)).scored) == round(0.05 * frames)
+    without = replace(collate, model=MODEL)
+    assert not all(edges < set(without([sequence], np.random.default_rng(seed)).scored.tolist()) for seed in range(9))
 
 
 def test_pooled_batch_stops_once():

@@ -1,15 +1,17 @@
-"""Words in three parts: what comes before the vowel, the vowel, and what comes after it.
+"""Words in parts: what comes before the vowel, the vowel, what comes after it, and the silence until the next word.
 
 A model that is told nothing but a word may rush: a little chance energy in an opening /s/ is taken for the vowel that
-is to come, and "six" comes out as "icks". So with `model.word_parts: 3` the pointer steps through onset, nucleus and
-coda of each word (the terms of phonology for the three parts of a syllable), each with a turn, and with planned timing
-a duration, of its own; the silence after a word belongs to its coda. The model's "words" are then these parts. Where
-they lie in a recording is told by the energy below 1 kHz, which vowels have and the noise of consonants has not.
+is to come, and "six" comes out as "icks". Or it may wait: silence is followed by silence, and where the /s/ begins in
+it is left to chance. So with `model.word_parts: 4` the pointer steps through onset, nucleus and coda of each word (the
+terms of phonology for the three parts of a syllable) and the rest after it, and begins with a rest; each has a turn,
+and with planned timing a duration, of its own. Where the model speaks of words it means these. Where they lie in a
+recording is told by the energy; below 1 kHz vowels have it and the noise of consonants has not.
 
-Letters: T samples, W words, P parts of a word, D the width of a word's vector.
+Letters: T samples, W words, P parts of a word, R rows that the pointer steps through, D the width of a word's vector.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,28 +21,62 @@ NUCLEUS_DB = 12.0
 BAND_HZ = (100.0, 1000.0)
 WINDOW_SECONDS, HOP_SECONDS = 0.016, 0.004
 
+REST_DB = 50.0
+"""What is so far below the loudest moment, of the whole band, is rest."""
 
-def part_vectors(vectors: np.ndarray, parts: int) -> np.ndarray:
-    """(W, D) float32 word vectors to (W x P, D): each part has the word's own, turned by its share of the circle.
+REST_SECONDS = 0.004
+"""Window and hop of that."""
 
-    Turned and not marked, so that the model has as many inputs as without parts; the first part's is the word's own.
+PARTS = 4
+"""Of a word: onset, nucleus, coda, rest."""
+
+T = TypeVar("T")
+
+
+def part_vectors(vectors: np.ndarray, parts: int, layers: int = 1) -> np.ndarray:
+    """(W, D) float32 word vectors to the rows' (R, D): with 4 parts 1 + W x 4, with 1 the words themselves.
+
+    Each part has the word's own, turned by its share of the circle; turned and not marked, so that the model has as
+    many inputs as without parts; the first part's is the word's own. A rest's is zero, whatever the word. Of `layers`
+    that lie side by side in a vector, each is turned by itself.
     """
     if parts == 1:
         return vectors
-    turned = [np.roll(vectors, part * (vectors.shape[1] // parts), axis=1) for part in range(parts)]
-    return np.stack(turned, axis=1).reshape(-1, vectors.shape[1])
+    apart = vectors.reshape(len(vectors), layers, -1)
+    turned = [np.roll(apart, part * (apart.shape[2] // 3), axis=2) for part in range(PARTS - 1)]
+    rows = np.stack([*turned, np.zeros_like(apart)], axis=1).reshape(-1, vectors.shape[1])
+    return np.concatenate([np.zeros_like(rows[:1]), rows])
+
+
+def of_words(rows: Sequence[T], parts: int) -> Sequence[T]:
+    """Of what the rows have, the first so many of them at least, that of each word's last one."""
+    return rows if parts == 1 else rows[PARTS::PARTS]
 
 
 def part_ends(audio: np.ndarray, boundaries: Sequence[int], sample_rate: int) -> list[int]:
-    """The end sample of each part of each word, never falling: (3 x W,), every third one a boundary.
+    """The end sample of each row's turn, never falling: (R,); those `of_words` are the boundaries.
 
     Args: audio (T,); boundaries (W,), where the words' turns end; sample_rate, Hz.
     """
-    ends = []
+    ends: list[int] = []
     for begin, end in zip([0, *boundaries], boundaries, strict=False):
-        first, last = _nucleus(audio[begin:end], sample_rate)
-        ends += [begin + first, begin + last, end]
+        opening, closing = sounding(audio[begin:end], sample_rate)
+        start = begin if ends else opening
+        sounds = audio[start : begin + closing]
+        first, last = _nucleus(sounds, sample_rate)
+        ends += [start] * (not ends) + [start + first, start + last, start + len(sounds), end]
     return ends
+
+
+def sounding(wave: np.ndarray, sample_rate: int) -> tuple[int, int]:
+    """First and one-past-last sample of what is not rest in (T,); (0, T) of silence."""
+    hop = max(1, round(REST_SECONDS * sample_rate))
+    count = -(-len(wave) // hop)
+    power = np.pad(np.square(wave, dtype=np.float64), (0, count * hop - len(wave))).reshape(count, hop).sum(1)
+    if not power.max(initial=0) > 0:
+        return 0, len(wave)
+    sounds = np.flatnonzero(power >= power.max() * 10 ** (-REST_DB / 10))
+    return int(sounds[0]) * hop, min((int(sounds[-1]) + 1) * hop, len(wave))
 
 
 def _nucleus(turn: np.ndarray, sample_rate: int) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from tts.files import write_whole
 from tts.generation.request import Engine, Generated, Request, Sampling
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
-from tts.parts import part_vectors
+from tts.parts import of_words, part_vectors
 from tts.text import SPOKEN, words
 from tts.text_encoder import TextEncoder, TextEncoderConfig
 
@@ -566,9 +566,9 @@ class Voice:
     def _ask(self, text: str, speaker: str | None, seed: int, sampling: Sampling, max_seconds: float | None) -> _Asked:
         spoken = words(text)
         index = self._speaker_index(speaker)
-        word_seconds = self.config.max_word_seconds
+        word_seconds, model = self.config.max_word_seconds, self.config.model
         request = Request(
-            words=part_vectors(self.word_vectors(spoken), self.config.model.word_parts),
+            words=part_vectors(self.word_vectors(spoken), model.word_parts, model.word_layers),
             speaker=index,
             seed=operator.index(seed),
             max_frames=self._frames(
@@ -585,7 +585,7 @@ class Voice:
             samples=audio_files.decode(generated.levels, model.q_levels, model.quantization),
             sample_rate=self.sample_rate,
             words=asked.words,
-            word_ends=generated.word_ends[model.word_parts - 1 :: model.word_parts],
+            word_ends=list(of_words(generated.word_ends, model.word_parts)),
             stop_reason=generated.stop_reason,
             forced_advances=generated.forced_advances,
             speaker=self.config.speakers[asked.request.speaker],

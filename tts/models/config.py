@@ -8,6 +8,7 @@ import numpy as np
 
 from tts.audio import Quantization
 from tts.errors import InputError
+from tts.parts import PARTS
 
 LPC_CORRECTION = 1.0005
 """Factor on the power of the window of the linear prediction: white noise 33 dB under the signal, which keeps the
@@ -49,10 +50,13 @@ class TwoTierConfig:
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
     word_parts: int = 1
-    """1, or 3: the pointer steps through onset, nucleus and coda of each word (`tts.parts`), and where the model speaks
-    of words it means these."""
+    """1, or 4: the pointer steps through onset, nucleus and coda of each word and the rest after it (`tts.parts`), and
+    where the model speaks of words it means these."""
     word_dim: int = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
+    word_layers: int = 1
+    """How many layers of the encoder lie side by side in a word's vector. Above 1 the model learns how to mix them
+    (Peters et al. 2018, arXiv 1802.05365, equation 1). A training run fills it in."""
     text_dim: int = 64
     """Width of a word inside the model."""
     n_speakers: int = 1
@@ -69,8 +73,9 @@ class TwoTierConfig:
     """Hidden units of the planned timing."""
 
     def __post_init__(self) -> None:
-        positive = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "hist_size", "embedding_dim")
-        for name in (*positive, "word_dim", "text_dim", "n_speakers", "speaker_dim", "clock_frames", "plan_dim"):
+        frames = ("frame_size", "n_rnn", "dim", "clock_frames", "plan_dim")
+        samples = ("sample_dim", "sample_layers", "hist_size", "embedding_dim")
+        for name in (*frames, *samples, "word_dim", "word_layers", "text_dim", "n_speakers", "speaker_dim"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         if self.upsample_rank < 0:
@@ -79,10 +84,14 @@ class TwoTierConfig:
             raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
         if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
-        if self.word_parts not in (1, 3):
-            raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or 3")
+        if self.word_dim % self.word_layers:
+            raise InputError(
+                f"model.word_dim is {self.word_dim}; it must be a multiple of word_layers, {self.word_layers}"
+            )
+        if self.word_parts not in (1, PARTS):
+            raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or {PARTS}")
         if self.word_parts > 1 and self.conditioning == "pooled":
-            raise InputError("model.word_parts is 3; it needs conditioning: pointer")
+            raise InputError(f"model.word_parts is {self.word_parts}; it needs conditioning: pointer")
         if self.lpc_order and not 0 < self.lpc_order < self.lpc_window:
             raise InputError(
                 f"model.lpc_order is {self.lpc_order}; it must be at least 1 and below lpc_window, "

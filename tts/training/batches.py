@@ -16,9 +16,12 @@ from torch.utils.data import Dataset
 from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
-from tts.parts import part_ends, part_vectors
+from tts.parts import PARTS, part_ends, part_vectors
 from tts.text_encoder import TextEncoder
 from tts.training.config import RunConfig
+
+EDGE_FRAMES = 2
+"""At the beginning of a turn, always scored where silence ends or begins."""
 
 
 @dataclass
@@ -83,7 +86,8 @@ class Collate:
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        W = c.word_parts * max(len(vectors) for vectors in words)
+        noisy = [part_vectors(self._noisy(vectors, rng), c.word_parts, c.word_layers) for vectors in words]
+        W = max(map(len, noisy))
 
         wave = np.zeros((B, N * F), np.float32)
         padded_words = np.zeros((B, W, c.word_dim), np.float32)
@@ -91,9 +95,9 @@ class Collate:
         advance = np.zeros((B, N), np.float32)
         valid = np.zeros((B, N), bool)
         scored = []
-        for b, (sequence, vectors) in enumerate(zip(sequences, words, strict=True)):
+        for b, (sequence, vectors) in enumerate(zip(sequences, noisy, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
-            padded_words[b, : c.word_parts * len(vectors)] = part_vectors(self._noisy(vectors, rng), c.word_parts)
+            padded_words[b, : len(vectors)] = vectors
             boundaries = sequence.boundaries
             if c.word_parts > 1:
                 boundaries = part_ends(sequence.audio, boundaries, sequence.sample_rate)
@@ -102,13 +106,11 @@ class Collate:
             # The pooled model has one "word", whose turn is the whole sequence.
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
             valid[b, : frames[b]] = True
-            count = max(1, round(self.scored * frames[b]))
-            chosen = rng.permutation(frames[b])[:count] if count < frames[b] else np.arange(frames[b])
-            scored.append(b * N + np.sort(chosen))
+            scored.append(b * N + self._scored(frames[b], ends, rng))
         return Batch(
             levels=torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization)),
             words=torch.from_numpy(padded_words),
-            n_words=torch.tensor([c.word_parts * len(vectors) for vectors in words]),
+            n_words=torch.tensor([len(vectors) for vectors in noisy]),
             pointer=torch.from_numpy(pointer),
             advance=torch.from_numpy(advance),
             valid=torch.from_numpy(valid),
@@ -116,6 +118,20 @@ class Collate:
             scored=torch.from_numpy(np.concatenate(scored)),
             keep_frame=torch.from_numpy(rng.random((B, N)) >= self.frame_dropout),
         )
+
+    def _scored(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Rising numbers of the frames that are scored, out of `frames`: a share of them, drawn.
+
+        With rests, the first frames of what sounds and of what rests are always among them: they are few, and a word
+        begins there or is swallowed.
+        """
+        order = rng.permutation(frames)
+        count = max(1, round(self.scored * frames))
+        if self.model.word_parts == PARTS and count < frames:
+            begins = np.concatenate([ends[::PARTS], ends[PARTS - 1 :: PARTS]])
+            sure = begins[:, None] + np.arange(EDGE_FRAMES)
+            order = order[np.argsort(~np.isin(order, sure), kind="stable")]
+        return np.sort(order[:count])
 
     def _noisy(self, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Word vectors (W, word_dim) with Gaussian noise of `word_noise` times each one's own spread."""
@@ -145,9 +161,10 @@ def turn_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.nda
     assert len(boundaries) <= frames, (boundaries, frames)
     ends = np.rint(np.asarray(boundaries) / frame_size).astype(np.int64)
     ends[-1] = frames
-    # Every turn keeps at least one frame, however short its recording.
+    # Every turn keeps at least one frame, however short its recording, taken from the one before it, so that words
+    # begin where they do.
     places = np.arange(len(ends))
-    ends = np.maximum.accumulate(ends - places) + places
+    ends = np.minimum.accumulate((ends - places)[::-1])[::-1] + places
     return np.clip(ends, places + 1, frames - places[::-1])
 
 
