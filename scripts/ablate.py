@@ -52,7 +52,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "another seed": ("seed=1",),
     "linear prediction": ("model.lpc_order=20",),
     "denoised recordings": ("data.recordings.denoise_db=15",),
-    "words in parts": ("model.word_parts=3",),
+    "words in parts": ("model.word_parts=4",),
     "timing as heard": ("model.timing=heard",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
@@ -72,6 +72,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"sample tier {size} wide": (f"model.sample_dim={size}",) for size in (128, 512)},
     "three sample layers": ("model.sample_layers=3",),
     **{f"layer {layer} of the encoder": (f"text.layer={layer}",) for layer in (0, 1, 2, 3, 4, 6)},
+    "learned mix of all layers": ("text.mix=true",),
 }
 """What each changes in the config."""
 
