@@ -37,6 +37,8 @@ TURN_SECONDS = (0.3, 0.65)
 """Of a digit with its silence, in FSDD."""
 PLAIN_LR = 1e-3
 """The paper's, with Adam."""
+SHORT_LR = 8e-3
+"""Ours, at its highest, where likelihoods are compared after some dozens of steps: a config's is for thousands."""
 MATRIX = 2048
 ROWS = {"ours": "this project's step", "plain": "a plain two-tier SampleRNN's step"}
 
@@ -232,7 +234,8 @@ def _learn(trainee: Ours | Plain, found: Material, hear: int) -> dict[str, float
     while sum(counts) < hear:
         counts.append(samples_of(found.batches[len(counts)], F))
     if isinstance(trainee, Ours):
-        train = dataclasses.replace(found.config.train, steps=len(counts), warmup_steps=max(1, len(counts) // 10))
+        warmup = max(1, len(counts) // 10)
+        train = dataclasses.replace(found.config.train, steps=len(counts), warmup_steps=warmup, lr=SHORT_LR)
         trainee.config = dataclasses.replace(found.config, train=train)
     for number in range(len(counts)):
         trainee.step(found.batches[number], number)
