@@ -87,6 +87,19 @@ def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monk
     assert "--keep 7: need 1 to --n, 6" in capsys.readouterr().err
 
 
+def test_takes_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch):
+    monkeypatch.setattr(clearest_takes, "train", lambda *_: None)
+    monkeypatch.setattr(clearest_takes, "log_probabilities", lambda _, waves: np.zeros((len(waves), 10)))
+    monkeypatch.setattr(clearest_takes, "measure_sound", lambda *_: SimpleNamespace(end_db=-50.0))
+    monkeypatch.setattr(clearest_takes, "sounding", lambda wave, rate: (rate // 1000, len(wave) - 16))
+    out = tmp_path / "takes"
+    assert clearest_takes.main([str(voice), "--source", str(corpus), "--out", str(out), "--n", "1", "--keep", "1"]) == 0
+    from tts import load_voice
+
+    whole = load_voice(voice).speak("7", seed=1000 * 7).samples
+    np.testing.assert_allclose(soundfile.read(out / "7_theo_0.wav")[0], whole[8:-16], atol=1e-4)
+
+
 def test_takes_are_read_beside_the_corpus(tmp_path):
     for speaker, digit, take in (("theo", 3, 0), ("theo", 1, 11), ("theo", 1, 2), ("george", 1, 0)):
         soundfile.write(tmp_path / f"{digit}_{speaker}_{take}.wav", tone(digit, take), 8000)
