@@ -91,6 +91,14 @@ def test_both_learn_from_the_same_audio(name, config, tmp_path):
     assert more["bits"] < few["bits"] < 9
 
 
+@pytest.mark.parametrize(("name", "rate"), [("ours", "SHORT_LR"), ("plain", "PLAIN_LR")])
+def test_each_learns_at_its_own_rate(name, rate, config, tmp_path, monkeypatch):
+    settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), hear=30_000)
+    learned = measure_row(name, settings)["nll"]["bits"]
+    monkeypatch.setattr(training, rate, 1e-9)
+    assert measure_row(name, settings)["nll"]["bits"] > learned + 0.1
+
+
 def test_a_row_in_a_process_of_its_own(config):
     row = training._in_process("ours", Settings(config, 0.05, 1))
     assert json.loads(json.dumps(row)) == row

@@ -302,6 +302,8 @@ def test_the_cache_tells_models_layers_and_contexts_apart(tmp_path, tiny_bert):
     for i in range(4):
         for j in range(i):
             assert np.abs(results[i] - results[j]).max() > 1e-3, (i, j)
+    # One folder each, the mixed one's and the changed weights' among them: none takes another's place.
+    assert len(list((tmp_path / "word-vectors").iterdir())) == 5
 
 
 def test_without_a_writable_cache_it_works_all_the_same(tmp_path, tiny_bert):
