@@ -43,7 +43,7 @@ def part_vectors(vectors: np.ndarray, parts: int, layers: int = 1) -> np.ndarray
     if parts == 1:
         return vectors
     apart = vectors.reshape(len(vectors), layers, -1)
-    turned = [np.roll(apart, part * (apart.shape[2] // 3), axis=2) for part in range(PARTS - 1)]
+    turned = [np.roll(apart, part * (apart.shape[2] // (PARTS - 1)), axis=2) for part in range(PARTS - 1)]
     rows = np.stack([*turned, np.zeros_like(apart)], axis=1).reshape(-1, vectors.shape[1])
     return np.concatenate([np.zeros_like(rows[:1]), rows])
 

@@ -31,7 +31,7 @@ class TextEncoderConfig:
     layer: int = 5
     """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
     mix: bool = False
-    """All layers side by side, instead of one, for a model that learns how to mix them (`model.word_layers`)."""
+    """All layers side by side, for a model that learns how to mix them (`model.word_layers`); `layer` is not heeded."""
     context: Literal["word", "text"] = "word"
     """Each word encoded alone, or in its text, where its vector also tells of its neighbours and its place."""
     revision: str | None = None

@@ -28,8 +28,9 @@ def embed_words(weights: Mapping[str, np.ndarray], words: np.ndarray, ends: bool
     normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))  # LayerNorm
     if "mix" in weights:
         shares = np.exp(weights["mix"] - weights["mix"].max())
-        normed = np.einsum("l,wld->wd", shares / shares.sum(), normed)[:, None]
-    normed = normed[:, 0]
+        normed = np.einsum("l,wld->wd", shares / shares.sum(), normed)
+    else:
+        normed = normed[:, 0]
     embedded = np.tanh(product(normed, weights["word.weight"].T) + weights["word.bias"])
     return np.concatenate([embedded, np.tanh(weights["end"])[None]]) if ends else embedded
 

@@ -122,8 +122,8 @@ class Collate:
     def _scored(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Rising numbers of the frames that are scored, out of `frames`: a share of them, drawn.
 
-        With rests, the first frames of what sounds and of what rests are always among them: they are few, and a word
-        begins there or is swallowed.
+        With rests, the first frames of what sounds and of what rests come first, so that they are always among them
+        unless the share is smaller than they are: a word begins there or is swallowed.
         """
         order = rng.permutation(frames)
         count = max(1, round(self.scored * frames))
