@@ -1,10 +1,12 @@
 """Batches, losses, checkpoints, the loop: on a synthetic corpus whose "digits" are tones."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -391,6 +393,36 @@ def test_damaged_checkpoints(tmp_path):
     latest.write_bytes(b"")
     with pytest.raises(InputError, match="damaged"):
         checkpoint.load(latest)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read(tmp_path):
+    """Whatever a reader gets is one whole checkpoint, never the header of one and the tensors of another."""
+    latest = tmp_path / "latest.safetensors"
+    contents = []
+    for step, length in ((1, 10), (2, 5000)):
+        module = torch.nn.Linear(length, 1, bias=False)
+        torch.nn.init.constant_(module.weight, step)
+        optimizer = torch.optim.AdamW(module.parameters())
+        checkpoint.save(latest, module, None, optimizer, {"x": "y" * length}, checkpoint.LoopState(step))
+        contents.append(latest.read_bytes())
+    done = threading.Event()
+
+    def replace_it():
+        for content in itertools.cycle(contents):
+            (tmp_path / "next").write_bytes(content)
+            (tmp_path / "next").replace(latest)
+            if done.is_set():
+                return
+
+    thread = threading.Thread(target=replace_it)
+    thread.start()
+    try:
+        for _ in range(500):
+            found = checkpoint.load(latest)
+            assert set(found.tensors["objective.weight"].flatten().tolist()) == {float(found.state.step)}
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -135,13 +136,15 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}; train one with `tts train CONFIG`")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(
-                    f"{path} is no checkpoint of this version; train anew or use the version that wrote it"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        # Opened once: safetensors' own reader opens a file by name twice, and a training that replaces it in between
+        # would give the header of one checkpoint and the tensors of the next.
+        content = path.read_bytes()
+        tensors = parse(content)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or no safetensors file ({error}); use another checkpoint") from error
+    # The format: 8 bytes of the header's length, the header as JSON, the tensors.
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata = header.get("__metadata__", {})
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path} is no checkpoint of this version; train anew or use the version that wrote it")
     return Checkpoint(json.loads(metadata["config"]), LoopState(**json.loads(metadata["state"])), tensors)
