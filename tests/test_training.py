@@ -425,6 +425,17 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read(tmp_path):
         thread.join()
 
 
+def test_loader_workers_change_no_number(tmp_path):
+    """Nor does going on in the middle of a pool, from which each worker makes whole pools."""
+    alone, helped = tmp_path / "alone", tmp_path / "helped"
+    options = {"accumulation": 3, "final_lr": 1.0}  # the rate does not depend on the number of steps
+    train(run_config(alone, steps=10, **options), data())
+    train(run_config(helped, steps=5, workers=2, **options), data())
+    train(run_config(helped, steps=10, workers=2, **options), data(), resume=True)
+    a, b = (checkpoint.load(folder / "checkpoints" / "latest.safetensors").tensors for folder in (alone, helped))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_what_a_killed_run_left_is_removed(tmp_path):
     folder = tmp_path / "checkpoints"
     train(run_config(tmp_path, steps=2), data())

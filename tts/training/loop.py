@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tts import config as configs
@@ -265,14 +266,27 @@ def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, st
     batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket)
     first, end = step * t.accumulation, t.steps * t.accumulation
     world, rank = accelerator.num_processes, accelerator.process_index
+    mine = range(first * world + rank, end * world + rank, world)
+    if not t.workers:
+        return (batches[number] for number in mine)
+    pools = [list(numbers) for _, numbers in groupby(mine, lambda number: number // t.bucket)]
     loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first * world + rank, end * world + rank, world),
-        num_workers=t.workers,
-        pin_memory=accelerator.device.type == "cuda",
+        _Pools(batches, pools), batch_size=None, num_workers=t.workers, pin_memory=accelerator.device.type == "cuda"
     )
-    return iter(loader)
+    return chain.from_iterable(loader)
+
+
+class _Pools(Dataset[list[Batch]]):
+    """What a loader worker makes at a time: of a pool, which it draws once, the batches that this process trains on."""
+
+    def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
+        self.batches, self.pools = batches, pools
+
+    def __len__(self) -> int:
+        return len(self.pools)
+
+    def __getitem__(self, index: int) -> list[Batch]:
+        return [self.batches[number] for number in self.pools[index]]
 
 
 def _trackers(accelerator: Accelerator, config: RunConfig, step: int) -> list[Any]:
