@@ -160,6 +160,51 @@ def test_where_silence_ends_or_begins_is_always_scored():
     assert not all(edges < set(without([sequence], np.random.default_rng(seed)).scored.tolist()) for seed in range(9))
 
 
+def test_disturbed_rests_are_heard_but_not_learnt():
+    """What is to be said stays; what is heard differs in a share of the rests, and nowhere else."""
+    F, config = MODEL.frame_size, replace(MODEL, word_parts=4)
+    quiet, hiss = np.zeros(640, np.float32), np.tile(np.float32([0.1, -0.1]), 80)
+    sound = np.concatenate([hiss, np.sin(0.2 * np.arange(320)).astype(np.float32), hiss])
+    wave = np.concatenate([quiet, sound, quiet, sound, quiet])
+    sequence = replace(tone([3, 1], 0), audio=wave, boundaries=[1920, 3200])
+    clean = Collate(config, ("a", "b"), vectors)([sequence], np.random.default_rng(0))
+    assert clean.heard is clean.levels
+    rests = (clean.pointer[0] % 4 == 0).repeat_interleave(F)
+    assert rests.tolist() == [i // 640 % 2 == 0 for i in range(3200)]
+    collate = Collate(config, ("a", "b"), vectors, disturbed_rests=0.5)
+    disturbed, loudest = torch.zeros(len(rests), dtype=torch.int64), 0.0
+    spans = []
+    for seed in range(200):
+        batch = collate([sequence], np.random.default_rng(seed))
+        assert torch.equal(batch.levels, clean.levels)
+        other = (batch.heard != batch.levels)[0]
+        assert not other[~rests].any()
+        disturbed += other
+        loudest = max(loudest, abs(int(batch.heard[0][rests].max()) - 128))
+        for rest in other[rests].view(3, 640):
+            if rest.any():
+                places = rest.nonzero()
+                spans.append(int(places[-1] - places[0]) + 1)
+    assert 0.33 < len(spans) / 600 < 0.5  # half, but for those that are a copy of silence
+    assert max(spans) <= 0.05 * 8000
+    assert loudest > 100  # as loud as speech
+    assert (disturbed[rests] > 0).float().mean() > 0.95
+    # The model is told of it, the loss is not.
+    objective = Objective(TwoTier(config).eval(), LossConfig(spectral_weight=0), 8000)
+    batch = replace(batch, heard=batch.levels.flip(1))
+    expected = objective(replace(batch, levels=batch.heard))
+    assert objective(batch).nll != expected.nll
+    output = objective.model(batch.heard, batch.words, batch.n_words, batch.pointer, batch.speaker, batch.scored)
+    target = batch.levels.unflatten(1, (-1, F)).flatten(0, 1)[batch.scored]
+    nll = torch.nn.functional.cross_entropy(output.logits.flatten(0, -2), target.flatten(), reduction="sum")
+    assert torch.allclose(objective(batch).nll, nll)
+
+
+def test_disturbed_rests_need_rests():
+    with pytest.raises(InputError, match=r"disturbed_rests is 0\.1; it needs rests"):
+        RunConfig(train=TrainConfig(disturbed_rests=0.1))
+
+
 def test_pooled_batch_stops_once():
     collate = Collate(replace(MODEL, conditioning="pooled"), ("a", "b"), vectors)
     batch = collate([tone([3, 1], 0)], np.random.default_rng(0))

@@ -22,13 +22,19 @@ from tts.training.config import RunConfig
 
 EDGE_FRAMES = 2
 """At the beginning of a turn, always scored where silence ends or begins."""
+DISTURBANCE_SECONDS = (0.002, 0.05)
+DISTURBANCE_DB = (-20.0, 6.0)
+"""Level of a disturbance that is speech, relative to what it is a copy of."""
+DISTURBANCE_RMS = (0.02, 0.5)
+"""Of one that is noise; full scale 1."""
 
 
 @dataclass
 class Batch:
     """B sequences, padded with silence to N frames. T = N x frame_size, W words at most, M scored frames."""
 
-    levels: Tensor  # (B, T) int64
+    levels: Tensor  # (B, T) int64, what is to be said
+    heard: Tensor  # (B, T) int64, what is heard of it as the past: the same but where a rest is disturbed
     words: Tensor  # (B, W, word_dim) float32
     n_words: Tensor  # (B,) int64
     pointer: Tensor  # (B, N) int64, n_words in the padding
@@ -78,9 +84,10 @@ class Collate:
     scored: float = 1.0
     frame_dropout: float = 0.0
     word_noise: float = 0.0
+    disturbed_rests: float = 0.0
 
     def __call__(self, sequences: Sequence[Spoken], rng: np.random.Generator) -> Batch:
-        """Pad, quantise and align `sequences`; `rng` draws the scored frames, those not heard, and the words' noise."""
+        """Pad, quantise and align `sequences`; `rng` draws the scored frames, those not heard, noise, disturbances."""
         c = self.model
         F, B = c.frame_size, len(sequences)
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
@@ -90,6 +97,7 @@ class Collate:
         W = max(map(len, noisy))
 
         wave = np.zeros((B, N * F), np.float32)
+        disturbances: list[tuple[int, int, np.ndarray]] = []
         padded_words = np.zeros((B, W, c.word_dim), np.float32)
         pointer = np.zeros((B, N), np.int64)
         advance = np.zeros((B, N), np.float32)
@@ -107,8 +115,17 @@ class Collate:
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
             valid[b, : frames[b]] = True
             scored.append(b * N + self._scored(frames[b], ends, rng))
+            if self.disturbed_rests:
+                found = self._disturbances(sequence, ends * F, rng)
+                disturbances += [(b, begin, sound) for begin, sound in found]
+        levels = heard = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
+        if disturbances:
+            heard = levels.clone()
+            for b, begin, sound in disturbances:
+                heard[b, begin : begin + len(sound)] = torch.from_numpy(audio.encode(sound, c.q_levels, c.quantization))
         return Batch(
-            levels=torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization)),
+            levels=levels,
+            heard=heard,
             words=torch.from_numpy(padded_words),
             n_words=torch.tensor([len(vectors) for vectors in noisy]),
             pointer=torch.from_numpy(pointer),
@@ -133,6 +150,28 @@ class Collate:
             order = order[np.argsort(~np.isin(order, sure), kind="stable")]
         return np.sort(order[:count])
 
+    def _disturbances(
+        self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
+    ) -> list[tuple[int, np.ndarray]]:
+        """Sounds that are heard in a share of the rests, and the sample where each begins: (n,) float32 in [-1, 1].
+
+        Half of them are a piece of the sequence, half are noise. `ends` (R,), in samples, of the rows' turns.
+        """
+        rate, wave, found = sequence.sample_rate, sequence.audio, []
+        for begin, end in zip([0, *ends[PARTS - 1 :: PARTS]], ends[::PARTS], strict=True):
+            if rng.random() >= self.disturbed_rests:
+                continue
+            first = int(rng.integers(begin, end))
+            count = min(round(rng.uniform(*DISTURBANCE_SECONDS) * rate), end - first, len(wave))
+            if rng.random() < 0.5:
+                start = int(rng.integers(len(wave) - count + 1))
+                sound = wave[start : start + count] * 10 ** (rng.uniform(*DISTURBANCE_DB) / 20)
+            else:
+                rms = np.exp(rng.uniform(*np.log(DISTURBANCE_RMS)))
+                sound = rms * rng.standard_normal(count)
+            found.append((first, np.clip(sound, -1, 1).astype(np.float32)))
+        return found
+
     def _noisy(self, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Word vectors (W, word_dim) with Gaussian noise of `word_noise` times each one's own spread."""
         if not self.word_noise:
@@ -153,6 +192,7 @@ def training_collate(
         scored=config.loss.scored,
         frame_dropout=t.frame_dropout,
         word_noise=t.word_noise,
+        disturbed_rests=t.disturbed_rests,
     )
 
 

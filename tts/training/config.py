@@ -83,6 +83,9 @@ class TrainConfig:
     word_noise: float = 0.0
     """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
     "four" for "4", are taken for their nearest neighbours."""
+    disturbed_rests: float = 0.0
+    """Share of the rests (`model.word_parts: 4`) in which noise or speech is heard for up to 50 ms that is not there: so
+    that a voice falls silent in a rest whatever it has said before."""
     ema: float = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
     threads: int = 0
@@ -104,6 +107,8 @@ class TrainConfig:
             raise InputError(f"train.frame_dropout is {self.frame_dropout}; it must be at least 0 and below 1")
         if not 0 <= self.word_noise <= 10:
             raise InputError(f"train.word_noise is {self.word_noise}; it must lie between 0 and 10")
+        if not 0 <= self.disturbed_rests <= 1:
+            raise InputError(f"train.disturbed_rests is {self.disturbed_rests}; it must lie between 0 and 1")
         if not 0 <= self.ema < 1:
             raise InputError(f"train.ema is {self.ema}; it must be at least 0 and below 1")
 
@@ -136,3 +141,9 @@ class RunConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     sampling: Sampling = field(default_factory=Sampling)
     """How the run's voices speak."""
+
+    def __post_init__(self) -> None:
+        if self.train.disturbed_rests and self.model.word_parts == 1:
+            raise InputError(
+                f"train.disturbed_rests is {self.train.disturbed_rests}; it needs rests, which model.word_parts: 4 has"
+            )

@@ -52,7 +52,7 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Sums:
         """Sums of each part over the batch."""
         output: Output = self.model(
-            batch.levels,
+            batch.heard,
             batch.words,
             batch.n_words,
             batch.pointer,
