@@ -49,10 +49,11 @@ def frame_size(size: int) -> tuple[str, ...]:
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
-    "another seed": ("seed=1",),
+    **{f"seed {seed}": (f"seed={seed}",) for seed in (1, 2, 3)},
     "linear prediction": ("model.lpc_order=20",),
     "denoised recordings": ("data.recordings.denoise_db=15",),
-    "whole words": ("model.word_parts=1",),
+    "whole words": ("model.word_parts=1", "train.disturbed_rests=0"),
+    "rests not disturbed": ("train.disturbed_rests=0",),
     "timing as heard": ("model.timing=heard",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
@@ -110,8 +111,8 @@ def collect(out: Path) -> dict[str, Any]:
 def table(rows: Mapping[str, Any], sample_rate: int) -> str:
     """Markdown, a row a variant."""
     lines = [
-        "| | steps | minutes | audio, hours | bits per sample | unseen, % | number words, % |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| | steps | minutes | audio, hours | bits per sample | unseen, % | number words, % | wrong ends, % |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in rows.items():
         cells = []
@@ -122,7 +123,7 @@ def table(rows: Mapping[str, Any], sample_rate: int) -> str:
         hours = spent["samples"] / sample_rate / 3600
         lines.append(
             f"| {name} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.1f} | {row['nll_bits']:.3f} "
-            f"| {' | '.join(cells)} |"
+            f"| {' | '.join(cells)} | {100 * row[SPLITS[0]]['stop_error']:.1f} |"
         )
     return "\n".join(lines)
 

@@ -84,8 +84,8 @@ class TrainConfig:
     """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
     "four" for "4", are taken for their nearest neighbours."""
     disturbed_rests: float = 0.0
-    """Share of the rests (`model.word_parts: 4`) in which noise or speech is heard for up to 50 ms that is not there: so
-    that a voice falls silent in a rest whatever it has said before."""
+    """Share of the rests (`model.word_parts: 4`) in which noise or speech is heard for up to 50 ms that is not there:
+    a voice then falls silent in a rest whatever it said before."""
     ema: float = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
     threads: int = 0
