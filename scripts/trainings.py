@@ -49,7 +49,7 @@ def parse(
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
     names = args.only.split(",")
     for name in names:
         if name not in known:
@@ -105,12 +105,13 @@ def effort(metrics: Path) -> dict[str, float]:
 
 
 def machine() -> str:
-    """The processor, the commit and PyTorch, of which the figures are."""
+    """The GPU, the processor, the commit and PyTorch, of which the figures are."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     info = Path("/proc/cpuinfo")
     names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
     model = names[0].split(":")[1].strip() if names else platform.machine()
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     return (
-        f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
+        f"{gpu}{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
         f"commit {commit.stdout.strip() or 'unknown'}"
     )

@@ -52,7 +52,7 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
     out = tmp_path / "out"
-    command = [str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2"]
+    command = [str(config), f"data.source={corpus}", "--out", str(out), "--n", "2", *SMALL]
     assert main([*command, "--only", "no frame dropout"]) == 0
     assert main([*command, "--only", "base"]) == 0
     rows = json.loads((out / "ablations.json").read_text())
