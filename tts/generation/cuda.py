@@ -17,10 +17,10 @@ the block back, and gives the place of an utterance that ended to the next reque
 2^-22 of each factor (see `cuda_kernels._dot`), and a tile is always sixteen streams, so that what a stream says does
 not depend on how many others there are.
 
-Speed has not been measured: no GPU could be had. What is expected to hold it back: with few streams, one program's
-chain of dependent steps for each sample (sample_layers + 1 matrix products whose weights, 295 KB of float16 for the
-default model, pass from L2 to one multiprocessor at about 64 bytes a clock, and do not fit in its shared memory);
-fifteen rows of a tile are then empty. With thousands of streams, the matrix products, and the host's work per block.
+What holds it back: with few streams, one program's chain of dependent steps for each sample (sample_layers + 1 matrix
+products whose weights, 295 KB of float16 for the default model, pass from L2 to one multiprocessor at about 64 bytes a
+clock, and do not fit in its shared memory); fifteen rows of a tile are then empty. With thousands of streams, the
+matrix products, and the host's work per block. Measured: docs/performance.md.
 
 Letters: P places for streams, a multiple of 16; B frames in a block; F = frame_size; W words.
 """
