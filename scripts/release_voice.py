@@ -97,7 +97,8 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         "corpus's test split, 5-7 validation). Trimmed, brought to one level and joined: `training.config` in "
         "`config.json` says how.",
         "## Training",
-        f"`{t['command']}`, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}.",
+        f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}. "
+        f"The list of the recordings' checksums has sha256 {t['data_sha256']}; the whole config is in `config.json`.",
         f"Sampling settings, chosen on other texts than the figures are of: temperature {c.sampling.temperature:g}, "
         f"timing_spread {c.sampling.timing_spread:g}, max_word_seconds {c.max_word_seconds:g}.",
     ]

@@ -74,6 +74,7 @@ def test_release(run, tmp_path, monkeypatch):
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
     assert "1,500 steps in 5 minutes on a laptop" in body
+    assert voice.config.training["data_sha256"] in body
     assert "| combinations never heard (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
     assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
     assert "as ann and bob said them (by default bob)" in body
