@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +21,9 @@ SMALL = TwoTierConfig(frame_size=4, dim=6, sample_dim=5, q_levels=8)
 CONFIG = """
 data: {speakers: [theo], sequences: {max_digits: 2}}
 model: {dim: 24, sample_dim: 16, hist_size: 16, text_dim: 8, frame_size: 32}
-train: {batch_size: 2, bucket: 1, precision: fp32}
 validation: {sequences: 2, spoken: 0}
 """
+TRAIN = "train: {batch_size: 2, bucket: 1, precision: fp32, workers: %d}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def fresh_accelerate():
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "c.yaml"
-    path.write_text(CONFIG)
+    path.write_text(CONFIG + TRAIN % 0)
     return str(path)
 
 
@@ -68,8 +69,10 @@ def test_noise_is_as_long_as_speech():
     assert turns.max() <= 0.65
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("name", ["ours", "plain"])
-def test_rows(name, config):
+def test_rows(name, workers, config):
+    Path(config).write_text(CONFIG + TRAIN % workers)
     row = measure_row(name, Settings(config, seconds=0.05, threads=1))
     assert row["samples_per_second"] > 0
     assert row["samples_per_second"] * row["multiply_adds_per_sample"] == pytest.approx(

@@ -1,9 +1,10 @@
 """`tts bench train`: how many samples of audio a second a training takes in, ours and a plain SampleRNN's.
 
 Each row is measured in a process of its own: `python -m tts.bench.training '{"row": …}'` prints JSON. The times are
-`torch.utils.benchmark`'s, medians over runs that fill at least `seconds`; a step is a whole step, its batch's making
-included. Without a corpus the sequences are noise of speech's lengths, which costs as much. With one, both are also
-trained on the same batches until `hear` samples were heard, and their likelihoods of held-out sequences compared.
+`torch.utils.benchmark`'s, medians over runs that fill at least `seconds`; a step is a whole step, its batch made as in
+training: ahead by the config's `train.workers`, or with none as a part of the step. Without a corpus the sequences are
+noise of speech's lengths, which costs as much. With one, both are also trained on the same batches until `hear` samples
+were heard, and their likelihoods of held-out sequences compared.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,8 @@ SHORT_LR = 1.2e-2
 """Ours, at its highest, where likelihoods are compared after some dozens of steps: a config's is for thousands. The
 best of 1e-3 to 1.6e-2 after 30 steps."""
 MATRIX = 2048
+ROUNDS = 10_000
+"""So often the batches come at most."""
 ROWS = {"ours": "this project's step", "plain": "a plain two-tier SampleRNN's step"}
 
 
@@ -204,18 +208,19 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
         return {"nll": _learn(trainee, found, settings.hear)}
     count = 4 * found.config.train.bucket
     heard = sum(samples_of(found.batches[i], F) for i in range(count))
+    device = trainee.accelerator.device if isinstance(trainee, Ours) else trainee.device
+    series = found.batches.made([*range(count)] * ROUNDS, found.config.train.workers, device.type == "cuda")
 
     def steps() -> None:
-        for i in range(count):
-            trainee.step(found.batches[i])
+        for batch in islice(series, count):
+            trainee.step(batch)
 
-    trainee.step(found.batches[0])  # what only a first step does
+    steps()  # what only a first step does
     # num_threads would otherwise be set to one.
     timer = Timer("steps()", globals={"steps": steps}, num_threads=settings.threads)
     seconds = timer.blocked_autorange(min_run_time=settings.seconds).median
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     bf16 = name == "ours" and found.config.train.precision == "bf16"
-    device = trainee.accelerator.device if isinstance(trainee, Ours) else trainee.device
     rate = matrix_rate(torch.bfloat16 if bf16 else torch.float32, device, min(settings.seconds, 2.0))
     speed = heard / seconds
     return {

@@ -4,14 +4,15 @@ Batch `i` of a run is a function of (seed, i) alone, its random draws included: 
 number of loader workers nor on whether the run was interrupted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain, groupby
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from data_recipes.sequences import Sequence as Spoken
 from tts import audio
@@ -232,9 +233,30 @@ class Batches(Dataset[Batch]):
             self._pool = (number, self._draw_pool(number))
         return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
 
+    def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+        """The batches of these numbers in order, made ahead by `workers` processes; 0: when they are asked for."""
+        if not workers:
+            return (self[number] for number in numbers)
+        pools = [list(pool) for _, pool in groupby(numbers, lambda number: number // self.bucket)]
+        loader = DataLoader(_Pools(self, pools), batch_size=None, num_workers=workers, pin_memory=pin_memory)
+        return chain.from_iterable(loader)
+
     def _draw_pool(self, number: int) -> list[list[Spoken]]:
         size = self.bucket * self.batch_size
         sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
         sequences.sort(key=lambda sequence: len(sequence.audio))
         batches = [sequences[start : start + self.batch_size] for start in range(0, size, self.batch_size)]
         return [batches[i] for i in np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)]
+
+
+class _Pools(Dataset[list[Batch]]):
+    """What a worker makes at a time: of a pool, which it draws once, the batches that are asked for."""
+
+    def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
+        self.batches, self.pools = batches, pools
+
+    def __len__(self) -> int:
+        return len(self.pools)
+
+    def __getitem__(self, index: int) -> list[Batch]:
+        return [self.batches[number] for number in self.pools[index]]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from tts import config as configs
@@ -267,26 +265,7 @@ def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, st
     first, end = step * t.accumulation, t.steps * t.accumulation
     world, rank = accelerator.num_processes, accelerator.process_index
     mine = range(first * world + rank, end * world + rank, world)
-    if not t.workers:
-        return (batches[number] for number in mine)
-    pools = [list(numbers) for _, numbers in groupby(mine, lambda number: number // t.bucket)]
-    loader = DataLoader(
-        _Pools(batches, pools), batch_size=None, num_workers=t.workers, pin_memory=accelerator.device.type == "cuda"
-    )
-    return chain.from_iterable(loader)
-
-
-class _Pools(Dataset[list[Batch]]):
-    """What a loader worker makes at a time: of a pool, which it draws once, the batches that this process trains on."""
-
-    def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
-        self.batches, self.pools = batches, pools
-
-    def __len__(self) -> int:
-        return len(self.pools)
-
-    def __getitem__(self, index: int) -> list[Batch]:
-        return [self.batches[number] for number in self.pools[index]]
+    return batches.made(mine, t.workers, accelerator.device.type == "cuda")
 
 
 def _trackers(accelerator: Accelerator, config: RunConfig, step: int) -> list[Any]:
