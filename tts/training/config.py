@@ -80,7 +80,7 @@ class TrainConfig:
     precision: Literal["fp32", "bf16"] = "bf16"
     frame_dropout: float = 0.0
     """Share of the previous frames that the frame tier does not hear. The voice that ships has 0.25; that it helps
-    could not be told (docs/results/ablations.md)."""
+    could not be told (docs/results/voice.md)."""
     word_noise: float = 0.0
     """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
     "four" for "4", are taken for their nearest neighbours."""
