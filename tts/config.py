@@ -270,8 +270,6 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
             raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
         return build(typing.cast(type, kind), value, f"{name}.")
     if origin in (tuple, list):
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
         return origin(_convert(*item) for item in _items(origin, args, value, name))
     if origin is dict:
         if not isinstance(value, Mapping):
@@ -308,7 +306,9 @@ def _not_none(args: tuple[Any, ...]) -> Any:
 
 
 def _items(origin: Any, args: tuple[Any, ...], value: Any, name: str) -> Iterator[tuple[Any, Any, str]]:
-    """Type, value and name of each item of a tuple or list."""
+    """Type, value and name of each item of a tuple or list. Raises InputError if it is none, or of another length."""
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
     if origin is tuple and args[-1] is not Ellipsis:
         if len(value) != len(args):
             raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")

@@ -45,6 +45,8 @@ VOICES = Path(__file__).parent / "voices"
 DEFAULT_VOICE = "digits"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VECTORS = "word_vectors"
+MOST_WORD_SECONDS = 60
+"""The longest turn of one word that a voice may have."""
 
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
@@ -68,7 +70,7 @@ class VoiceConfig:
     vocabulary: tuple[str, ...] = ()
     """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbours."""
     sampling: Sampling = field(default_factory=Sampling)
-    max_word_seconds: Annotated[float, configs.Range(0, 60, low_open=True)] = 2.5
+    max_word_seconds: Annotated[float, configs.Range(0, MOST_WORD_SECONDS, low_open=True)] = 2.5
     """Where one word's turn (with `word_parts`, that of each part) is cut and reported; the cap on an utterance is 1 s
     more than that for each word."""
     license: str = ""

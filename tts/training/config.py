@@ -141,10 +141,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self, "train.")
-        if self.batch_size * self.bucket > POOL:
+        if self.batch_size * self.accumulation * self.bucket > POOL:
             raise InputError(
-                f"train.batch_size is {self.batch_size} and train.bucket {self.bucket}; their product must be at most "
-                f"{POOL}: so many sequences are in memory at a time"
+                f"train.batch_size is {self.batch_size}, train.accumulation {self.accumulation} and train.bucket "
+                f"{self.bucket}; their product must be at most {POOL}: so many sequences may be in memory at a time"
             )
 
 
