@@ -262,7 +262,7 @@ NOT_YAML = {
     "1e" + "9" * 5000: "is inf",
     "[" * 5000: "nested too deeply",
     "[" * 5000 + "]" * 5000: "nested too deeply",
-    "[" * 200 + "]" * 200: "train.lr is [[[...]]]",
+    "[" * 90 + "]" * 90: "train.lr is [[[...]]]",
     "{a: " * 5000 + "1" + "}" * 5000: "nested too deeply",
     "&a [*a]": "train.lr is [[[...]]]",
     "&a {<<: *a}": "train.lr is {}",
@@ -288,6 +288,8 @@ FILES = {
     "too large": ("# " + "x" * 300_000, "more than 262144 bytes"),
     "NUL": ("a: \0", "is not YAML"),
     "path with NUL": ('output: "a\\0b"', "output is 'a\\x00b'; it must be a path"),
+    "deep list": ("train:\n  lr:\n  " + "- " * 5000, "nested too deeply"),
+    "deep mapping": ("\n".join(" " * i + "a:" for i in range(700)), "nested too deeply, line 101"),
     "null": ("train:\n", "train is None; it must be a section"),
 }
 

@@ -25,6 +25,8 @@ MOST_BYTES = 2**18
 """Of a YAML file; the largest that ships has 2,000."""
 MOST_KEYS = 10_000
 """In one mapping, once what it merges is in it."""
+MOST_LEVELS = 100
+"""Of lists and mappings in each other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +181,19 @@ def _key(key: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key given twice, of which YAML's own loader takes the second, and merges that double and double."""
+    """Refuses a key given twice, of which YAML's own loader takes the second, and what grows or nests without end."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        self._check_depth(self.flow_level)
+        super().fetch_flow_collection_start(TokenClass)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth(len(self.indents))
+        return super().add_indent(column)
+
+    def _check_depth(self, depth: int) -> None:
+        if depth >= MOST_LEVELS:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -207,7 +221,7 @@ def _parse(text: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an integer or a date that is none
         reason = " ".join(str(error).split())[:120]
     except RecursionError:
-        reason = "it is nested too deeply or refers to itself"
+        reason = "it refers to itself"
     except Exception:  # whatever else PyYAML runs into where a tag does not fit its value: KeyError, IndexError ...
         reason = "it holds a value that is not what its tag says"
     raise ValueError(reason)
