@@ -12,12 +12,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from tqdm import tqdm
 
 from data_recipes.audio_io import read_audio, to_mono
 from data_recipes.denoise import denoise
+from tts.config import Range, check
 from tts.errors import InputError
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -34,6 +36,10 @@ TAIL_GAP_SECONDS = 0.200  # longer than the silence before the burst that ends "
 ACTIVE_RANGE_DB = 20.0  # frames this close to the loudest count as active speech
 PEAK_LIMIT = 0.95
 
+Decibels = Annotated[float, Range(0, 60)]
+DecibelsBelow = Annotated[float, Range(-120, 0)]
+Second = Annotated[float, Range(0, 1)]
+
 
 @dataclass(frozen=True)
 class RecordingOptions:
@@ -46,35 +52,25 @@ class RecordingOptions:
     active frames, in dB below full scale; None leaves the level. fade_seconds: linear, at both ends.
     """
 
-    sample_rate: int = 8000
+    sample_rate: Annotated[int, Range(1000, 192_000)] = 8000
     remove_dc: bool = True
-    denoise_db: float = 0.0
+    denoise_db: Decibels = 0.0
     trim: bool = True
-    trim_floor_db: float = -40.0
-    trim_ceiling_db: float = -28.0
-    trim_margin_db: float = 10.0
-    pad_seconds: float = 0.020
-    level_dbfs: float | None = -20.0
-    fade_seconds: float = 0.005
+    trim_floor_db: DecibelsBelow = -40.0
+    trim_ceiling_db: DecibelsBelow = -28.0
+    trim_margin_db: Decibels = 10.0
+    pad_seconds: Second = 0.020
+    level_dbfs: Annotated[float, Range(-60, 0)] | None = -20.0
+    fade_seconds: Second = 0.005
 
     def __post_init__(self) -> None:
         """Raises: InputError for a value outside what makes sense."""
-        if not 1000 <= self.sample_rate <= 192_000:
-            raise InputError(f"sample_rate {self.sample_rate}: need 1000 to 192000 Hz")
-        if not 0 <= self.denoise_db <= 60:
-            raise InputError(f"denoise_db {self.denoise_db}: need 0 to 60 dB")
-        if not -120 <= self.trim_floor_db <= self.trim_ceiling_db <= 0:
+        check(self)
+        if self.trim_floor_db > self.trim_ceiling_db:
             raise InputError(
-                f"trim_floor_db {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}: "
-                "need -120 <= trim_floor_db <= trim_ceiling_db <= 0"
+                f"trim_floor_db is {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}; "
+                "the floor must not be above the ceiling"
             )
-        if not 0 <= self.trim_margin_db <= 60:
-            raise InputError(f"trim_margin_db {self.trim_margin_db}: need 0 to 60 dB")
-        for name in ("pad_seconds", "fade_seconds"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} {getattr(self, name)}: need 0 to 1 second")
-        if self.level_dbfs is not None and not -60 <= self.level_dbfs <= 0:
-            raise InputError(f"level_dbfs {self.level_dbfs}: need -60 to 0 dB below full scale, or none")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, product
+from typing import Annotated
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from data_recipes.splits import (
     check_hold_outs,
     combination_split,
 )
+from tts.config import Range, check, check_order, shown
 from tts.errors import InputError
 
 FIXED_SPLITS = ("validation", "test_seen", "test_unseen", "bigram", "position", "length", "repeat")
@@ -34,6 +36,9 @@ FIXED_SPLITS = ("validation", "test_seen", "test_unseen", "bigram", "position", 
 
 ENUMERATED = 4  # combinations up to this many digits are listed, longer ones drawn
 MAX_TRIES = 10_000
+
+Digits = Annotated[int, Range(1, 100)]
+Seconds = Annotated[float, Range(0, 10)]
 
 
 @dataclass(frozen=True)
@@ -48,38 +53,53 @@ class SequenceOptions:
     never reach a stream. speakers: a subset of those in the recordings, None for all; drawn uniformly.
     """
 
-    min_digits: int = 1
-    max_digits: int = 5
-    gap_seconds: tuple[float, float] = (0.0, 0.12)
-    edge_seconds: tuple[float, float] = (0.03, 0.12)
-    long_gap_probability: float = 0.1
-    long_gap_seconds: float = 0.35
-    dither: float = 2e-4
+    min_digits: Digits = 1
+    max_digits: Digits = 5
+    gap_seconds: tuple[Seconds, Seconds] = (0.0, 0.12)
+    edge_seconds: tuple[Seconds, Seconds] = (0.03, 0.12)
+    long_gap_probability: Annotated[float, Range(0, 1)] = 0.1
+    long_gap_seconds: Seconds = 0.35
+    dither: Annotated[float, Range(0, 0.01)] = 2e-4
     hold_outs: tuple[str, ...] = DEFAULT_HOLD_OUTS
     speakers: tuple[str, ...] | None = None
-    length_weights: tuple[float, ...] | None = None
+    length_weights: tuple[Annotated[float, Range(0, 10**6)], ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises: InputError for a range that is empty or outside what can be drawn."""
-        if not 1 <= self.min_digits <= self.max_digits:
+        check(self)
+        check_order(self, ("gap_seconds", "edge_seconds"))
+        if self.min_digits > self.max_digits:
             raise InputError(
-                f"min_digits {self.min_digits} and max_digits {self.max_digits}: need 1 <= min_digits <= max_digits"
+                f"min_digits is {self.min_digits} and max_digits {self.max_digits}; "
+                "min_digits must not be above max_digits"
             )
-        for name in ("gap_seconds", "edge_seconds"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high <= 10:
-                raise InputError(f"{name} {low} {high}: need 0 <= low <= high <= 10 seconds")
-        if not 0 <= self.long_gap_probability <= 1:
-            raise InputError(f"long_gap_probability {self.long_gap_probability}: need a number from 0 to 1")
-        if not 0 <= self.long_gap_seconds <= 10:
-            raise InputError(f"long_gap_seconds {self.long_gap_seconds}: need 0 to 10 seconds")
-        if not 0 <= self.dither <= 0.01:
-            raise InputError(f"dither {self.dither}: need an RMS from 0 to 0.01 of full scale")
         if self.length_weights is not None:
             lengths = self.max_digits - self.min_digits + 1
-            if len(self.length_weights) != lengths or min(self.length_weights) < 0 or not sum(self.length_weights) > 0:
-                raise InputError(f"length_weights {self.length_weights}: need {lengths} weights >= 0, one a length")
+            if len(self.length_weights) != lengths or not sum(self.length_weights):
+                raise InputError(
+                    f"length_weights is {shown(self.length_weights)}; there must be {lengths} weights, one for each "
+                    "length, one of them above 0"
+                )
+        if self.speakers is not None and len(set(self.speakers)) != len(self.speakers):
+            raise InputError(f"speakers is {shown(self.speakers)}; name each speaker once")
         check_hold_outs(self.hold_outs)
+
+    def length_shares(self) -> np.ndarray:
+        """(max_digits - min_digits + 1,) float64, the share of each length in a stream; they sum to 1.
+
+        Raises: InputError if what is held out leaves no length.
+        """
+        if "length" in self.hold_outs and self.min_digits > TRAINED_LENGTH:
+            raise InputError(
+                f"min_digits is {self.min_digits} with `length` held out; at most {TRAINED_LENGTH} digits may be heard"
+            )
+        lengths = np.arange(self.min_digits, self.max_digits + 1)
+        weights = np.ones(len(lengths)) if self.length_weights is None else np.array(self.length_weights)
+        if "length" in self.hold_outs:
+            weights = np.where(lengths <= TRAINED_LENGTH, weights, 0)
+        if not weights.sum():
+            raise InputError("length_weights leave no length that may be heard; give one of them a weight")
+        return weights / weights.sum()
 
 
 @dataclass(frozen=True)
@@ -168,17 +188,8 @@ class SequenceStream:
         self.options = options
         self.seed = seed
         self._takes = _Takes(recordings, options.speakers)
-        if "length" in options.hold_outs and options.min_digits > TRAINED_LENGTH:
-            raise InputError(
-                f"min_digits {options.min_digits} with `length` held out: at most {TRAINED_LENGTH} digits may be heard"
-            )
         self._lengths = np.arange(options.min_digits, options.max_digits + 1)
-        weights = np.ones(len(self._lengths)) if options.length_weights is None else np.array(options.length_weights)
-        if "length" in options.hold_outs:
-            weights = np.where(self._lengths <= TRAINED_LENGTH, weights, 0)
-        if not weights.sum():
-            raise InputError("length_weights leave no length that may be heard; give one of them a weight")
-        self._weights = np.cumsum(weights / weights.sum())
+        self._weights = np.cumsum(options.length_shares())
 
     def __getitem__(self, index: int) -> Sequence:
         """The sequence number `index`, from 0."""

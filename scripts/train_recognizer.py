@@ -13,8 +13,9 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,13 +28,15 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
 from data_recipes.fsdd import Recording, build_recordings
-from data_recipes.sequences import SequenceOptions, SequenceStream
+from data_recipes.sequences import Digits, Seconds, SequenceOptions, SequenceStream
 from tts import config as configs
+from tts.config import Range, check
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
 from tts.files import write_whole
 
+Count = Annotated[int, Range(1, 10**9)]
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 
 
@@ -41,11 +44,21 @@ POOL = 6  # batches drawn together, sorted by length: waves of like length waste
 class DataConfig:
     """source: FSDD's folder, None to download. Gaps and edges as in SequenceOptions. workers: loader processes."""
 
-    source: str | None = None
-    max_digits: int = 8
-    gap_seconds: tuple[float, float] = (0.0, 0.35)
-    edge_seconds: tuple[float, float] = (0.0, 0.5)
-    workers: int = 1
+    source: Path | None = None
+    max_digits: Digits = 8
+    gap_seconds: tuple[Seconds, Seconds] = (0.0, 0.35)
+    edge_seconds: tuple[Seconds, Seconds] = (0.0, 0.5)
+    workers: Annotated[int, Range(0, 256)] = 1
+
+    def __post_init__(self) -> None:
+        check(self, "data.")
+        self.sequences(self.max_digits)
+
+    def sequences(self, max_digits: int) -> SequenceOptions:
+        """How waves of up to so many digits are joined; nothing is held out."""
+        return SequenceOptions(
+            max_digits=max_digits, gap_seconds=self.gap_seconds, edge_seconds=self.edge_seconds, hold_outs=()
+        )
 
 
 @dataclass(frozen=True)
@@ -57,45 +70,45 @@ class TrainConfig:
     earlier run's latest.safetensors.
     """
 
-    steps: int = 4000
-    minutes: float | None = None
-    start_from: str | None = None
-    batch: int = 32
-    short_steps: int = 500
-    lr: float = 2e-3
-    warmup: int = 200
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.995
+    steps: Count = 4000
+    minutes: Annotated[float, Range(0, 10**6, low_open=True)] | None = None
+    start_from: Path | None = None
+    batch: Annotated[int, Range(1, 4096)] = 32
+    short_steps: Annotated[int, Range(0, 10**9)] = 500
+    lr: Annotated[float, Range(0, 10, low_open=True)] = 2e-3
+    warmup: Count = 200
+    weight_decay: Annotated[float, Range(0, 1)] = 0.01
+    clip: Annotated[float, Range(0, 10**6, low_open=True)] = 1.0
+    ema: Annotated[float, Range(0, 1, high_open=True)] = 0.995
     bf16: bool = True
-    evaluate_every: int = 250
-    validation: int = 240
-    threads: int = 2
+    evaluate_every: Count = 250
+    validation: Annotated[int, Range(1, 100_000)] = 240
+    threads: Annotated[int, Range(1, 1024)] = 2
+
+    def __post_init__(self) -> None:
+        check(self, "train.")
 
 
 @dataclass(frozen=True)
 class Config:
     """The whole experiment."""
 
-    seed: int = 0
-    out: str = "runs/recognizer"
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    out: Path = Path("runs/recognizer")
     model: RecognizerConfig = field(default_factory=RecognizerConfig)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Batches(IterableDataset):
     """Waves and targets, endless; the same for the same seed and number of workers."""
 
     def __init__(self, config: Config, recordings: list[Recording], short: bool) -> None:
-        data = config.data
-        options = SequenceOptions(
-            max_digits=3 if short else data.max_digits,
-            gap_seconds=data.gap_seconds,
-            edge_seconds=data.edge_seconds,
-            hold_outs=(),
-        )
+        options = config.data.sequences(3 if short else config.data.max_digits)
         self.config, self.short = config, short
         self.stream = SequenceStream(recordings, options, config.seed + short)
         self.augmenter = Augmenter(config.augment, recordings, config.seed)
@@ -151,12 +164,7 @@ def spec_augment(mels: Tensor, counts: Tensor, generator: torch.Generator) -> Te
 
 def validation_sets(config: Config, recordings: list[Recording]) -> dict[str, list[tuple[np.ndarray, list[int]]]]:
     """Waves and digits of validation takes: "clean" as joined, and "damaged" as in training, empty ones included."""
-    plain = SequenceStream(
-        recordings,
-        SequenceOptions(max_digits=8, gap_seconds=config.data.gap_seconds, edge_seconds=config.data.edge_seconds,
-                        hold_outs=()),
-        seed=config.seed + 100,
-    )  # fmt: skip
+    plain = SequenceStream(recordings, config.data.sequences(8), seed=config.seed + 100)
     augmenter = Augmenter(config.augment, recordings, config.seed + 100)
     sets: dict[str, list[tuple[np.ndarray, list[int]]]] = {"clean": [], "damaged": []}
     for index in range(config.train.validation):
@@ -187,11 +195,11 @@ def train(config: Config, command: str) -> None:
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
-    out = Path(config.out)
+    out = config.out
     out.mkdir(parents=True, exist_ok=True)
     print(json.dumps(configs.to_dict(config)), file=sys.stderr)
 
-    recordings = build_recordings(Path(config.data.source) if config.data.source else None)
+    recordings = build_recordings(config.data.source)
     fast_and_slow = at_speeds(recordings["train"], config.augment.speeds)
     loaders = [
         iter(DataLoader(Batches(config, fast_and_slow, short), batch_size=None, num_workers=config.data.workers))
@@ -231,6 +239,9 @@ def train(config: Config, command: str) -> None:
         loss = nn.functional.ctc_loss(
             log_probs.transpose(0, 1), targets, frames, target_lengths, BLANK, reduction="sum", zero_infinity=True
         ) / target_lengths.sum().clamp(min=1)
+        if not torch.isfinite(loss):
+            raise InputError(f"the loss is {float(loss)} at step {step}; lower train.lr, {config.train.lr}, or set "
+                             "train.bf16=false; the weights so far are those of the last evaluation")  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(net.parameters(), config.train.clip)
@@ -272,7 +283,7 @@ def train(config: Config, command: str) -> None:
                 "split": "train takes 8-49, validation (choice of weights) takes 5-7, test takes 0-4, never used here",
                 "command": command,
                 "training": {"seed": config.seed, "step": step, "seconds": row["seconds"],
-                             "train": asdict(config.train), "augment": asdict(config.augment)},
+                             "train": configs.to_dict(config.train), "augment": configs.to_dict(config.augment)},
                 "figures": {"validation_digit_error": row["validation"]},
             }  # fmt: skip
             write_whole(out / "recognizer.safetensors", weights)

@@ -337,7 +337,7 @@ def test_a_layer_that_does_not_exist(layer):
 
 
 def test_an_unknown_context():
-    with pytest.raises(InputError, match="word or text"):
+    with pytest.raises(InputError, match="one of word, text"):
         encoder(context="sentence")
 
 

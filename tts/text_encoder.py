@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
+from tts.config import Range, check
 from tts.errors import InputError
 from tts.language_model import MINILM, LanguageModel, ModelFiles
 from tts.paths import cache_folder
@@ -28,7 +29,7 @@ class TextEncoderConfig:
 
     name: str = MINILM
     """"minilm" (all-MiniLM-L6-v2, installed with the package), a folder, or a model's id on the Hugging Face hub."""
-    layer: int = 5
+    layer: Annotated[int, Range(-1000, 1000)] = 5
     """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
     mix: bool = False
     """All layers side by side, for a model that learns how to mix them (`model.word_layers`); `layer` is not heeded."""
@@ -36,6 +37,9 @@ class TextEncoderConfig:
     """Each word encoded alone, or in its text, where its vector also tells of its neighbours and its place."""
     revision: str | None = None
     """Branch, tag or commit, for a model from the hub; None: what is in the local hub cache, else the newest."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class TextEncoder:
@@ -53,8 +57,6 @@ class TextEncoder:
         Raises:
             InputError: no such model, it cannot be reached or read, or it has no such layer.
         """
-        if config.context not in ("word", "text"):
-            raise InputError(f"text encoder context is {config.context!r}; it must be word or text")
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
         self.layers = files.depth + 1 if config.mix else 1

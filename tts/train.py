@@ -5,6 +5,7 @@ evaluation, and joins them: the loop itself knows nothing of speaking.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train(config: "RunConfig", resume: bool = False, overfit: str | None = None, text: str | None = None) -> None:
     """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
+    _check_output(config.output)
     from tts.evaluation.watching import hooks
     from tts.training.data import load_data, one_file
     from tts.training.loop import train as loop
@@ -47,6 +49,18 @@ def train(config: "RunConfig", resume: bool = False, overfit: str | None = None,
     else:
         config, data = load_data(config)
     loop(config, data, hooks(config), resume)
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written to. Nothing is made."""
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise InputError(f"output is {folder}: {error.strerror}; choose another folder") from error
+    if not nearest.is_dir():
+        raise InputError(f"output is {folder}, but {nearest} is no folder; choose another one")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"output is {folder}, but {nearest} cannot be written to; choose another folder")
 
 
 def _digits_of_name(path: str) -> str:

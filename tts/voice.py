@@ -22,7 +22,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -45,6 +45,8 @@ VOICES = Path(__file__).parent / "voices"
 DEFAULT_VOICE = "digits"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VECTORS = "word_vectors"
+MOST_WORD_SECONDS = 60
+"""The longest turn of one word that a voice may have."""
 
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
@@ -58,7 +60,7 @@ class VoiceConfig:
     """All of a voice but its numbers; `config.json` holds exactly these fields."""
 
     name: str
-    sample_rate: int
+    sample_rate: Annotated[int, configs.Range(1000, 384_000)]
     """Samples per second."""
     speakers: tuple[str, ...]
     """Names, in the order of the model's speaker embedding."""
@@ -68,23 +70,18 @@ class VoiceConfig:
     vocabulary: tuple[str, ...] = ()
     """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbours."""
     sampling: Sampling = field(default_factory=Sampling)
-    max_word_seconds: float = 2.5
+    max_word_seconds: Annotated[float, configs.Range(0, MOST_WORD_SECONDS, low_open=True)] = 2.5
     """Where one word's turn (with `word_parts`, that of each part) is cut and reported; the cap on an utterance is 1 s
     more than that for each word."""
     license: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     """Where the voice comes from: data, command, commit, figures; free form."""
-    format_version: int = FORMAT_VERSION
+    format_version: Annotated[int, configs.Range(FORMAT_VERSION, FORMAT_VERSION)] = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if self.format_version != FORMAT_VERSION:
-            raise InputError(
-                f"format_version is {self.format_version}; this version reads {FORMAT_VERSION}: update twotier-tts"
-            )
+        configs.check(self)
         if not self.name:
             raise InputError("name is empty; give the voice a name")
-        if not 1000 <= self.sample_rate <= 384_000:
-            raise InputError(f"sample_rate is {self.sample_rate}; it must lie between 1000 and 384000 Hz")
         if len(self.speakers) != self.model.n_speakers or len(set(self.speakers)) != len(self.speakers):
             raise InputError(
                 f"speakers are {list(self.speakers)}; they must be {self.model.n_speakers} different names"
@@ -97,10 +94,6 @@ class VoiceConfig:
             raise InputError("vocabulary holds a word twice; remove the second one")
         if self.vocabulary and self.text_encoder.context != "word":
             raise InputError('vocabulary must be empty where text_encoder.context is not "word"')
-        if not (math.isfinite(self.max_word_seconds) and 0 < self.max_word_seconds <= 60):
-            raise InputError(f"max_word_seconds is {self.max_word_seconds}; it must lie between 0 and 60")
-        if self.model.q_levels > 2**15:
-            raise InputError(f"model.q_levels is {self.model.q_levels}; a voice has at most {2**15} levels")
 
 
 @dataclass(frozen=True)

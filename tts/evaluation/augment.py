@@ -9,6 +9,7 @@ Letters: T samples. Levels in dB. Every draw comes from the generator given.
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import soundfile
@@ -17,9 +18,16 @@ import torchaudio
 
 from data_recipes.fsdd import Recording
 from tts import audio
+from tts.config import Range, check, check_order
+from tts.errors import InputError
 
 BANK_SECONDS = 20.0
 CODECS = ("GSM610", "IMA_ADPCM", "ALAW", "MS_ADPCM")  # what libsndfile can put into a WAV at 8 kHz
+
+Probability = Annotated[float, Range(0, 1)]
+Decibels = Annotated[float, Range(-60, 60)]
+Bits = Annotated[int, Range(1, 8)]
+Second = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -33,25 +41,31 @@ class AugmentOptions:
     empty: the share of waves that hold no digit at all and must be heard so.
     """
 
-    speeds: tuple[float, ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
-    turn_gain: float = 0.4
-    turn_gain_db: float = 5.0
-    filter: float = 0.5
-    reverb: float = 0.2
-    background: float = 0.2
-    background_snr_db: tuple[float, float] = (12.0, 30.0)
-    noise: float = 0.6
-    snr_db: tuple[float, float] = (5.0, 40.0)
-    rough: float = 0.35
-    rough_bits: tuple[int, int] = (4, 8)
-    rough_jitter: tuple[float, float] = (0.005, 0.08)
-    codec: float = 0.12
-    clip: float = 0.12
-    drop: float = 0.2
-    drop_seconds: tuple[float, float] = (0.002, 0.03)
-    click: float = 0.1
-    gain_db: tuple[float, float] = (-25.0, 12.0)
-    empty: float = 0.08
+    speeds: tuple[Annotated[float, Range(0.25, 4)], ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
+    turn_gain: Probability = 0.4
+    turn_gain_db: Annotated[float, Range(0, 60)] = 5.0
+    filter: Probability = 0.5
+    reverb: Probability = 0.2
+    background: Probability = 0.2
+    background_snr_db: tuple[Decibels, Decibels] = (12.0, 30.0)
+    noise: Probability = 0.6
+    snr_db: tuple[Decibels, Decibels] = (5.0, 40.0)
+    rough: Probability = 0.35
+    rough_bits: tuple[Bits, Bits] = (4, 8)
+    rough_jitter: tuple[Probability, Probability] = (0.005, 0.08)
+    codec: Probability = 0.12
+    clip: Probability = 0.12
+    drop: Probability = 0.2
+    drop_seconds: tuple[Second, Second] = (0.002, 0.03)
+    click: Probability = 0.1
+    gain_db: tuple[Decibels, Decibels] = (-25.0, 12.0)
+    empty: Probability = 0.08
+
+    def __post_init__(self) -> None:
+        check(self)
+        check_order(self, ("background_snr_db", "snr_db", "rough_bits", "rough_jitter", "drop_seconds", "gain_db"))
+        if not 1 <= len(self.speeds) <= 100:
+            raise InputError(f"speeds has {len(self.speeds)} items; it must have 1 to 100, e.g. [1.0]")
 
 
 def at_speeds(recordings: Sequence[Recording], speeds: Sequence[float]) -> list[Recording]:

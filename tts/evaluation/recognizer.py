@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ import torchaudio
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tts.config import Range, check
 from tts.errors import InputError
 
 BLANK = 10
@@ -45,21 +46,33 @@ class RecognizerConfig:
     the digit is over, so one that ends with the wave would be missed.
     """
 
-    sample_rate: int = 8000
-    window: int = 200
-    hop: int = 80
-    n_fft: int = 256
-    mels: int = 40
-    low_hz: float = 60.0
-    high_hz: float = 3900.0
-    floor_db: float = 60.0
-    edge: int = 800
-    channels: int = 160
-    width: int = 160
-    layers: int = 2
-    dropout: float = 0.15
+    sample_rate: Annotated[int, Range(8000, 8000)] = 8000
+    window: Annotated[int, Range(2, 4096)] = 200
+    hop: Annotated[int, Range(1, 4096)] = 80
+    n_fft: Annotated[int, Range(2, 4096)] = 256
+    mels: Annotated[int, Range(1, 1024)] = 40
+    low_hz: Annotated[float, Range(0, 4000)] = 60.0
+    high_hz: Annotated[float, Range(0, 4000)] = 3900.0
+    floor_db: Annotated[float, Range(0, 200, low_open=True)] = 60.0
+    edge: Annotated[int, Range(0, 8000)] = 800
+    channels: Annotated[int, Range(1, 1024)] = 160
+    width: Annotated[int, Range(1, 1024)] = 160
+    layers: Annotated[int, Range(1, 8)] = 2
+    dropout: Annotated[float, Range(0, 1, high_open=True)] = 0.15
 
     stride = 2  # of the second convolution
+
+    def __post_init__(self) -> None:
+        check(self, "model.")
+        if self.window > self.n_fft:
+            raise InputError(f"model.window is {self.window}; it must be at most model.n_fft, {self.n_fft}")
+        if self.hop > self.window:
+            raise InputError(f"model.hop is {self.hop}; it must be at most model.window, {self.window}")
+        if self.mels > self.n_fft // 2 + 1:
+            raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most "
+                             f"{self.n_fft // 2 + 1}")  # fmt: skip
+        if self.low_hz >= self.high_hz:
+            raise InputError(f"model.low_hz is {self.low_hz}; it must be below model.high_hz, {self.high_hz}")
 
 
 def mask(lengths: Tensor, n: int) -> Tensor:

@@ -15,7 +15,7 @@ from tts.files import write_whole
 from tts.training.config import RunConfig
 from tts.training.loop import Hooks, Listener, Snapshot
 from tts.training.tracking import read_lines
-from tts.voice import Audio, Voice
+from tts.voice import MOST_WORD_SECONDS, Audio, Voice
 
 JUDGED_SEED = 2000
 LENGTHS = (2, 3, 4, 5)
@@ -48,7 +48,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         text_encoder=snapshot.config.text,
         sample_rate=rate,
         sampling=snapshot.config.sampling,
-        max_word_seconds=round(1.25 * longest / rate, 2),
+        max_word_seconds=min(round(1.25 * longest / rate, 2), MOST_WORD_SECONDS),
         training={"step": snapshot.step, "config": _without_places(configs.to_dict(snapshot.config))},
     )
 

@@ -13,10 +13,11 @@ All engines draw from the same uniforms by the same two rules, so the same seed 
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 
+from tts.config import Range, check
 from tts.errors import InputError
 
 MAX_SEED = 2**64 - 1
@@ -27,19 +28,13 @@ LEAST_UNIFORM = np.float32(2**-25)
 class Sampling:
     """How boldly to draw."""
 
-    temperature: float = 1.0
+    temperature: Annotated[float, Range(0.01, 100)] = 1.0
     """Divides the logits of the samples: below 1 clearer and duller, above 1 noisier."""
-    timing_spread: float = 1.0
+    timing_spread: Annotated[float, Range(0, 1)] = 1.0
     """1 draws each word's duration from what the model believes; towards 0, ever nearer that belief's median."""
 
     def __post_init__(self) -> None:
-        for name, value in (("temperature", self.temperature), ("timing_spread", self.timing_spread)):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"{name} is {value!r}; it must be a number, e.g. 1.0")
-        if not 0.01 <= self.temperature <= 100:
-            raise InputError(f"temperature is {self.temperature}; it must lie between 0.01 and 100, e.g. 1.0")
-        if not 0 <= self.timing_spread <= 1:
-            raise InputError(f"timing_spread is {self.timing_spread}; it must lie between 0 and 1")
+        check(self)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from tts.audio import Quantization
+from tts.config import Range, check
 from tts.errors import InputError
-from tts.parts import PARTS
 
 LPC_CORRECTION = 1.0005
 """Factor on the power of the window of the linear prediction: white noise 33 dB under the signal, which keeps the
@@ -17,79 +17,75 @@ LPC_FLOOR = 1e-6
 """Added to that power; of the order of the dither in a window."""
 LPC_FALL = 32
 """Samples in which the window falls again, at its end."""
+MOST_LEVELS = 2**15
+"""What samples of a voice, int16, can count."""
+MOST_NUMBERS = 2**28
+"""In a model's weights and the tables that are made of them: 1 GiB as float32. The shipped voice has 3.5 million."""
+
+Width = Annotated[int, Range(1, 16384)]
 
 
 @dataclass(frozen=True)
 class TwoTierConfig:
     """Everything that fixes the shapes and the meaning of the weights."""
 
-    q_levels: int = 256
+    q_levels: Annotated[int, Range(4, MOST_LEVELS, even=True)] = 256
     """Levels per sample."""
     quantization: Quantization = "mu-law"
-    frame_size: int = 32
+    frame_size: Annotated[int, Range(1, 4096)] = 32
     """Samples per frame."""
     cell: Literal["gru", "lstm"] = "lstm"
-    n_rnn: int = 1
+    n_rnn: Annotated[int, Range(1, 64)] = 1
     """Recurrent layers in the frame tier."""
-    dim: int = 448
+    dim: Width = 448
     """Width of the frame tier."""
-    sample_dim: int = 256
+    sample_dim: Width = 256
     """Width of the sample tier."""
-    sample_layers: int = 2
+    sample_layers: Annotated[int, Range(1, 64)] = 2
     """Hidden layers of the sample tier, at least 1."""
-    upsample_rank: int = 0
+    upsample_rank: Annotated[int, Range(0, 16384)] = 0
     """Rank of the upsampling from frame to samples; 0: the paper's full map, most of the model's weights."""
-    hist_size: int = 64
+    hist_size: Annotated[int, Range(1, 4096)] = 64
     """Past samples that the sample tier hears."""
     history: Literal["real", "embedding"] = "real"
-    lpc_order: int = 0
+    lpc_order: Annotated[int, Range(0, 1024)] = 0
     """Coefficients of the linear prediction that the sample tier hears as well (see `prediction`); 0: none."""
-    lpc_window: int = 288
+    lpc_window: Annotated[int, Range(64, 16384)] = 288
     """Past samples that the predictor is made of."""
-    embedding_dim: int = 16
+    embedding_dim: Width = 16
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
-    word_parts: int = 1
+    word_parts: Literal[1, 4] = 1
     """1, or 4: the pointer steps through onset, nucleus and coda of each word and the rest after it (`tts.parts`), and
     where the model speaks of words it means these."""
-    word_dim: int = 384
+    word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
-    word_layers: int = 1
+    word_layers: Annotated[int, Range(1, 1024)] = 1
     """How many layers of the encoder lie side by side in a word's vector. Above 1 the model learns how to mix them
     (Peters et al. 2018, arXiv 1802.05365, equation 1). A training run fills it in."""
-    text_dim: int = 64
+    text_dim: Width = 64
     """Width of a word inside the model."""
-    n_speakers: int = 1
+    n_speakers: Annotated[int, Range(1, 100_000)] = 1
     """A training run fills it in."""
-    speaker_dim: int = 16
-    clock_dim: int = 16
+    speaker_dim: Width = 16
+    clock_dim: Annotated[int, Range(0, 4096, even=True)] = 16
     """Features of the frames since the word began; even; 0: no clock."""
-    clock_frames: int = 320
+    clock_frames: Annotated[int, Range(1, 100_000)] = 320
     """The clock stops here, so that no input leaves the range of training."""
     timing: Literal["heard", "planned"] = "heard"
     """Where the advance bit comes from: from what the frame tier has heard; or from the text, the speaker and the clock
     alone, so that durations are drawn before any sample, and the frame tier is told how much of a word is left."""
-    plan_dim: int = 128
+    plan_dim: Width = 128
     """Hidden units of the planned timing."""
 
     def __post_init__(self) -> None:
-        frames = ("frame_size", "n_rnn", "dim", "clock_frames", "plan_dim")
-        samples = ("sample_dim", "sample_layers", "hist_size", "embedding_dim")
-        for name in (*frames, *samples, "word_dim", "word_layers", "text_dim", "n_speakers", "speaker_dim"):
-            if getattr(self, name) < 1:
-                raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
-        if self.upsample_rank < 0:
-            raise InputError(f"model.upsample_rank is {self.upsample_rank}; it must be at least 1, or 0 for full rank")
-        if self.clock_dim < 0 or self.clock_dim % 2:
-            raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
+        check(self, "model.")
         if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
         if self.word_dim % self.word_layers:
             raise InputError(
                 f"model.word_dim is {self.word_dim}; it must be a multiple of word_layers, {self.word_layers}"
             )
-        if self.word_parts not in (1, PARTS):
-            raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or {PARTS}")
         if self.word_parts > 1 and self.conditioning == "pooled":
             raise InputError(f"model.word_parts is {self.word_parts}; it needs conditioning: pointer")
         if self.lpc_order and not 0 < self.lpc_order < self.lpc_window:
@@ -97,10 +93,7 @@ class TwoTierConfig:
                 f"model.lpc_order is {self.lpc_order}; it must be at least 1 and below lpc_window, "
                 f"{self.lpc_window}, or 0 for no prediction"
             )
-        if self.lpc_window < 64:
-            raise InputError(f"model.lpc_window is {self.lpc_window}; it must be at least 64")
-        if self.q_levels < 4 or self.q_levels % 2:
-            raise InputError(f"model.q_levels is {self.q_levels}; it must be an even number of at least 4, e.g. 256")
+        check_size(self)
 
     @property
     def input_dim(self) -> int:
@@ -112,6 +105,69 @@ class TwoTierConfig:
     def told_dim(self) -> int:
         """Width of what stays the same during a word: this word, next word, speaker."""
         return 2 * self.text_dim + self.speaker_dim
+
+
+def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight by its name in `TwoTier(config).state_dict()` (a test holds the two together)."""
+    c = config
+    gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "word.weight": (c.text_dim, c.word_dim // c.word_layers),
+        "word.bias": (c.text_dim,),
+        "end": (c.text_dim,),
+        "speaker.weight": (c.n_speakers, c.speaker_dim),
+        "h0": (c.n_rnn, c.dim),
+        "advance.weight": (1, c.plan_dim if c.timing == "planned" else c.dim),
+        "advance.bias": (1,),
+        "upsample.weight": (c.frame_size * (c.upsample_rank or c.sample_dim), c.dim),
+        "upsample.bias": (c.frame_size * (c.upsample_rank or c.sample_dim),),
+        "output.weight": (c.q_levels, c.sample_dim),
+        "output.bias": (c.q_levels,),
+    }
+    if c.word_layers > 1:
+        shapes["mix"] = (c.word_layers,)
+    if c.timing == "planned":
+        shapes["plan_text.weight"] = (c.plan_dim, c.told_dim)
+        shapes["plan_text.bias"] = (c.plan_dim,)
+        shapes["plan_clock.weight"] = (c.plan_dim, c.clock_dim)
+    if c.upsample_rank:
+        shapes["widen.weight"] = (c.sample_dim, c.upsample_rank)
+    if c.cell == "lstm":
+        shapes["c0"] = (c.n_rnn, c.dim)
+    for k in range(c.n_rnn):
+        shapes[f"rnn.weight_ih_l{k}"] = (gates, c.input_dim if k == 0 else c.dim)
+        shapes[f"rnn.weight_hh_l{k}"] = (gates, c.dim)
+        shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (gates,)
+    if c.history == "real":
+        shapes["last_level.weight"] = (c.q_levels, c.sample_dim)
+        shapes["hear.weight"] = (c.sample_dim, c.hist_size)
+    else:
+        shapes["levels.weight"] = (c.q_levels, c.embedding_dim)
+        shapes["hear.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
+    if c.lpc_order:
+        shapes["predicted"] = (2, c.q_levels, c.sample_dim)
+    for k in range(c.sample_layers - 1):
+        shapes[f"hidden.{k}.weight"] = (c.sample_dim, c.sample_dim)
+        shapes[f"hidden.{k}.bias"] = (c.sample_dim,)
+    return shapes
+
+
+def check_size(config: TwoTierConfig, more: int = 0) -> None:
+    """Refuse a model whose weights and tables, and `more` numbers beside them, are too many to ask memory for.
+
+    Raises:
+        InputError: with the widths that count most.
+    """
+    gates = {"gru": 3, "lstm": 4}[config.cell] * config.dim
+    # The clock's features, and what an engine makes of them: what each clock adds to the gates.
+    tables = config.clock_frames * (config.clock_dim + 2 * gates) if config.clock_dim else 0
+    held = sum(math.prod(shape) for shape in weight_shapes(config).values()) + tables + more
+    if held > MOST_NUMBERS:
+        sizes = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "clock_frames", "word_dim")
+        raise InputError(
+            f"the model has {held:.2g} numbers in its weights and tables; it may have {MOST_NUMBERS:.2g}: lower "
+            + ", ".join(f"model.{name} ({getattr(config, name)})" for name in sizes)
+        )
 
 
 def lpc_window(samples: int) -> np.ndarray:

@@ -45,7 +45,11 @@ def save(
     config: Mapping[str, Any],
     state: LoopState,
 ) -> None:
-    """Write a checkpoint to `path`; an older one there is replaced only once the new one is on the disk."""
+    """Write a checkpoint to `path`; an older one there is replaced only once the new one is on the disk.
+
+    Raises:
+        InputError: a tensor is not finite; the older checkpoint stays.
+    """
     tensors = {f"objective.{name}": tensor for name, tensor in objective.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
@@ -55,6 +59,9 @@ def save(
             tensors[f"optimizer.{names[parameter]}.{key}"] = tensor
     # Contiguous copies: tied or strided tensors (an RNN's flattened weights) are refused by safetensors.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{name} is not finite after step {state.step}, so {path} stays as it is; lower train.lr")
     metadata = {"format": FORMAT, "config": json.dumps(config), "state": json.dumps(vars(state))}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

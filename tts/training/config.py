@@ -2,14 +2,26 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
+from tts.config import Range, check, shown
 from tts.errors import InputError
 from tts.generation.request import Sampling
-from tts.models.config import TwoTierConfig
+from tts.models.config import TwoTierConfig, check_size
 from tts.text_encoder import TextEncoderConfig
+
+Count = Annotated[int, Range(1, 10**9)]
+Share = Annotated[float, Range(0, 1)]
+Below1 = Annotated[float, Range(0, 1, high_open=True)]
+Weight = Annotated[float, Range(0, 1000)]
+POOL = 2**16
+"""The most sequences that one process may draw at a time; they are held in memory."""
+SHORTEST_SECONDS = 0.1
+"""No recording of a word is shorter, once it is trimmed."""
+FILLED_IN = TwoTierConfig()
+"""The defaults of what a run fills in."""
 
 
 @dataclass(frozen=True)
@@ -25,106 +37,131 @@ class DataConfig:
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
     sequences: SequenceOptions = field(default_factory=SequenceOptions)
 
+    def __post_init__(self) -> None:
+        if len(set(self.speakers)) != len(self.speakers):
+            raise InputError(f"data.speakers is {shown(self.speakers)}; name each speaker once")
+        if strangers := set(self.sequences.speakers or ()) - set(self.speakers) if self.speakers else ():
+            raise InputError(
+                f"data.sequences.speakers has {shown(sorted(strangers)[0])}, who is none of data.speakers, "
+                f"{shown(self.speakers)}; leave data.sequences.speakers out"
+            )
+        try:
+            self.sequences.length_shares()
+        except InputError as error:
+            raise InputError(f"data.sequences: {error}") from error
+
 
 @dataclass(frozen=True)
 class LossConfig:
     """Weights of the parts of the loss; 0 switches a part off."""
 
-    scored: float = 0.25
+    scored: Annotated[float, Range(0, 1, low_open=True)] = 0.25
     """Share of the frames whose samples are scored in a step, drawn anew each time; 1 scores all."""
-    advance_weight: float = 1.0
-    spectral_weight: float = 1.0
+    advance_weight: Weight = 1.0
+    spectral_weight: Weight = 1.0
     """Of the log-mel spectrum that comes, predicted from the frame tier's state alone."""
-    spectral_offsets: tuple[int, ...] = (2, 6, 12)
+    spectral_offsets: tuple[Annotated[int, Range(1, 1000)], ...] = (2, 6, 12)
     """How many frames ahead."""
-    n_fft: int = 256
+    n_fft: Annotated[int, Range(16, 16384)] = 256
     """Samples of a spectrum's window."""
-    n_mels: int = 32
-    next_frame_weight: float = 0.0
+    n_mels: Annotated[int, Range(1, 1024)] = 32
+    next_frame_weight: Weight = 0.0
     """Of the frame's samples predicted without the sample tier's ears (SampleRNN's independent prediction)."""
+
+    def __post_init__(self) -> None:
+        check(self, "loss.")
+        if not 1 <= len(self.spectral_offsets) <= 64:
+            raise InputError(
+                f"loss.spectral_offsets has {len(self.spectral_offsets)} items; it must have 1 to 64 "
+                "(loss.spectral_weight: 0 switches the spectral part off)"
+            )
+        if self.n_mels > self.n_fft // 2 + 1:
+            raise InputError(
+                f"loss.n_mels is {self.n_mels}; a spectrum of loss.n_fft {self.n_fft} has {self.n_fft // 2 + 1} bins, "
+                "and there cannot be more mel bands than that"
+            )
 
 
 @dataclass(frozen=True)
 class GroupConfig:
     """How the parameters of one name pattern are trained."""
 
-    lr_scale: float = 1.0
-    weight_decay: float | None = None
+    lr_scale: Annotated[float, Range(0, 1000)] = 1.0
+    weight_decay: Share | None = None
     """None: `train.weight_decay`."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """The optimiser and the loop."""
 
-    steps: int = 6000
+    steps: Count = 6000
     start_from: Path | None = None
     """A checkpoint whose weights (the averaged ones, where there are any) are the first; its optimiser and step are not
     taken over. The model may have grown since: see `Checkpoint.begin`."""
-    batch_size: int = 8
+    batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
-    bucket: int = 4
+    bucket: Annotated[int, Range(1, 1024)] = 4
     """Batches cut out of one pool sorted by length, which spares padding; 1: as they come."""
-    accumulation: int = 1
+    accumulation: Annotated[int, Range(1, 1024)] = 1
     """Micro-batches a step."""
-    lr: float = 2e-3
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.01
+    lr: Annotated[float, Range(0, 10, low_open=True)] = 2e-3
+    betas: tuple[Below1, Below1] = (0.9, 0.98)
+    weight_decay: Share = 0.01
     groups: dict[str, GroupConfig] = field(default_factory=dict)
     """Shell patterns of parameter names, e.g. "model.speaker.*"; the first that matches holds."""
-    warmup_steps: int = 100
-    final_lr: float = 0.0
+    warmup_steps: Annotated[int, Range(0, 10**9)] = 100
+    """Steps in which the learning rate rises to `lr`; with more than `steps` it never gets there."""
+    final_lr: Share = 0.0
     """Share of `lr` at the end of the cosine."""
-    clip: float = 1.0
+    clip: Annotated[float, Range(0, 10**6)] = 1.0
     """Largest norm of the gradient; 0: no clipping."""
     precision: Literal["fp32", "bf16"] = "bf16"
-    frame_dropout: float = 0.0
+    frame_dropout: Below1 = 0.0
     """Share of the previous frames that the frame tier does not hear. The voice that ships has 0.25; that it helps
     could not be told (docs/results/voice.md)."""
-    word_noise: float = 0.0
+    word_noise: Annotated[float, Range(0, 10)] = 0.0
     """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
     "four" for "4", are taken for their nearest neighbours."""
-    disturbed_rests: float = 0.0
+    disturbed_rests: Share = 0.0
     """Share of the rests (`model.word_parts: 4`) in which noise or speech is heard for up to 50 ms that is not there:
     a voice then falls silent in a rest whatever it said before."""
-    ema: float = 0.999
+    ema: Below1 = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
-    threads: int = 0
+    threads: Annotated[int, Range(0, 1024)] = 0
     """Of each process on a CPU; 0: as the environment says, which `accelerate launch` sets to 1."""
-    workers: int = 0
+    workers: Annotated[int, Range(0, 256)] = 0
     """Processes that make batches ahead."""
-    log_every: int = 20
-    validate_every: int = 500
-    checkpoint_every: int = 200
+    log_every: Count = 20
+    validate_every: Count = 500
+    checkpoint_every: Count = 200
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "bucket", "accumulation", "log_every", "validate_every", "checkpoint_every")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise InputError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.threads <= 1024:
-            raise InputError(f"train.threads is {self.threads}; it must lie between 1 and 1024, or be 0")
-        if not 0 <= self.frame_dropout < 1:
-            raise InputError(f"train.frame_dropout is {self.frame_dropout}; it must be at least 0 and below 1")
-        if not 0 <= self.word_noise <= 10:
-            raise InputError(f"train.word_noise is {self.word_noise}; it must lie between 0 and 10")
-        if not 0 <= self.disturbed_rests <= 1:
-            raise InputError(f"train.disturbed_rests is {self.disturbed_rests}; it must lie between 0 and 1")
-        if not 0 <= self.ema < 1:
-            raise InputError(f"train.ema is {self.ema}; it must be at least 0 and below 1")
+        check(self, "train.")
+        if self.batch_size * self.accumulation * self.bucket > POOL:
+            raise InputError(
+                f"train.batch_size is {self.batch_size}, train.accumulation {self.accumulation} and train.bucket "
+                f"{self.bucket}; their product must be at most {POOL}: so many sequences may be in memory at a time"
+            )
 
 
 @dataclass(frozen=True)
 class ValidationConfig:
     """What is looked at on the way."""
 
-    sequences: int = 40
+    sequences: Annotated[int, Range(1, 100_000)] = 40
     """Fixed sequences whose loss is measured."""
-    spoken: int = 4
-    """Texts spoken, written as WAV and drawn as spectrograms; 0: none."""
-    judged: int = 0
+    spoken: Annotated[int, Range(0, 1000)] = 4
+    """How many of those are spoken, written as WAV and drawn as spectrograms; 0: none."""
+    judged: Annotated[int, Range(0, 100_000)] = 0
     """Texts of combinations never heard, spoken and read back by the recogniser; 0: none, and `best` is chosen by the
     loss."""
+
+    def __post_init__(self) -> None:
+        check(self, "validation.")
 
 
 @dataclass(frozen=True)
@@ -132,7 +169,7 @@ class RunConfig:
     """One experiment: the whole of a YAML file."""
 
     name: str = "run"
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     output: Path = Path("runs/run")
     data: DataConfig = field(default_factory=DataConfig)
     text: TextEncoderConfig = field(default_factory=TextEncoderConfig)
@@ -144,7 +181,30 @@ class RunConfig:
     """How the run's voices speak."""
 
     def __post_init__(self) -> None:
+        check(self)
+        if not self.name:
+            raise InputError("name is empty; give the run a name, which its voice gets as well")
         if self.train.disturbed_rests and self.model.word_parts == 1:
             raise InputError(
                 f"train.disturbed_rests is {self.train.disturbed_rests}; it needs rests, which model.word_parts: 4 has"
             )
+        speakers = len(self.data.speakers)
+        if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):
+            raise InputError(
+                f"model.n_speakers is {self.model.n_speakers}, but data.speakers are {speakers}; "
+                "leave model.n_speakers out: a run fills it in"
+            )
+        self._check_spectrum()
+
+    def _check_spectrum(self) -> None:
+        """That the spectral loss fits the recordings and the memory."""
+        if not self.loss.spectral_weight:
+            return
+        rate, n_fft = self.data.recordings.sample_rate, self.loss.n_fft
+        longest = int(2 * SHORTEST_SECONDS * rate)  # a spectrum's first window lies half before the sequence
+        if n_fft > longest:
+            raise InputError(
+                f"loss.n_fft is {n_fft}; with data.recordings.sample_rate {rate} it must be at most {longest}, "
+                f"{2 * SHORTEST_SECONDS:g} s: the shortest words are half as long"
+            )
+        check_size(self.model, more=self.model.dim * len(self.loss.spectral_offsets) * self.loss.n_mels)

@@ -13,7 +13,7 @@ from tts import text
 from tts.errors import InputError
 from tts.text_encoder import TextEncoder
 from tts.training.batches import Batch, Collate, Stream, WordVectors
-from tts.training.config import RunConfig
+from tts.training.config import FILLED_IN, RunConfig
 
 VALIDATION_SEED = 1000
 VALIDATED_TOGETHER = 2
@@ -54,15 +54,17 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     """Read the corpus and set up a run's streams; returns the config with the model's sizes set by the data as well.
 
     Raises:
-        InputError: the corpus is missing or damaged, an unknown speaker, or no validation sequence can be drawn.
+        InputError: a size in the config that is not the data's or the encoder's; the corpus is missing or damaged, an
+            unknown speaker, or no validation sequence can be drawn.
     """
+    encoder = _encoder(config)
     d = config.data
     recordings = build_recordings(d.source, d.recordings, d.speakers or None)
     speakers = d.speakers or tuple(sorted({recording.speaker for recording in recordings["train"]}))
     more = build_takes(d.takes, d.recordings, speakers) if d.takes else []
     stream = SequenceStream([*recordings["train"], *more], d.sequences, config.seed)
     validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
-    return _assemble(config, stream, validation, speakers)
+    return _assemble(config, encoder, stream, validation, speakers)
 
 
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
@@ -73,6 +75,7 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
         path: the recording.
         spoken: the words said in it, e.g. "4 7 2"; their turns are taken to be equally long.
     """
+    encoder = _encoder(config)
     words = text.words(spoken)
     options = config.data.recordings
     audio, sample_rate = read_audio(path)
@@ -89,13 +92,27 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
         sample_rate=options.sample_rate,
         combination_split="seen",
     )
-    return _assemble(config, Repeat(sequence), [sequence], ("speaker",))
+    return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",))
+
+
+def _encoder(config: RunConfig) -> TextEncoder:
+    """The text encoder. Raises: InputError where there is none, or the config gives it sizes that it has not."""
+    encoder = TextEncoder(config.text)
+    _check_filled_in(config, word_dim=encoder.width, word_layers=encoder.layers)
+    return encoder
+
+
+def _check_filled_in(config: RunConfig, **sizes: int) -> None:
+    """Refuse sizes in the config that are neither the defaults nor what the run fills in."""
+    for name, size in sizes.items():
+        if (given := getattr(config.model, name)) not in (size, getattr(FILLED_IN, name)):
+            raise InputError(f"model.{name} is {given}, but this run's is {size}; leave it out: a run fills it in")
 
 
 def _assemble(
-    config: RunConfig, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
+    config: RunConfig, encoder: TextEncoder, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
 ) -> tuple[RunConfig, TrainingData]:
-    encoder = TextEncoder(config.text)
+    _check_filled_in(config, n_speakers=len(speakers))
     model = replace(config.model, word_dim=encoder.width, word_layers=encoder.layers, n_speakers=len(speakers))
     config = replace(config, model=model)
     vectors = WordVectors(encoder)

@@ -113,6 +113,7 @@ def train(
             micros = [next(batches).to(accelerator.device) for _ in range(t.accumulation)]
             set_learning_rate(raw_optimizer, learning_rate(state.step, t))
             sums, counts, norm = update(accelerator, wrapped, objective, optimizer, micros, t.clip)
+            _check_finite(sums, norm, state.step + 1, config)
             if ema is not None:
                 ema.update_parameters(objective)
             state.step += 1
@@ -155,8 +156,7 @@ def update(
 ) -> tuple[Tensor, Tensor, float]:
     """One step: every scored sample of all micro-batches and processes weighs alike.
 
-    Returns: the parts' sums and their counts over all processes, and the gradient's norm before it was clipped (NaN
-        with `clip` 0).
+    Returns: the parts' sums and their counts over all processes, and the gradient's norm before it was clipped.
     """
     counts = torch.stack([torch.stack(objective.counts(batch)) for batch in micros]).sum(0)
     counts = accelerator.reduce(counts, "sum")
@@ -170,9 +170,21 @@ def update(
             loss = objective.total(sums, Sums(*counts)) * accelerator.num_processes
             accelerator.backward(loss)
         total_sums += torch.stack(sums).detach()
-    norm = accelerator.clip_grad_norm_(wrapped.parameters(), clip) if clip else torch.tensor(math.nan)
+    norm = accelerator.clip_grad_norm_(wrapped.parameters(), clip or math.inf)  # infinity: measured, not clipped
     optimizer.step()
     return accelerator.reduce(total_sums, "sum"), counts, float(norm)
+
+
+def _check_finite(sums: Tensor, norm: float, step: int, config: RunConfig) -> None:
+    """Stop at a step whose loss or gradient is not finite: the weights are lost, the checkpoints before it are not."""
+    parts = [name for name, finite in zip(PARTS, torch.isfinite(sums).tolist(), strict=True) if not finite]
+    if parts or not math.isfinite(norm):
+        what = f"the loss ({', '.join(parts)})" if parts else "the gradient"
+        t = config.train
+        raise InputError(
+            f"{what} is not finite at step {step}; lower train.lr ({t.lr}) or train.clip ({t.clip}), or set "
+            f"train.precision=fp32 ({t.precision}); what {config.output}/checkpoints holds is of an earlier step"
+        )
 
 
 class _Meter:
@@ -233,7 +245,9 @@ def _validate(
         moved = batch.to(accelerator.device)
         sums += torch.stack(objective(moved)).double()
         counts += torch.stack(objective.counts(moved))
-    figures = _means(accelerator.reduce(sums, "sum"), accelerator.reduce(counts, "sum"))
+    sums = accelerator.reduce(sums, "sum")
+    _check_finite(sums, 0.0, state.step, config)
+    figures = _means(sums, accelerator.reduce(counts, "sum"))
     better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
     snapshot = Snapshot(state.step, objective.model, data, config, config.output)
     # Before anyone listens: what listening takes is not the model's.
