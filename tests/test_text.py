@@ -218,13 +218,17 @@ def test_any_text_gives_its_digits_or_an_input_error(text):
     assert digits(found) == spoken_in(text)
 
 
-@given(st.text("0123456789", min_size=1), st.sampled_from([*".,\u066b\u066c．，﹐﹒"]), st.text("0123456789", min_size=1))
+@given(
+    st.text("0123456789", min_size=1), st.sampled_from([*".,\u066b\u066c．，﹐﹒"]), st.text("0123456789", min_size=1)
+)
 def test_no_mark_between_digits_is_dropped(before, mark, after):
     with pytest.raises(InputError, match="decimal point or separator"):
         words(before + mark + after)
 
 
-@given(st.sampled_from(["", " ", "4 ", "4, ", "four ", "\n"]), st.sampled_from([*"-\u2212–－"]), st.sampled_from("0479"))
+@given(
+    st.sampled_from(["", " ", "4 ", "4, ", "four ", "\n"]), st.sampled_from([*"-\u2212–－"]), st.sampled_from("0479")
+)
 def test_no_minus_is_dropped(before, minus, digit):
     with pytest.raises(InputError, match="minus"):
         words(before + minus + digit)
