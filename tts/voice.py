@@ -478,8 +478,9 @@ class Voice:
 
         from tts.models.two_tier import TwoTier
 
-        model = TwoTier(self.config.model)
-        model.load_state_dict({key: torch.from_numpy(array) for key, array in self._weights.items()})
+        with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
+            model = TwoTier(self.config.model)
+        model.load_state_dict({key: torch.tensor(array) for key, array in self._weights.items()}, assign=True)
         return model.eval()
 
     def word_vectors(self, spoken: list[str]) -> np.ndarray:
