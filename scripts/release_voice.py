@@ -18,6 +18,7 @@ import yaml
 
 from data_recipes.download import FSDD_REVISION
 from tts.generation.request import Sampling
+from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 
 NAMES = {
@@ -44,9 +45,6 @@ def checksum() -> str:
 
 def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     """The voice with its settings for speaking and its record of where it comes from."""
-    step, config = voice.config.training["step"], voice.config.training["config"]
-    config = {key: value for key, value in config.items() if key != "output"}
-    config["data"] = {key: value for key, value in config["data"].items() if key != "source"}
     training = {
         "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
         "data_sha256": checksum(),
@@ -54,8 +52,8 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         "commit": arguments.commit,
         "hardware": arguments.hardware,
         "minutes": arguments.minutes,
-        "step": step,
-        "config": config,
+        "step": voice.config.training["step"],
+        "config": without_local_paths(voice.config.training["config"]),
     }
     c = voice.config
     vectors = {word: voice.word_vectors([word])[0] for word in c.vocabulary}

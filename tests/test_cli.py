@@ -69,6 +69,26 @@ def test_the_default_name(here, voice_folder):
     assert [path.name for path in here.iterdir()] == ["472.wav"]
 
 
+def test_a_text_in_several_arguments(here, voice_folder, capsys):
+    assert speak(voice_folder, "4", "7", "2") == 0
+    assert speak(voice_folder, "4", "seven-2", "-o", "a.wav") == 0
+    assert main(["speak", "--voice", str(voice_folder), "-o", "b.wav", "--", "4", "-", "7", "2"]) == 0
+    assert sorted(path.name for path in here.iterdir()) == ["472.wav", "a.wav", "b.wav"]
+    assert Path("b.wav").read_bytes() == Path("472.wav").read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [["-4-7"], ["4", "-4-7"], ["-o", "x.wav", "-4-7"], ["-4x"]], ids=str)
+def test_a_text_that_looks_like_a_flag(here, voice_folder, capsys, arguments):
+    """One line that says what to do; after "--" it is a text as any other."""
+    assert speak(voice_folder, *arguments) == 2
+    captured = capsys.readouterr()
+    assert len(captured.err.splitlines()) == 1
+    assert list(here.iterdir()) == []
+    assert 'a text that begins with a dash goes after "--"' in captured.err
+    assert main(["speak", "--voice", str(voice_folder), "--", arguments[-1]]) == 2
+    assert f"the text '{arguments[-1]}' holds a minus" in capsys.readouterr().err
+
+
 def test_the_cap_is_said(here, voice_folder, capsys):
     assert speak(voice_folder, "4 7 2", "-o", "a.wav", "--max-seconds", 0.01) == 0
     assert "CUT at 0.01 s, before its end" in capsys.readouterr().err

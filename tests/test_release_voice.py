@@ -23,7 +23,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"
 def run(tmp_path):
     torch.manual_seed(0)
     model = TwoTier(TwoTierConfig(n_speakers=2, dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
-    config = {"output": "/home/someone/run", "data": {"source": "/home/someone/fsdd", "sequences": {"max_digits": 3}}}
+    places = {"source": "/home/someone/fsdd", "takes": "/home/someone/takes"}
+    config = {
+        "output": "/home/someone/run",
+        "data": {**places, "sequences": {"max_digits": 3}},
+        "train": {"start_from": "/home/someone/last.pt", "steps": 1500},
+    }
     voice = Voice.from_model(
         model,
         speakers=["ann", "bob"],

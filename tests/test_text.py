@@ -1,8 +1,10 @@
 # ruff: noqa: RUF001 - digits that look like other digits are what is tested
+import re
 import subprocess
 import sys
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +20,13 @@ SEPARATED = [
     "4 7 2",
     "4-7-2",
     "4, 7, 2",
-    "4,7,2",
-    "4.7.2",
+    "4. 7. 2.",
+    "4 ,7 ,2",
+    "4;7;2!",
     "4; 7; 2!",
+    "4...7...2",
+    "4--7---2",
+    "- 4 - 7 - 2 -",
     " 4\t7\n2\r\n",
     "47 2",
     "4–7—2",
@@ -75,7 +81,10 @@ def test_spoken_holds_both_forms_of_each_digit():
         ("四", "cannot say '四'"),
         ("4%", "cannot say '4%'"),
         ("4_7", "cannot say '4_7'"),
-        ("\u22124", "cannot say '\u22124'"),
+        ("4\u22127", "cannot say '4\u22127'"),
+        ("4\u066b 7", "cannot say '4\u066b'"),
+        ("1'000", 'cannot say "1\'000"'),
+        ("1\u2019000", "cannot say '1\u2019000'"),
         ("4" * 10_000, "10000 words; at most 1000"),
     ],
 )
@@ -88,9 +97,73 @@ def test_what_cannot_be_said_is_refused_in_one_line(text, said):
     assert message.isprintable()
 
 
-def test_messages_stay_short():
+# A text, and the piece of it that is refused, as it is shown.
+NUMBERS = [
+    ("0.5", "0.5"),
+    ("3.14", "3.14"),
+    ("1,000", "1,000"),
+    ("1,000,000.00", "1,000,000.00"),
+    ("192.168.0.1", "192.168.0.1"),
+    ("4.7.2", "4.7.2"),
+    ("4,7", "4,7"),
+    ("4..7", "4..7"),
+    ("472, 3.14.", "3.14."),
+    (" 4\n7.2 9", "7.2"),
+    ("3.\u200b14", "3.14"),
+    ("\u202d3\u202c.14", "3.14"),
+    ("３．１４", "3.14"),
+    ("１，０００", "1,000"),
+    ("3\ufe5214", "3.14"),
+    ("3\u202414", "3.14"),
+    ("٣٫١٤", "3\u066b14"),
+    ("١٬٠٠٠", "1\u066c000"),
+    ("۴،۷", "4,7"),
+    (".5", ".5"),
+    ("4 .5", ".5"),
+]
+NEGATIVE = [
+    ("-4", "-4"),
+    ("\u22124", "\u22124"),
+    ("\u207b4", "\u22124"),
+    ("－４", "-4"),
+    ("–4", "-4"),
+    ("\ufeff-4", "-4"),
+    ("-47 2", "-47"),
+    ("4 -7", "-7"),
+    ("4\t-7-2", "-7-2"),
+    ("4, -7", "-7"),
+    ("4,-7", "4,-7"),
+    ("--7", "--7"),
+    ("-four", "-four"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "fault"),
+    [(*case, "holds a decimal point or separator") for case in NUMBERS]
+    + [(*case, "holds a minus before a digit") for case in NEGATIVE],
+)
+def test_numbers_whose_punctuation_would_be_lost(text, piece, fault):
+    """The message shows the piece and a text that is said; that one has the piece's digits."""
     with pytest.raises(InputError) as caught:
-        words("x" * 1_000_000)
+        words(text)
+    message = str(caught.value)
+    assert message.startswith(f"the text {piece!r} {fault}, which the voice has no word for; write the digits ")
+    assert len(message.splitlines()) == 1
+    instead = re.search(r"'([^']*)'$", message)[1]
+    assert "".join(words(instead)) == "".join(re.findall("[0-9]|four", piece))
+
+
+@pytest.mark.parametrize("text", [472, None, b"472", 4.7, ["4"], np.array([[4, 7], [1, 2]])], ids=str)
+def test_what_is_no_string(text):
+    with pytest.raises(InputError, match=r"^the text is .*; give a string, e.g. \"4 7 2\"$"):
+        words(text)
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "1." * 500_000, "-4" * 500_000, "-" * 1_000_000 + "x"])
+def test_messages_stay_short(text):
+    with pytest.raises(InputError) as caught:
+        words(text)
     assert len(str(caught.value)) < 200
 
 
@@ -116,11 +189,24 @@ def test_only_decimal_digits_become_numerals():
             assert found == [str(unicodedata.decimal(character))], f"U+{code:04X} is read as {found}"
 
 
-SAYABLE = st.sampled_from([*"0123456789", *NAMES, " ", ", ", "-", "４", "٧", "Two", "\n"])
+SAYABLE = st.sampled_from([*"0123456789", *NAMES, " ", ", ", ". ", "-", " - ", "４", "٧", "Two", "\n", "\u00ad"])
+ANY = (
+    st.text(st.characters())  # surrogates, too
+    | st.text()
+    | st.lists(SAYABLE, max_size=30).map("".join)
+    | st.text(alphabet="0129 -,.\u066b\u2212xt\u00b2\x00\u0664ou")
+)
 
 
-@given(st.text() | st.lists(SAYABLE, max_size=30).map("".join) | st.text(alphabet="0129 -,.xt\u00b2\x00\u0664ou"))
-def test_any_text_gives_words_or_an_input_error(text):
+def spoken_in(text):
+    """The digits that a text holds, in order; found without looking at what stands between them."""
+    letters = (c for c in text if unicodedata.category(c) != "Cf")
+    plain = unicodedata.normalize("NFKC", "".join(str(unicodedata.decimal(c, c)) for c in letters)).lower()
+    return [SPOKEN[word] for word in re.findall("|".join(["[0-9]", *NAMES]), plain)]
+
+
+@given(ANY)
+def test_any_text_gives_its_digits_or_an_input_error(text):
     try:
         found = words(text)
     except InputError as error:
@@ -129,6 +215,23 @@ def test_any_text_gives_words_or_an_input_error(text):
     assert 1 <= len(found) <= MAX_WORDS
     assert set(found) <= set(SPOKEN)
     assert words(" ".join(found)) == found
+    assert digits(found) == spoken_in(text)
+
+
+@given(
+    st.text("0123456789", min_size=1), st.sampled_from([*".,\u066b\u066c．，﹐﹒"]), st.text("0123456789", min_size=1)
+)
+def test_no_mark_between_digits_is_dropped(before, mark, after):
+    with pytest.raises(InputError, match="decimal point or separator"):
+        words(before + mark + after)
+
+
+@given(
+    st.sampled_from(["", " ", "4 ", "4, ", "four ", "\n"]), st.sampled_from([*"-\u2212–－"]), st.sampled_from("0479")
+)
+def test_no_minus_is_dropped(before, minus, digit):
+    with pytest.raises(InputError, match="minus"):
+        words(before + minus + digit)
 
 
 def test_torch_is_not_imported():

@@ -5,6 +5,7 @@ Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer a
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -20,10 +21,15 @@ from tts.errors import InputError
 
 Run = Callable[[argparse.Namespace], int]
 
+# "-4-7": argparse finds no TEXT, or one argument too many.
+_TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:.* -\d")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage and one line."""
+        if _TEXT_TAKEN_FOR_A_FLAG.search(message):
+            message += '; a text that begins with a dash goes after "--"'
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 

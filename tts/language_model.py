@@ -270,15 +270,16 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
         config.num_hidden_layers = kept
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:kept]
-        model, report = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with torch.random.fork_rng(devices=[]):  # a pooler that the file lacks is drawn from torch's global generator
+            model, report = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # as above
         raise _unreadable(folder, error) from error
     # transformers would fill the gaps with random numbers. A pooler, which many files lack, is not used.

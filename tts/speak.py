@@ -25,7 +25,9 @@ NAMED_DIGITS = 20  # of a text, in the name of the file that it goes to by defau
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts speak`."""
-    parser.add_argument("text", metavar="TEXT", help='digits, e.g. "4 7 2" or "four seven two"; - reads lines')
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="+", help='digits, e.g. 4 7 2 or "four seven two"; - alone reads lines'
+    )
     parser.add_argument(
         "-o",
         "--out",
@@ -53,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tts.text import words
     from tts.voice import load_voice, why_not
 
+    arguments.text = " ".join(arguments.text)
     many = arguments.text == "-"
     if many and not (arguments.out or arguments.play):
         raise InputError("lines from standard input need a place to go; give -o FILE, -o - or --play")

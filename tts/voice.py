@@ -14,11 +14,12 @@ import dataclasses
 import itertools
 import json
 import math
-import operator
+import os
 import re
+import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ from tts import audio as audio_files
 from tts import config as configs
 from tts.errors import InputError
 from tts.files import write_whole
-from tts.generation.request import Engine, Generated, Request, Sampling
+from tts.generation.request import Engine, Generated, Request, Sampling, integer, number
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
 from tts.parts import of_words, part_vectors
@@ -48,6 +49,8 @@ VECTORS = "word_vectors"
 MOST_WORD_SECONDS = 60
 """The longest turn of one word that a voice may have."""
 
+_FIRST_USE = threading.Lock()
+"""Held while a voice makes an engine or asks its text encoder. One for all voices, so that a voice can be pickled."""
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
 EngineName = Literal["auto", "cpu", "cuda", "reference"]
@@ -96,9 +99,9 @@ class VoiceConfig:
             raise InputError('vocabulary must be empty where text_encoder.context is not "word"')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audio:
-    """A text as said."""
+    """A text as said. Compared by identity: two of them are equal if they are the same object."""
 
     samples: np.ndarray
     """(T,) float32 in [-1, 1]."""
@@ -132,6 +135,9 @@ class AudioStream(Iterator[np.ndarray]):
 
     The chunks joined are the samples of the `Audio` that `speak` gives for the same text, and `audio()` is that one.
     Nothing is made before the first chunk is asked for, and leaving early costs nothing.
+
+    Thread-safe: where several threads ask for chunks, each gets another one, and `close` may be called from any
+    thread at any time. A chunk that is being made then is still given, and is the last one.
     """
 
     def __init__(self, voice: "Voice", asked: "_Asked", levels: Generator[np.ndarray, None, Generated]) -> None:
@@ -146,17 +152,24 @@ class AudioStream(Iterator[np.ndarray]):
         model = voice.config.model
         self._table = audio_files.decode_table(model.q_levels, model.quantization)
         self._audio: Audio | None = None
+        self._closed = False
+        self._running = threading.Lock()
+        """Held by whoever uses `_levels`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
 
     def __iter__(self) -> "AudioStream":
         return self
 
     def __next__(self) -> np.ndarray:
-        try:
-            return self._table[next(self._levels)]
-        except StopIteration as end:
-            if end.value is not None:  # the first time only
-                self._audio = self._voice._audio(self._asked, end.value)
-            raise StopIteration from None
+        with self._running:
+            if self._closed:
+                self._levels.close()
+            try:
+                levels = next(self._levels)
+            except StopIteration as end:
+                if end.value is not None:  # the first time only
+                    self._audio = self._voice._audio(self._asked, end.value)
+                raise StopIteration from None
+            return self._table[levels]
 
     def audio(self) -> Audio:
         """The whole, with `word_ends` and `stop_reason`; what has not been made yet is made now.
@@ -171,8 +184,13 @@ class AudioStream(Iterator[np.ndarray]):
         return self._audio
 
     def close(self) -> None:
-        """Leave it; also the end of a `with` block."""
-        self._levels.close()
+        """Leave it; also the end of a `with` block. Never waits: a chunk that is being made becomes the last one."""
+        self._closed = True
+        if self._running.acquire(blocking=False):
+            try:
+                self._levels.close()
+            finally:
+                self._running.release()
 
     def __enter__(self) -> "AudioStream":
         return self
@@ -191,7 +209,11 @@ class _Asked(NamedTuple):
 
 
 class Voice:
-    """Says texts. Make one with `load_voice` or `Voice.from_model`."""
+    """Says texts. Make one with `load_voice` or `Voice.from_model`.
+
+    Thread-safe: one voice may be used by any number of threads at once, and says the same as in one. The iterator that
+    `speak_each` returns belongs to one thread at a time. Numbers may be Python's or NumPy's.
+    """
 
     def __init__(
         self, config: VoiceConfig, weights: Mapping[str, np.ndarray], word_vectors: Mapping[str, np.ndarray]
@@ -253,6 +275,8 @@ class Voice:
         Raises:
             InputError: parts that do not fit together, or weights that float16 cannot hold.
         """
+        sample_rate = integer("sample_rate", sample_rate)
+        max_word_seconds = number("max_word_seconds", max_word_seconds)
         if text_encoder.context != "word":
             word_vectors = {}
         elif word_vectors is None:
@@ -374,7 +398,7 @@ class Voice:
         Raises:
             InputError: see `speak`; or as many speakers or seeds as texts were not given.
         """
-        _refuse_one_text(texts, speakers)
+        _refuse_no_list(Sized, texts=texts, speakers=speakers, seeds=seeds)
         sampling = self._sampling(temperature, timing_spread)
         speakers = [None] * len(texts) if speakers is None else speakers
         seeds = range(len(texts)) if seeds is None else seeds
@@ -418,9 +442,8 @@ class Voice:
         Raises:
             InputError: see `speak`, with the number of the text, from 1; or too few speakers or seeds.
         """
-        _refuse_one_text(texts, speakers)
-        if streams is not None and streams < 1:
-            raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
+        _refuse_no_list(Iterable, texts=texts, speakers=speakers, seeds=seeds)
+        streams = None if streams is None else _streams(streams)
         sampling = self._sampling(temperature, timing_spread)
         if max_seconds is not None:
             self._frames("max_seconds", max_seconds)
@@ -471,8 +494,9 @@ class Voice:
 
         from tts.models.two_tier import TwoTier
 
-        model = TwoTier(self.config.model)
-        model.load_state_dict({key: torch.from_numpy(array) for key, array in self._weights.items()})
+        with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
+            model = TwoTier(self.config.model)
+        model.load_state_dict({key: torch.tensor(array) for key, array in self._weights.items()}, assign=True)
         return model.eval()
 
     def word_vectors(self, spoken: list[str]) -> np.ndarray:
@@ -482,12 +506,13 @@ class Voice:
         """
         if all(word in self._vectors for word in spoken):
             return np.stack([self._vectors[word] for word in spoken])
-        if self._encoder is None:
-            self._encoder = TextEncoder(self.config.text_encoder)
-        if self.config.text_encoder.context == "text":
-            vectors = self._encoder.encode([spoken])[0]
-        else:
-            vectors = np.concatenate(self._encoder.encode([[word] for word in spoken]))
+        with _FIRST_USE:
+            if self._encoder is None:
+                self._encoder = TextEncoder(self.config.text_encoder)
+            if self.config.text_encoder.context == "text":
+                vectors = self._encoder.encode([spoken])[0]
+            else:
+                vectors = np.concatenate(self._encoder.encode([[word] for word in spoken]))
         if vectors.shape[1] != self.config.model.word_dim:
             raise InputError(
                 f"the text encoder {self.config.text_encoder.name} gives vectors of width {vectors.shape[1]}; "
@@ -508,7 +533,9 @@ class Voice:
             if reason := why_not(name):
                 warnings.warn(f"engine {name} is not available: {reason}; the CPU engine speaks", stacklevel=3)
                 return self.engine("cpu")
-            self._engines[name] = self._new_engine(name)
+            with _FIRST_USE:
+                if name not in self._engines:  # another thread may have been first
+                    self._engines[name] = self._new_engine(name)
         return self._engines[name]
 
     def prepare(self, engine: EngineName = "auto", streams: int = 1) -> None:
@@ -521,7 +548,7 @@ class Voice:
         nothing = Request(
             np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_word_frames=1
         )
-        self.engine(engine).generate([nothing] * streams)
+        self.engine(engine).generate([nothing] * _streams(streams))
 
     def save(self, folder: str | Path, card: str) -> None:
         """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
@@ -563,7 +590,7 @@ class Voice:
         request = Request(
             words=part_vectors(self.word_vectors(spoken), model.word_parts, model.word_layers),
             speaker=index,
-            seed=operator.index(seed),
+            seed=integer("seed", seed),
             max_frames=self._frames(
                 "max_seconds", 1 + len(spoken) * word_seconds if max_seconds is None else max_seconds
             ),
@@ -588,12 +615,12 @@ class Voice:
 
     def _speaker_index(self, speaker: str | None) -> int:
         name = self.config.default_speaker if speaker is None else speaker
-        if name not in self.config.speakers:
+        if not isinstance(name, str) or name not in self.config.speakers:
             raise InputError(f"voice {self.name} has no speaker {name!r}; it has {_listed(self.config.speakers)}")
         return self.config.speakers.index(name)
 
     def _frames(self, name: str, seconds: float) -> int:
-        frame = self.config.model.frame_size
+        seconds, frame = number(name, seconds), self.config.model.frame_size
         if not frame <= seconds * self.sample_rate < math.inf:
             raise InputError(
                 f"{name} is {seconds}; it must be a finite number of at least one frame, {frame / self.sample_rate:g} s"
@@ -634,6 +661,8 @@ def load_voice(name: str | Path | None = None) -> Voice:
     Raises:
         InputError: there is no such voice; the hub cannot be reached; a file is missing, cut short or foreign.
     """
+    if name is not None and not isinstance(name, str | os.PathLike):
+        raise InputError(f"the voice is {_one_line(name)}; give a name, a folder or a Hub id, as a string or a path")
     folder = _find(name)
     config = read_config(folder)
     path = folder / WEIGHTS_FILE
@@ -744,11 +773,26 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())}); {_MEND}") from error
 
 
-def _refuse_one_text(texts: Iterable[str], speakers: Iterable[str | None] | None) -> None:
-    """A string is an iterable of its letters, which nobody means."""
-    for name, given in (("texts", texts), ("speakers", speakers)):
-        if isinstance(given, str):
-            raise InputError(f"{name} is {given[:40]!r}; give a list, or say one text by speak")
+def _refuse_no_list(kind: type, **given: Any) -> None:
+    """Raise InputError where an argument is no list, or a string, which is a list of letters that nobody means.
+
+    `kind` is what a list must be able to do: Iterable, or Sized as well.
+    """
+    for name, values in given.items():
+        if values is not None and (isinstance(values, str | bytes) or not isinstance(values, kind)):
+            raise InputError(f"{name} is {_one_line(values)}; give a list, or say one text by speak")
+    if given["texts"] is None:
+        raise InputError("texts is None; give a list, or say one text by speak")
+
+
+def _streams(streams: int) -> int:
+    if integer("streams", streams) < 1:
+        raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
+    return int(streams)
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(repr(value).split())[:40]
 
 
 def _lasting(name: str, values: Iterable[Any]) -> Iterator[Any]:

@@ -209,9 +209,11 @@ class Recognizer:
         folder = Path(folder or WEIGHTS)
         try:
             card = json.loads((folder / "recognizer.json").read_text())
-            net = RecognizerNet(RecognizerConfig(**card["config"]))
+            with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
+                net = RecognizerNet(RecognizerConfig(**card["config"]))
             # Stored as float16 to be small; float32 is what a CPU computes in.
-            net.load_state_dict({name: x.float() for name, x in load_file(folder / "recognizer.safetensors").items()})
+            weights = {name: x.float() for name, x in load_file(folder / "recognizer.safetensors").items()}
+            net.load_state_dict(weights, assign=True)
         except OSError as error:
             raise InputError(f"{folder}: no recogniser there ({error.strerror or error}); "
                              "give a folder that scripts/train_recognizer.py wrote") from None  # fmt: skip

@@ -12,7 +12,7 @@ from tts import audio
 from tts import config as configs
 from tts.evaluation.recognizer import Recognizer
 from tts.files import write_whole
-from tts.training.config import RunConfig
+from tts.training.config import RunConfig, without_local_paths
 from tts.training.loop import Hooks, Listener, Snapshot
 from tts.training.tracking import read_lines
 from tts.voice import MOST_WORD_SECONDS, Audio, Voice
@@ -49,14 +49,8 @@ def voice_of(snapshot: Snapshot) -> Voice:
         sample_rate=rate,
         sampling=snapshot.config.sampling,
         max_word_seconds=min(round(1.25 * longest / rate, 2), MOST_WORD_SECONDS),
-        training={"step": snapshot.step, "config": _without_places(configs.to_dict(snapshot.config))},
+        training={"step": snapshot.step, "config": without_local_paths(configs.to_dict(snapshot.config))},
     )
-
-
-def _without_places(config: dict[str, Any]) -> dict[str, Any]:
-    """The config without the folders of the machine that trained: they mean nothing elsewhere."""
-    data = {key: value for key, value in config["data"].items() if key != "source"}
-    return {**{key: value for key, value in config.items() if key != "output"}, "data": data}
 
 
 def speak_samples(snapshot: Snapshot) -> dict[str, float]:

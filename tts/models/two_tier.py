@@ -270,12 +270,13 @@ def clock_features(frames: int, dim: int) -> Tensor:
 
     Reference: Vaswani et al. 2017, arXiv 1706.03762, section 3.5; the periods are ours.
     """
-    if dim == 0:
-        return torch.zeros(frames, 0)
-    half = dim // 2
-    period = 4.0 * torch.logspace(0, math.log10(frames), half, dtype=torch.float64)
-    angle = 2 * math.pi * torch.arange(frames, dtype=torch.float64)[:, None] / period
-    return torch.cat([angle.sin(), angle.cos()], dim=1).float()
+    with torch.device("cpu"):  # also of a model that is built without weights, on the device "meta"
+        if dim == 0:
+            return torch.zeros(frames, 0)
+        half = dim // 2
+        period = 4.0 * torch.logspace(0, math.log10(frames), half, dtype=torch.float64)
+        angle = 2 * math.pi * torch.arange(frames, dtype=torch.float64)[:, None] / period
+        return torch.cat([angle.sin(), angle.cos()], dim=1).float()
 
 
 def frames_since(pointer: Tensor) -> Tensor:

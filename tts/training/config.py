@@ -1,8 +1,9 @@
 """What a training run is: one typed config, read by `tts.config.load` and stored in every checkpoint."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
@@ -208,3 +209,22 @@ class RunConfig:
                 f"{2 * SHORTEST_SECONDS:g} s: the shortest words are half as long"
             )
         check_size(self.model, more=self.model.dim * len(self.loss.spectral_offsets) * self.loss.n_mels)
+
+
+def without_local_paths(config: Mapping[str, Any], cls: type = RunConfig) -> dict[str, Any]:
+    """A run's config, as `tts.config.to_dict` gives it, without every field that holds a path.
+
+    Paths are those of the machine that trained: they mean nothing elsewhere, and are nobody else's concern. Fields that
+    `cls` does not know, of another version, are kept.
+    """
+    kinds = get_type_hints(cls)
+    kept = {}
+    for key, value in config.items():
+        kind = kinds.get(key)
+        if not _holds_path(kind):
+            kept[key] = without_local_paths(value, kind) if isinstance(kind, type) and is_dataclass(kind) else value
+    return kept
+
+
+def _holds_path(kind: Any) -> bool:
+    return kind is Path or any(map(_holds_path, get_args(kind)))
