@@ -6,6 +6,8 @@ Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error o
 taken together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
 """
 
+# ruff: noqa: E402 -- how threads wait is settled before torch is imported
+
 import json
 import math
 import random
@@ -13,10 +15,15 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tts.threads import wait_passively
+
+wait_passively()
 
 import numpy as np
 import torch
@@ -33,6 +40,7 @@ from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
 from tts.files import write_whole
+from tts.training.precision import resolve
 
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 
@@ -54,7 +62,7 @@ class TrainConfig:
 
     minutes: where the machine is shared, end (and have the learning rate fall) after so long, or after `steps` if
     they come first; null goes by steps alone. start_from: weights to begin with, such as an
-    earlier run's latest.safetensors.
+    earlier run's latest.safetensors. precision: auto is bf16 where the processor has instructions for it, else fp32.
     """
 
     steps: int = 4000
@@ -67,7 +75,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.995
-    bf16: bool = True
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     evaluate_every: int = 250
     validation: int = 240
     threads: int = 2
@@ -183,7 +191,11 @@ def rounded(net: RecognizerNet) -> dict[str, Tensor]:
 
 
 def train(config: Config, command: str) -> None:
-    """Seed, data, model, optimiser, loop."""
+    """Precision, seed, data, model, optimiser, loop. Raises InputError before it makes or reads anything."""
+    precision, reason = resolve(config.train.precision, torch.device("cpu"))
+    config = replace(config, train=replace(config.train, precision=precision))
+    if reason:
+        print(f"train_recognizer: {reason}", file=sys.stderr)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
@@ -226,7 +238,7 @@ def train(config: Config, command: str) -> None:
         mels, counts = front_end(waves, lengths)
         mels = spec_augment(mels, counts, generator)
         net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.train.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             log_probs, frames = net(mels, counts)
         loss = nn.functional.ctc_loss(
             log_probs.transpose(0, 1), targets, frames, target_lengths, BLANK, reduction="sum", zero_infinity=True

@@ -64,7 +64,7 @@ class TrainConfig:
     batch_size: int = 8
     """Sequences a process and micro-batch."""
     bucket: int = 4
-    """Batches cut out of one pool sorted by length, which spares padding; 1: as they come."""
+    """Steps whose sequences are cut out of one pool sorted by length, which spares padding; 1: as they come."""
     accumulation: int = 1
     """Micro-batches a step."""
     lr: float = 2e-3
@@ -77,7 +77,8 @@ class TrainConfig:
     """Share of `lr` at the end of the cosine."""
     clip: float = 1.0
     """Largest norm of the gradient; 0: no clipping."""
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device has instructions for it, else fp32; see `tts.training.precision`."""
     frame_dropout: float = 0.0
     """Share of the previous frames that the frame tier does not hear. The voice that ships has 0.25; that it helps
     could not be told (docs/results/voice.md)."""
