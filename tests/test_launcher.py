@@ -31,8 +31,10 @@ def fresh_accelerate():
         ({}, [], {}, "fp32", None),
         (DEFAULTS, ["accelerate", "launch", "scripts/train.py"], {"threads": 2}, "bf16", None),
         ({"ACCELERATE_MIXED_PRECISION": "bf16"}, [], {}, "bf16", None),
-        ({"ACCELERATE_MIXED_PRECISION": "fp16"}, [], {}, "bf16", "--mixed_precision fp16, the config train.precision=bf16"),
-        ({"ACCELERATE_MIXED_PRECISION": "bf16"}, [], {}, "fp32", "--mixed_precision bf16, the config train.precision=fp32"),
+        ({"ACCELERATE_MIXED_PRECISION": "fp16"}, [], {}, "bf16",
+         "--mixed_precision fp16, the config train.precision=bf16"),
+        ({"ACCELERATE_MIXED_PRECISION": "bf16"}, [], {}, "fp32",
+         "--mixed_precision bf16, the config train.precision=fp32"),
         (
             {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, [], {}, "fp32",
             "--gradient_accumulation_steps 4, the config train.accumulation=1",

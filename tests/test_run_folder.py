@@ -37,7 +37,7 @@ def test_one_at_a_time(tmp_path):
     run = tmp_path / "run"
     with opened(run):
         with pytest.raises(
-            InputError, match="another process trains in .*; wait until it ends, or give another output"
+            InputError, match=r"another process trains in .*; wait until it ends, or give another output"
         ):
             opened(run).__enter__()
         assert everything(tmp_path) == ["run", f"run/{LOCK}"]
