@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from test_training import Tones, data, run_config
 
@@ -15,6 +16,7 @@ from tts.cli import main
 from tts.errors import InputError
 from tts.training.folder import LOCK, opened
 from tts.training.loop import Hooks, train
+from tts.training.start import started
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,6 +56,28 @@ def test_the_second_command_is_refused(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("tts: error: another process trains in")
     assert error.count("\n") == 1
+
+
+def _refused(folder: str, answers: str) -> None:
+    """In one of two processes: how `started` ends."""
+    try:
+        with started(run_config(Path(folder))):
+            ended = "started"
+    except (InputError, SystemExit) as error:
+        ended = f"{type(error).__name__} {error}"
+    (Path(answers) / str(torch.distributed.get_rank())).write_text(ended)
+
+
+def test_of_two_processes_the_main_one_says_it(tmp_path):
+    """The other one neither waits for it nor repeats it."""
+    from accelerate import debug_launcher
+
+    run, answers = tmp_path / "run", tmp_path / "answers"
+    answers.mkdir()
+    with opened(run):
+        debug_launcher(_refused, args=(str(run), str(answers)), num_processes=2)
+    assert (answers / "0").read_text().startswith("InputError another process trains in")
+    assert (answers / "1").read_text() == "SystemExit 2"
 
 
 HOLDER = """

@@ -23,11 +23,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(
-    ("own", "expected"),
-    [({}, "PASSIVE 0"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"), ({"GOMP_SPINCOUNT": "9"}, "None 9")],
+    ("command", "own", "expected"),
+    [
+        *((command, {}, "PASSIVE 0") for command in COMMANDS),
+        (COMMANDS[1], {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        (COMMANDS[1], {"GOMP_SPINCOUNT": "9"}, "None 9"),
+    ],
     ids=str,
 )
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_waiting_is_settled_before_torch_is_imported(tmp_path, command, own, expected):
     (tmp_path / "torch.py").write_text(TORCH)
     known = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
