@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training import MODEL, Tones, data, run_config, vectors
+from test_training import MODEL, Tones, data, metrics, run_config, vectors
 
 from tts.cli import main
 from tts.errors import InputError
@@ -64,6 +65,29 @@ def test_what_is_named_keeps_them(before, batch_size, accumulation, processes):
             check_batch(replace(train_config, **{key: int(value) for key, value in advice.items()}), processes, before)
         else:
             assert before % processes
+
+
+def _second_half(folder: str) -> None:
+    """In each of two processes: the run of one process goes on, with half the batch each."""
+    train(whole_batches(Path(folder), 4, 1), data(), resume=True)
+
+
+def whole_batches(folder: Path, steps: int, batch_size: int):
+    """A run that draws nothing but its sequences: every frame scored and heard."""
+    config = run_config(folder, steps=steps, batch_size=batch_size, bucket=2, final_lr=1.0, frame_dropout=0.0)
+    return replace(config, loss=replace(config.loss, scored=1.0))
+
+
+def test_one_process_resumed_as_two(tmp_path):
+    from accelerate import debug_launcher
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(whole_batches(parts, 2, 2), data())
+    AcceleratorState._reset_state(True)  # the forked processes find out for themselves that they are two
+    debug_launcher(_second_half, args=(str(parts),), num_processes=2)
+    train(whole_batches(whole, 4, 2), data())
+    assert list(metrics(parts)) == [1, 2, 3, 4]
+    assert list(metrics(parts).values()) == pytest.approx(list(metrics(whole).values()), rel=1e-4)
 
 
 def test_a_checkpoint_of_a_version_that_did_not_store_it():
