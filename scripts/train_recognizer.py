@@ -6,6 +6,8 @@ Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error o
 taken together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
 """
 
+# ruff: noqa: E402 -- how threads wait is settled before torch is imported
+
 import json
 import math
 import random
@@ -13,11 +15,15 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tts.threads import wait_passively
+
+wait_passively()
 
 import numpy as np
 import torch
@@ -35,6 +41,7 @@ from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
 from tts.files import write_whole
+from tts.training.precision import resolve
 
 Count = Annotated[int, Range(1, 10**9)]
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
@@ -67,7 +74,7 @@ class TrainConfig:
 
     minutes: where the machine is shared, end (and have the learning rate fall) after so long, or after `steps` if
     they come first; null goes by steps alone. start_from: weights to begin with, such as an
-    earlier run's latest.safetensors.
+    earlier run's latest.safetensors. precision: auto is bf16 where the processor has instructions for it, else fp32.
     """
 
     steps: Count = 4000
@@ -80,7 +87,7 @@ class TrainConfig:
     weight_decay: Annotated[float, Range(0, 1)] = 0.01
     clip: Annotated[float, Range(0, 10**6, low_open=True)] = 1.0
     ema: Annotated[float, Range(0, 1, high_open=True)] = 0.995
-    bf16: bool = True
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     evaluate_every: Count = 250
     validation: Annotated[int, Range(1, 100_000)] = 240
     threads: Annotated[int, Range(1, 1024)] = 2
@@ -191,7 +198,11 @@ def rounded(net: RecognizerNet) -> dict[str, Tensor]:
 
 
 def train(config: Config, command: str) -> None:
-    """Seed, data, model, optimiser, loop."""
+    """Precision, seed, data, model, optimiser, loop. Raises InputError before it makes or reads anything."""
+    precision, reason = resolve(config.train.precision, torch.device("cpu"))
+    config = replace(config, train=replace(config.train, precision=precision))
+    if reason:
+        print(f"train_recognizer: {reason}", file=sys.stderr)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
@@ -234,7 +245,7 @@ def train(config: Config, command: str) -> None:
         mels, counts = front_end(waves, lengths)
         mels = spec_augment(mels, counts, generator)
         net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.train.bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             log_probs, frames = net(mels, counts)
         loss = nn.functional.ctc_loss(
             log_probs.transpose(0, 1), targets, frames, target_lengths, BLANK, reduction="sum", zero_infinity=True

@@ -111,8 +111,9 @@ def test_a_row_in_a_process_of_its_own(config):
 
 def test_the_command(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
-    row = {"samples_per_second": 5000.0, "step_ms": 20.0, "multiply_adds_per_sample": 3e5, "matrix_rate": 1e11,
-           "share_of_matrix_rate": 0.5, "memory_mb": 900.0, "nll": {"heard": 3_000_000, "bits": 4.5}}  # fmt: skip
+    row = {"precision": "fp32", "samples_per_second": 5000.0, "step_ms": 20.0, "multiply_adds_per_sample": 3e5,
+           "matrix_rate": 1e11, "share_of_matrix_rate": 0.5, "memory_mb": 900.0,
+           "nll": {"heard": 3_000_000, "bits": 4.5}}  # fmt: skip
     asked = []
 
     def measure(settings):

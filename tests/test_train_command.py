@@ -105,7 +105,7 @@ def test_overfits_one_file(tmp_path, corpus):
         (["nothing.yaml"], "cannot read config nothing.yaml"),
         ([ROOT / "configs/tiny.yaml", "train.lrr=1"], "unknown config key train.lrr; did you mean train.lr?"),
         ([ROOT / "configs/tiny.yaml", "train.steps=many"], "train.steps is 'many' (str); it must be of type int"),
-        ([ROOT / "configs/tiny.yaml", "train.precision=fp16"], "must be one of fp32, bf16"),
+        ([ROOT / "configs/tiny.yaml", "train.precision=fp16"], "must be one of auto, fp32, bf16"),
         ([ROOT / "configs/tiny.yaml", "data.source=/nowhere"], "/nowhere"),
         ([ROOT / "configs/tiny.yaml", "--text", "4"], "--overfit"),
         ([ROOT / "configs/tiny.yaml", "--overfit", "none.wav"], "begin with digits"),
@@ -131,15 +131,27 @@ def test_shipped_configs_load(path):
 
 
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
-    """`accelerate launch` with two CPU processes: one run, written once."""
+    """`accelerate launch` with two CPU processes: one run, written once; what the launcher says otherwise is said."""
     run = tmp_path / "run"
     config = tmp_path / "c.yaml"
     config.write_text("")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["--mixed_precision", "fp16", "--gradient_accumulation_steps", "3"]
     command += [str(ROOT / "scripts" / "train.py"), str(config), f"data.source={corpus}", f"output={run}", *SMALL]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == [2, 4, 4]  # validation after step 2; the log line and validation of the last step
-    assert checkpoint.load(run / "checkpoints" / "latest.safetensors").state.step == 4
+    found = checkpoint.load(run / "checkpoints" / "latest.safetensors")
+    assert found.state.step == 4
+    assert found.state.sequences_per_step == 4
+    said = [line for line in done.stderr.splitlines() if line.startswith("tts: ")]
+    precision = found.config["train"]["precision"]
+    assert said[0].startswith(f"tts: precision: {precision} (this processor ")
+    assert said[1:] == [
+        f"tts: warning: accelerate launch says --mixed_precision fp16, the config train.precision={precision}; "
+        "the config holds",
+        "tts: warning: accelerate launch says --gradient_accumulation_steps 3, the config train.accumulation=1; "
+        "the config holds",
+    ]

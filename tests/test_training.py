@@ -29,6 +29,7 @@ from tts.training.data import Repeat, TrainingData
 from tts.training.loop import Hooks, train
 from tts.training.losses import Objective, Sums
 from tts.training.optimizer import learning_rate, make_optimizer
+from tts.training.precision import probe
 
 MODEL = TwoTierConfig(
     frame_size=16, dim=48, sample_dim=32, hist_size=16, word_dim=10, text_dim=8, n_speakers=2, clock_frames=64
@@ -547,8 +548,14 @@ def test_two_processes_equal_one(tmp_path):
     assert metrics(one, "validation/nll_bits") == pytest.approx(metrics(two, "validation/nll_bits"), rel=1e-4)
 
 
-def test_bf16_learns(tmp_path):
-    train(run_config(tmp_path, steps=20, precision="bf16"), data())
+def test_learns_in_the_precision_that_the_device_has(tmp_path):
+    """bf16 where an LSTM can be trained in it, else it is refused and auto takes fp32."""
+    precision = "bf16"
+    if not probe(torch.device("cpu")).works:
+        with pytest.raises(InputError, match=r"train\.precision is bf16, but this processor"):
+            train(run_config(tmp_path, precision="bf16"), data())
+        precision = "auto"
+    train(run_config(tmp_path, steps=20, precision=precision), data())
     nll = list(metrics(tmp_path).values())
     assert np.mean(nll[-3:]) < np.mean(nll[:3])
 

@@ -18,6 +18,7 @@ import tts.train
 import tts.voices_command
 from tts._version import __version__
 from tts.errors import InputError
+from tts.threads import wait_passively
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, 2 for a user's mistake."""
+    wait_passively()
     try:
         arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)

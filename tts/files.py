@@ -8,6 +8,8 @@ from pathlib import Path
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under another name, flush it to the disk, and rename it; an older one stays until then.
 
+    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns.
+
     Raises:
         OSError: the folder is missing or full, or refuses the file; nothing is left behind.
     """
@@ -22,6 +24,15 @@ def write_whole(path: Path, data: bytes) -> None:
         except BaseException:  # also when interrupted
             temporary.unlink(missing_ok=True)
             raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

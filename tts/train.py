@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.errors import InputError
+from tts.threads import wait_passively
 
 if TYPE_CHECKING:
     from tts.training.config import RunConfig
@@ -21,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="YAML file, e.g. configs/tiny.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.lr=1e-3 data.source=fsdd")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
+    parser.add_argument(
+        "--allow-batch-change",
+        action="store_true",
+        help="resume even if a step takes another number of sequences than before",
+    )
     parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
     parser.add_argument("--text", help="what is said in the --overfit file; default: the digits its name begins with")
 
@@ -33,22 +39,32 @@ def run(arguments: argparse.Namespace) -> int:
     config = configs.load(RunConfig, arguments.config, arguments.overrides)
     if arguments.text and not arguments.overfit:
         raise InputError("--text says what the --overfit file says; give --overfit FILE as well")
-    train(config, resume=arguments.resume, overfit=arguments.overfit, text=arguments.text)
+    if arguments.allow_batch_change and not arguments.resume:
+        raise InputError("--allow-batch-change is for a run that goes on; give --resume as well, or leave it out")
+    train(config, arguments.resume, arguments.overfit, arguments.text, arguments.allow_batch_change)
     return 0
 
 
-def train(config: "RunConfig", resume: bool = False, overfit: str | None = None, text: str | None = None) -> None:
+def train(
+    config: "RunConfig",
+    resume: bool = False,
+    overfit: str | None = None,
+    text: str | None = None,
+    allow_batch_change: bool = False,
+) -> None:
     """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
     _check_output(config.output)
     from tts.evaluation.watching import hooks
     from tts.training.data import load_data, one_file
     from tts.training.loop import train as loop
+    from tts.training.start import started
 
-    if overfit:
-        config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
-    else:
-        config, data = load_data(config)
-    loop(config, data, hooks(config), resume)
+    with started(config, resume, allow_batch_change) as start:
+        if overfit:
+            config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
+        else:
+            config, data = load_data(config)
+        loop(config, data, hooks(config), start=start)
 
 
 def _check_output(folder: Path) -> None:
@@ -72,6 +88,7 @@ def _digits_of_name(path: str) -> str:
 
 def main() -> None:
     """`scripts/train.py`: the command by itself, as `accelerate launch` starts it in every process."""
+    wait_passively()
     parser = argparse.ArgumentParser(description="Train a voice.")
     add_arguments(parser)
     try:

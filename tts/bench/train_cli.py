@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures: rows, machine, versions."""
+    """All figures: rows, machine, versions. Raises InputError for a config or a precision that cannot be had."""
     from datetime import UTC, datetime
 
     from tts._version import __version__
@@ -56,6 +57,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from tts.bench.training import Settings
     from tts.bench.training import measure as measure_rows
 
+    _say_precision(arguments.config)
     threads = arguments.threads or len(machine.cores())
     settings = Settings(arguments.config, arguments.seconds, threads, arguments.source, int(arguments.hear))
     report: dict[str, Any] = {
@@ -71,11 +73,30 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def _say_precision(config: str | None) -> None:
+    """Settle it before anything is measured; the row in a process of its own comes to the same."""
+    from tts import config as configs
+    from tts.training.config import RunConfig
+    from tts.training.precision import accelerate_state, resolve
+
+    _, reason = resolve(configs.load(RunConfig, config).train.precision, accelerate_state().device)
+    if reason:
+        print(f"tts: {reason}", file=sys.stderr)
+
+
 def table(report: dict[str, Any]) -> "Table":
     """A row for each training."""
     from tts.bench.training import ROWS
 
-    header = ["training step", "samples/s", "step", "multiply-adds a sample", "of the matrix rate", "memory"]
+    header = [
+        "training step",
+        "precision",
+        "samples/s",
+        "step",
+        "multiply-adds a sample",
+        "of the matrix rate",
+        "memory",
+    ]
     if report["settings"]["hear"]:
         header += ["heard", "bits per sample"]
     rows = []
@@ -84,6 +105,7 @@ def table(report: dict[str, Any]) -> "Table":
             rows.append([ROWS[name], f"failed: {row['failed']}", *[""] * (len(header) - 2)])
             continue
         cells = [
+            row["precision"],
             f"{row['samples_per_second']:,.0f}",
             f"{row['step_ms']:,.0f} ms",
             f"{row['multiply_adds_per_sample']:,.0f}",

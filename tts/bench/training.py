@@ -34,6 +34,7 @@ from tts.training.config import RunConfig
 from tts.training.loop import update
 from tts.training.losses import Objective, bits
 from tts.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from tts.training.precision import accelerate_state, resolve
 
 TURN_SECONDS = (0.3, 0.65)
 """Of a digit with its silence, in FSDD."""
@@ -133,7 +134,9 @@ class Ours:
 
     def __init__(self, config: RunConfig, sample_rate: int) -> None:
         self.config = config
-        self.accelerator = Accelerator(mixed_precision="bf16" if config.train.precision == "bf16" else "no")
+        self.precision, _ = resolve(config.train.precision, accelerate_state().device)
+        self.accelerator = Accelerator(mixed_precision="bf16" if self.precision == "bf16" else "no")
+        self.accelerator.gradient_accumulation_steps = 1  # as in `tts.training.loop`
         set_seed(config.seed)
         self.objective = Objective(TwoTier(config.model), config.loss, sample_rate)
         optimizer = make_optimizer(self.objective, config.train)
@@ -220,10 +223,11 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     timer = Timer("steps()", globals={"steps": steps}, num_threads=settings.threads)
     seconds = timer.blocked_autorange(min_run_time=settings.seconds).median
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    bf16 = name == "ours" and found.config.train.precision == "bf16"
-    rate = matrix_rate(torch.bfloat16 if bf16 else torch.float32, device, min(settings.seconds, 2.0))
+    precision = trainee.precision if isinstance(trainee, Ours) else "fp32"
+    rate = matrix_rate(torch.bfloat16 if precision == "bf16" else torch.float32, device, min(settings.seconds, 2.0))
     speed = heard / seconds
     return {
+        "precision": precision,
         "samples_per_second": speed,
         "step_ms": 1000 * seconds / count,
         "multiply_adds_per_sample": trainee.multiply_adds(),

@@ -219,16 +219,21 @@ class Stream(Protocol):
 class Batches(Dataset[Batch]):
     """Micro-batches of a run by number.
 
-    Item i is made of the pool of `bucket` x `batch_size` sequences that it lies in: the pool is sorted by length and
-    cut into batches, which spares padding, and the batches come in a drawn order.
+    A step takes `parts` micro-batches of `batch_size` sequences, those numbered step x parts and on. The sequences of
+    `bucket` steps are a pool, which is sorted by length and cut into the steps', which spares padding; the steps come
+    in a drawn order. So the sequences of a step depend on parts x batch_size alone, not on how that is shared out among
+    processes and micro-batches.
     """
 
-    def __init__(self, stream: Stream, collate: Collate, batch_size: int, seed: int, bucket: int = 1) -> None:
+    def __init__(
+        self, stream: Stream, collate: Collate, batch_size: int, seed: int, bucket: int = 1, parts: int = 1
+    ) -> None:
         self.stream, self.collate, self.batch_size, self.seed, self.bucket = stream, collate, batch_size, seed, bucket
+        self.parts = parts
         self._pool: tuple[int, list[list[Spoken]]] = (-1, [])
 
     def __getitem__(self, index: int) -> Batch:
-        number, place = divmod(index, self.bucket)
+        number, place = divmod(index, self.bucket * self.parts)
         if self._pool[0] != number:
             self._pool = (number, self._draw_pool(number))
         return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
@@ -237,16 +242,20 @@ class Batches(Dataset[Batch]):
         """The batches of these numbers in order, made ahead by `workers` processes; 0: when they are asked for."""
         if not workers:
             return (self[number] for number in numbers)
-        pools = [list(pool) for _, pool in groupby(numbers, lambda number: number // self.bucket)]
+        size = self.bucket * self.parts
+        pools = [list(pool) for _, pool in groupby(numbers, lambda number: number // size)]
         loader = DataLoader(_Pools(self, pools), batch_size=None, num_workers=workers, pin_memory=pin_memory)
         return chain.from_iterable(loader)
 
     def _draw_pool(self, number: int) -> list[list[Spoken]]:
-        size = self.bucket * self.batch_size
+        """The sequences of each of the pool's micro-batches."""
+        step = self.parts * self.batch_size
+        size = self.bucket * step
         sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
         sequences.sort(key=lambda sequence: len(sequence.audio))
-        batches = [sequences[start : start + self.batch_size] for start in range(0, size, self.batch_size)]
-        return [batches[i] for i in np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)]
+        order = np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)
+        # Shared out in turn: no process gets all the long ones and has the others wait.
+        return [sequences[i * step + part : (i + 1) * step : self.parts] for i in order for part in range(self.parts)]
 
 
 class _Pools(Dataset[list[Batch]]):

@@ -6,7 +6,6 @@ function of its seed and the batch's number.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tts.errors import InputError
+from tts.files import write_whole
 
 INPUTS, ADVANCE = "model.rnn.weight_ih_l0", "model.advance."
 FORMAT = "twotier-tts checkpoint 1"
@@ -35,6 +35,8 @@ class LoopState:
     """The best validation figure so far; lower is better."""
     seconds: float = 0.0
     """Spent in the steps and validations so far; not bound to be the same in another run."""
+    sequences_per_step: int | None = None
+    """Over all micro-batches and processes; None: the checkpoint is of a version that did not store it."""
 
 
 def save(
@@ -64,23 +66,11 @@ def save(
             raise InputError(f"{name} is not finite after step {state.step}, so {path} stays as it is; lower train.lr")
     metadata = {"format": FORMAT, "config": json.dumps(config), "state": json.dumps(vars(state))}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, temporary, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, to_bytes(tensors, metadata))
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed run left half-written in a checkpoint folder: our own temporary files and safetensors'."""
+    """Remove what a killed run left half-written in a checkpoint folder: temporary files, also of earlier versions."""
     for pattern in (".*.safetensors.*", ".tmp*"):
         for path in folder.glob(pattern):
             path.unlink()

@@ -106,7 +106,7 @@ class TrainConfig:
     batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
     bucket: Annotated[int, Range(1, 1024)] = 4
-    """Batches cut out of one pool sorted by length, which spares padding; 1: as they come."""
+    """Steps whose sequences are cut out of one pool sorted by length, which spares padding; 1: as they come."""
     accumulation: Annotated[int, Range(1, 1024)] = 1
     """Micro-batches a step."""
     lr: Annotated[float, Range(0, 10, low_open=True)] = 2e-3
@@ -120,7 +120,8 @@ class TrainConfig:
     """Share of `lr` at the end of the cosine."""
     clip: Annotated[float, Range(0, 10**6)] = 1.0
     """Largest norm of the gradient; 0: no clipping."""
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the device has instructions for it, else fp32; see `tts.training.precision`."""
     frame_dropout: Below1 = 0.0
     """Share of the previous frames that the frame tier does not hear. The voice that ships has 0.25; that it helps
     could not be told (docs/results/voice.md)."""

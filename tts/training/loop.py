@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tts import config as configs
-from tts.errors import InputError
 from tts.files import write_whole
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
@@ -25,13 +24,9 @@ from tts.training.config import RunConfig
 from tts.training.data import TrainingData
 from tts.training.losses import PARTS, Objective, Sums, bits
 from tts.training.optimizer import average_of, learning_rate, make_optimizer, set_learning_rate
+from tts.training.speed import SpeedWatch
+from tts.training.start import Start, check_config, sequences_per_step, started
 from tts.training.tracking import JsonLinesTracker
-
-# Changing these goes on with the same numbers, or is what resuming is for (more steps).
-FREE_ON_RESUME = (
-    "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
-    "train.checkpoint_every", "train.threads", "validation", "sampling",
-)  # fmt: skip
 
 
 @dataclass
@@ -61,25 +56,41 @@ class Hooks:
 
 
 def train(
-    config: RunConfig, data: TrainingData, hooks: Hooks | None = None, resume: bool = False
+    config: RunConfig,
+    data: TrainingData,
+    hooks: Hooks | None = None,
+    resume: bool = False,
+    start: Start | None = None,
 ) -> checkpoint.LoopState:
     """Train until `config.train.steps` are done. Run it in every process of an `accelerate launch`.
 
     Writes to `config.output`: `config.yaml` (resolved), `metrics.jsonl`, tensorboard events, and `checkpoints/` with
     `latest.safetensors` and `best.safetensors`. On Ctrl-C the state is saved before the exception goes on.
 
+    Args:
+        config: as `load_data` returned it.
+        data: what to train on.
+        hooks: what else to do on the way.
+        resume: go on with the run in `config.output`.
+        start: what `started` settled before the data were read, in place of `resume`; None: settle it here.
+
     Raises:
-        InputError: the folder holds a run and `resume` is False; it holds a run of another config; or it holds none to
-            resume.
+        InputError: as `started`, or the folder holds a run of another config.
     """
-    hooks = hooks or Hooks()
-    t = config.train
+    with nullcontext(start) if start else started(config, resume) as begun:
+        config = replace(config, train=replace(config.train, precision=begun.precision))
+        return _run(config, data, hooks or Hooks(), begun)
+
+
+def _run(config: RunConfig, data: TrainingData, hooks: Hooks, start: Start) -> checkpoint.LoopState:
+    check_config(config, start)
+    t, resumed = config.train, start.resumed
     checkpoints = config.output / "checkpoints"
-    resumed = _resumable(config, checkpoints / "latest.safetensors", resume)
 
     if t.threads:
         torch.set_num_threads(t.threads)
     accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
+    accelerator.gradient_accumulation_steps = 1  # `update` accumulates, whatever the environment says
     set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
     objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
     if t.start_from and not resumed:
@@ -89,10 +100,10 @@ def train(
     raw_optimizer = getattr(optimizer, "optimizer", optimizer)
     ema = average_of(objective, t.ema) if t.ema else None
     state = resumed.restore(objective, ema, raw_optimizer) if resumed else checkpoint.LoopState()
+    state.sequences_per_step = sequences_per_step(t, accelerator.num_processes)
 
     if accelerator.is_main_process:
-        print(configs.dump(config), file=sys.stderr)
-        config.output.mkdir(parents=True, exist_ok=True)
+        print(configs.dump(config), *(f"tts: {note}" for note in start.notes), sep="\n", file=sys.stderr)
         checkpoint.clean(checkpoints)
         write_whole(config.output / "config.yaml", configs.dump(config).encode())
     accelerator.trackers = _trackers(accelerator, config, state.step)
@@ -106,7 +117,7 @@ def train(
     bar = tqdm(
         total=t.steps, initial=state.step, unit="step", desc=config.name, disable=not accelerator.is_main_process
     )
-    meter = _Meter(accelerator)
+    meter, watch = _Meter(accelerator), SpeedWatch()
     began = time.perf_counter() - state.seconds
     try:
         while state.step < t.steps:
@@ -117,7 +128,10 @@ def train(
             if ema is not None:
                 ema.update_parameters(objective)
             state.step += 1
+            start.folder.keep = True
             bar.update()
+            if (slow := watch.step()) and accelerator.is_main_process:
+                tqdm.write(f"step {state.step}: {slow}", file=sys.stderr)
             meter.add(sums, counts, norm, micros)
             last = state.step == t.steps
             if state.step % t.log_every == 0 or last:
@@ -135,8 +149,10 @@ def train(
                 meter.restart()
             if state.step % t.checkpoint_every == 0 or last:
                 save("latest")
+            watch.skip()
     except KeyboardInterrupt:
-        save("latest")
+        if state.step:
+            save("latest")
         raise
     finally:
         bar.close()
@@ -275,10 +291,10 @@ def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, st
     """This process's micro-batches from a step on."""
     t = config.train
     collate = training_collate(config, data.speakers, data.vectors)
-    batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket)
-    first, end = step * t.accumulation, t.steps * t.accumulation
     world, rank = accelerator.num_processes, accelerator.process_index
-    mine = range(first * world + rank, end * world + rank, world)
+    parts = t.accumulation * world
+    batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket, parts)
+    mine = range(step * parts + rank, t.steps * parts + rank, world)
     return batches.made(mine, t.workers, accelerator.device.type == "cuda")
 
 
@@ -293,41 +309,3 @@ def _trackers(accelerator: Accelerator, config: RunConfig, step: int) -> list[An
         tensorboard,
         JsonLinesTracker(config.output, resume_step=step),
     ]
-
-
-def _resumable(config: RunConfig, latest: Path, resume: bool) -> checkpoint.Checkpoint | None:
-    if not resume:
-        if latest.exists():
-            raise InputError(f"{config.output} holds a run; give --resume to go on with it, or another output=FOLDER")
-        return None
-    found = checkpoint.load(latest)
-    changed = sorted(
-        key
-        for key, (old, new) in _differences(_completed(found.config), configs.to_dict(config)).items()
-        if old != new and not any(key == free or key.startswith(f"{free}.") for free in FREE_ON_RESUME)
-    )
-    if changed:
-        raise InputError(
-            f"{latest} is of another config: {', '.join(changed)} differ; use its own {config.output}/config.yaml"
-        )
-    return found
-
-
-def _completed(stored: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config with the options that its version did not know yet: it behaved as by their defaults."""
-
-    def fill(known: Any, default: Any) -> Any:
-        if not (isinstance(known, dict) and isinstance(default, dict)):
-            return known
-        return {**default, **{key: fill(value, default.get(key)) for key, value in known.items()}}
-
-    return fill(stored, configs.to_dict(RunConfig()))
-
-
-def _differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return {} if old == new else {where: (old, new)}
-    differences: dict[str, tuple[Any, Any]] = {}
-    for key in old.keys() | new.keys():
-        differences |= _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
-    return differences

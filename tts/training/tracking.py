@@ -7,6 +7,8 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
 
+from tts.files import write_whole
+
 
 class JsonLinesTracker(GeneralTracker):
     """One JSON object a line in `metrics.jsonl`: "step" and the logged values."""
@@ -21,9 +23,7 @@ class JsonLinesTracker(GeneralTracker):
         folder.mkdir(parents=True, exist_ok=True)
         # Steps after the checkpoint are done again: keep one line for each.
         kept = [line for line in read_lines(self.path) if line["step"] <= resume_step] if resume_step else []
-        temporary = self.path.with_name(f".{self.path.name}")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(self.path)
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     @property
     def tracker(self) -> Path:

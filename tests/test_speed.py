@@ -1,0 +1,74 @@
+"""The line about a run that has become slow, on a clock that the test sets."""
+
+import pytest
+from accelerate.state import AcceleratorState
+from test_training import data, run_config
+
+from tts.training import loop
+from tts.training.speed import SECONDS, SpeedWatch
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def run(watch: SpeedWatch, clock: Clock, seconds: float, each: float) -> list[tuple[float, str]]:
+    """Steps of `each` seconds for `seconds`: what is said, and when."""
+    said, end = [], clock.now + seconds
+    while clock.now < end:
+        clock.now += each
+        if line := watch.step():
+            said.append((clock.now, line))
+    return said
+
+
+def test_a_slow_minute_is_said_once(clock):
+    watch = SpeedWatch(clock)
+    assert run(watch, clock, 100, 0.5) == []
+    slow = clock.now
+    said = run(watch, clock, 600, 4.0)
+    assert len(said) == 1
+    when, line = said[0]
+    assert SECONDS <= when - slow <= 2.1 * SECONDS
+    assert line.startswith("for a minute 0.25 steps a second, where the first ones came at 2:")
+
+
+@pytest.mark.parametrize(("seconds", "each"), [(600, 1.4), (25, 4.0)], ids=["half as fast", "not for a minute"])
+def test_what_is_not_far_below_or_not_long_is_not_said(clock, seconds, each):
+    watch = SpeedWatch(clock)
+    run(watch, clock, 15, 0.5)
+    assert run(watch, clock, seconds, each) + run(watch, clock, 600, 0.5) == []
+
+
+def test_a_validation_is_no_step_s(clock):
+    watch = SpeedWatch(clock)
+    for _ in range(20):
+        assert run(watch, clock, 10, 0.5) == []
+        clock.now += 300
+        watch.skip()
+
+
+def test_one_long_step_at_the_beginning_is_not_the_first_speed(clock):
+    watch = SpeedWatch(clock)
+    assert run(watch, clock, 12, 12.0) == []  # what only a first step does
+    run(watch, clock, 20, 0.5)
+    assert run(watch, clock, 300, 4.0)
+
+
+def test_the_loop_says_it(tmp_path, monkeypatch, capsys):
+    class Slow(SpeedWatch):
+        def step(self):
+            return "slow"
+
+    AcceleratorState._reset_state(True)
+    monkeypatch.setattr(loop, "SpeedWatch", Slow)
+    loop.train(run_config(tmp_path, steps=1), data())
+    assert "step 1: slow\n" in capsys.readouterr().err

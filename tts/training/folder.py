@@ -1,0 +1,118 @@
+"""The folder of a run: one training at a time works in it, and one that fails at once leaves nothing in it."""
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts.errors import InputError
+
+LOCK = ".lock"
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+@dataclass
+class RunFolder:
+    """A run's folder while a training works in it."""
+
+    keep: bool = False
+    """There is something in it to be kept: set once a step is done."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[RunFolder]:
+    """Make a run's folder and lock it. Where an exception ends the block with `keep` still False, all that the block
+    made is removed again.
+
+    Raises:
+        InputError: the folder cannot be made, or another process trains in it.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]  # the innermost first
+    try:
+        _make(path)
+        before = set(path.iterdir())
+        with _locked(path):
+            folder = RunFolder()
+            try:
+                yield folder
+            except BaseException:
+                if not folder.keep:
+                    _empty(path, before)
+                raise
+    except BaseException:
+        for parent in made:
+            with suppress(OSError):  # it holds something, or is gone
+                parent.rmdir()
+        raise
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path}: {error.strerror}; give another output=FOLDER") from error
+
+
+def _empty(path: Path, before: set[Path]) -> None:
+    for entry in set(path.iterdir()) - before:
+        if entry.name == LOCK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the folder's lock. The system drops it with the process, however that ends; a lock file that a killed
+    process left holds nobody up."""
+    lock = path / LOCK
+    handle = _acquire(lock)
+    _held.add(handle)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()  # while it is held, see _acquire
+        _held.discard(handle)
+        os.close(handle)
+
+
+def _acquire(lock: Path) -> int:
+    while True:
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise InputError(f"cannot write in {lock.parent}: {error.strerror}; give another output=FOLDER") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                f"another process trains in {lock.parent}; wait until it ends, or give another output=FOLDER"
+            ) from error
+        except OSError as error:
+            print(f"tts: warning: {lock.parent} cannot be locked ({error.strerror}); train in it once at a time",
+                  file=sys.stderr)  # fmt: skip
+            return handle
+        # Whoever held it may have removed the file since it was opened here; then another one may have made it anew.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        os.close(handle)
+
+
+def _close_in_child() -> None:
+    """A forked loader worker outlives a killed training by seconds; the lock must not."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,75 @@
+"""What `accelerate launch` says of a training, against what its config says."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tts.errors import InputError
+from tts.training.config import TrainConfig
+
+PLUGINS = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config",
+}
+
+
+def refuse_plugins(environment: Mapping[str, str] = os.environ) -> None:
+    """Raises InputError where the launcher asks for another way to share the work than data parallelism."""
+    for variable, name in PLUGINS.items():
+        if environment.get(variable, "false").lower() == "true":
+            raise InputError(
+                f"accelerate launch asks for {name}; this training has data parallelism alone: leave it out, with "
+                "--multi_gpu --num_processes N where there are many GPUs"
+            )
+
+
+def conflicts(
+    train: TrainConfig,
+    precision: str,
+    environment: Mapping[str, str] = os.environ,
+    arguments: Sequence[str] | None = None,
+) -> list[str]:
+    """One line for each thing that `accelerate launch` says otherwise than the config, which holds.
+
+    Args:
+        train: the config's section.
+        precision: what `train.precision` came to, "fp32" or "bf16".
+        environment: what the launcher sets; what it sets by default ("no", one thread) contradicts nothing.
+        arguments: the launcher's own command line, which it does not hand on; None: look for it.
+    """
+    lines = []
+
+    def compare(flag: str, said: str, default: str, key: str, value: str) -> None:
+        if said.lower() not in ("", default, value):
+            lines.append(f"accelerate launch says {flag} {said}, the config {key}={value}; the config holds")
+
+    compare("--mixed_precision", environment.get("ACCELERATE_MIXED_PRECISION", ""), "no", "train.precision", precision)
+    if "ACCELERATE_MIXED_PRECISION" in environment and train.threads:
+        threads = environment.get("OMP_NUM_THREADS", "")
+        compare("--num_cpu_threads_per_process", threads, "1", "train.threads", str(train.threads))
+    found = launcher_arguments() if arguments is None else arguments
+    accumulation = environment.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "") or _value(
+        found, "gradient_accumulation_steps"
+    )
+    compare("--gradient_accumulation_steps", accumulation, "", "train.accumulation", str(train.accumulation))
+    return lines
+
+
+def launcher_arguments() -> list[str]:
+    """The command line of the `accelerate launch` that started this process; empty if there is none or no telling."""
+    try:
+        words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+    return words if any("accelerate" in word for word in words[:3]) else []
+
+
+def _value(arguments: Sequence[str], flag: str) -> str:
+    """What stands after --flag, or in --flag=…, whichever of _ and - it is written with; "" where it is missing."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, _, value = word.partition("=")
+        if name.replace("-", "_") == f"__{flag}":
+            return value or following
+    return ""

@@ -1,0 +1,154 @@
+"""What a training settles before any data is read: its folder, the checkpoint to resume, precision, batch."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from tts import config as configs
+from tts.errors import InputError
+from tts.training import checkpoint, launcher
+from tts.training.config import RunConfig, TrainConfig
+from tts.training.folder import RunFolder, opened
+from tts.training.precision import Precision, accelerate_state, resolve
+
+# Changing these goes on with the same numbers, or is what resuming is for (more steps). The precision is checked when
+# it is resolved.
+FREE_ON_RESUME = (
+    "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
+    "train.checkpoint_every", "train.threads", "train.precision", "validation", "sampling",
+)  # fmt: skip
+BATCH = ("train.batch_size", "train.accumulation")
+"""Free as well where the sequences of a step stay as many."""
+
+
+@dataclass
+class Start:
+    """What was settled."""
+
+    precision: Precision
+    resumed: checkpoint.Checkpoint | None
+    """What the run resumes from; None: a new run."""
+    folder: RunFolder
+    """Only the main process's is of use."""
+    notes: list[str]
+    """Lines that the main process prints when the run begins."""
+    allow_batch_change: bool = False
+
+
+@contextmanager
+def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = False) -> Iterator[Start]:
+    """Settle it, and hold the output folder's lock for the block. Run it in every process.
+
+    Args:
+        config: as it was read.
+        resume: go on with the run in `config.output`.
+        allow_batch_change: even where a step takes another number of sequences than before.
+
+    Raises:
+        InputError: another process trains in the folder; it holds a run and `resume` is False; it holds none to
+            resume; the precision cannot be had; the step would take another number of sequences. Of several processes
+            only the main one raises it, the others end with exit code 2.
+    """
+    state = accelerate_state()
+    with ExitStack() as stack:
+        start, refusal = None, None
+        try:
+            folder = stack.enter_context(opened(config.output)) if state.is_main_process else RunFolder()
+            start = _settle(config, resume, allow_batch_change, state, folder)
+        except InputError as error:
+            refusal = str(error)
+        refusals = [said for said in gather_object([refusal]) if said]
+        if refusals and not state.is_main_process:
+            sys.exit(2)
+        if refusals:
+            raise InputError(refusals[0])
+        assert start is not None, "a process that refuses says so"
+        yield start
+
+
+def _settle(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
+    launcher.refuse_plugins()
+    resumed = _resumable(config.output, resume)
+    stored = resumed.config["train"].get("precision") if resumed else None
+    precision, reason = resolve(config.train.precision, state.device, stored)
+    if resumed and not allow_batch_change:
+        check_batch(config.train, state.num_processes, resumed.state.sequences_per_step)
+    notes = [reason] * bool(reason) + [f"warning: {line}" for line in launcher.conflicts(config.train, precision)]
+    return Start(precision, resumed, folder, notes, allow_batch_change)
+
+
+def _resumable(output: Path, resume: bool) -> checkpoint.Checkpoint | None:
+    latest = output / "checkpoints" / "latest.safetensors"
+    if resume and not latest.exists():
+        raise InputError(f"no checkpoint at {latest} to resume from; start without --resume")
+    if not resume and latest.exists():
+        raise InputError(f"{output} holds a run; give --resume to go on with it, or another output=FOLDER")
+    return checkpoint.load(latest) if resume else None
+
+
+def sequences_per_step(train: TrainConfig, processes: int) -> int:
+    """How many sequences a step takes over all processes."""
+    return train.batch_size * train.accumulation * processes
+
+
+def check_batch(train: TrainConfig, processes: int, before: int | None) -> None:
+    """Raises InputError if a step would take another number of sequences than `before`, and names what keeps it.
+
+    None: the checkpoint is of a version that did not store it.
+    """
+    now = sequences_per_step(train, processes)
+    if before is None or now == before:
+        return
+    size, rest = divmod(before, train.accumulation * processes)
+    if not rest:
+        keep = f"give train.batch_size={size} to keep it"
+    elif before % processes == 0:
+        keep = f"give train.batch_size={before // processes} train.accumulation=1 to keep it"
+    else:
+        keep = f"take a number of processes that divides {before} to keep it"
+    raise InputError(
+        f"a step of this run takes {before} sequences; with train.batch_size={train.batch_size}, "
+        f"train.accumulation={train.accumulation} and {processes} process(es) it would take {now}; {keep}, or "
+        "--allow-batch-change to change it"
+    )
+
+
+def check_config(config: RunConfig, start: Start) -> None:
+    """Raises InputError if a resumed run's config, completed by its data, changes what must stay."""
+    if start.resumed is None:
+        return
+    known = start.resumed.state.sequences_per_step is not None
+    free = FREE_ON_RESUME + BATCH * (known or start.allow_batch_change)
+    differences = _differences(_completed(start.resumed.config), configs.to_dict(config))
+    changed = sorted(key for key in differences if not any(key == f or key.startswith(f"{f}.") for f in free))
+    if changed:
+        raise InputError(
+            f"{config.output}/checkpoints/latest.safetensors is of another config: {', '.join(changed)} differ; "
+            f"use its own {config.output}/config.yaml"
+        )
+
+
+def _completed(stored: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with the options that its version did not know yet: it behaved as by their defaults."""
+
+    def fill(known: Any, default: Any) -> Any:
+        if not (isinstance(known, dict) and isinstance(default, dict)):
+            return known
+        return {**default, **{key: fill(value, default.get(key)) for key, value in known.items()}}
+
+    return fill(stored, configs.to_dict(RunConfig()))
+
+
+def _differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return {} if old == new else {where: (old, new)}
+    differences: dict[str, tuple[Any, Any]] = {}
+    for key in old.keys() | new.keys():
+        differences |= _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    return differences
