@@ -4,10 +4,7 @@ Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer a
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 import data_recipes.cli
 import tts.bench.cli
@@ -16,20 +13,14 @@ import tts.speak
 import tts.train
 import tts.voices_command
 from tts._version import __version__
-from tts.errors import InputError
+from tts.console import Parser, run_command
 
 Run = Callable[[argparse.Namespace], int]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line instead of the usage and one line."""
-        raise InputError(f"{message}; see `{self.prog} --help`")
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The parser; what it parses has a `run`, the function that carries it out."""
-    parser = _Parser(prog="tts", description="Digits said sample by sample, in voices learned from recordings.")
+    parser = Parser(prog="tts", description="Digits said sample by sample, in voices learned from recordings.")
     parser.add_argument("--version", action="version", version=f"twotier-tts {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -50,17 +41,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: the process's own); returns the exit code, 2 for a user's mistake."""
-    try:
+    """Run the command line `argv` (default: the process's own); returns the exit code, as `run_command` does."""
+
+    def run() -> int:
         arguments = make_parser().parse_args(argv)
-        return arguments.run(arguments)
-    except InputError as error:
-        print(f"tts: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("tts: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has left; python would complain once more when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        code: int = arguments.run(arguments)
+        return code
+
+    return run_command("tts", run)
