@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 import torchaudio
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -29,10 +30,11 @@ from tqdm import tqdm
 from data_recipes.fsdd import Recording, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import config as configs
+from tts.console import run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
-from tts.files import write_whole
+from tts.files import is_file, kind, naming, new_folder, write_whole
 
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 
@@ -182,13 +184,22 @@ def rounded(net: RecognizerNet) -> dict[str, Tensor]:
     return {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
 
 
+def weights_of(path: str) -> dict[str, Tensor]:
+    """The weights to begin with, float32. Raises: InputError where there is no such file, or it is none of weights."""
+    if not is_file(path):
+        raise InputError(f"train.start_from {path}: there is no such file; give an earlier run's latest.safetensors")
+    try:
+        return {name: x.float() for name, x in load_file(path).items()}
+    except SafetensorError as error:
+        raise InputError(f"train.start_from {path}: holds no weights ({error}); copy it again") from None
+
+
 def train(config: Config, command: str) -> None:
     """Seed, data, model, optimiser, loop."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
     out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
     print(json.dumps(configs.to_dict(config)), file=sys.stderr)
 
     recordings = build_recordings(Path(config.data.source) if config.data.source else None)
@@ -201,7 +212,7 @@ def train(config: Config, command: str) -> None:
 
     net, average = RecognizerNet(config.model), RecognizerNet(config.model)
     if config.train.start_from:
-        net.load_state_dict({name: x.float() for name, x in load_file(config.train.start_from).items()})
+        net.load_state_dict(weights_of(config.train.start_from))
     average.load_state_dict(net.state_dict())
     judge = RecognizerNet(config.model)
     front_end = FrontEnd(config.model)
@@ -259,7 +270,8 @@ def train(config: Config, command: str) -> None:
             "skipped": skipped,
         }
         total, counted = 0.0, 0
-        with (out / "log.jsonl").open("a") as file:
+        log = out / "log.jsonl"
+        with naming(log), log.open("a") as file:
             file.write(json.dumps(row) + "\n")
         tqdm.write(json.dumps(row), file=sys.stderr)
         weights = save(rounded(average))
@@ -284,18 +296,21 @@ def train(config: Config, command: str) -> None:
 
 def main() -> int:
     """Read the config and train."""
+    return run_command(
+        "train_recognizer", run, interrupted="interrupted; the best weights so far are in the output folder"
+    )
+
+
+def run() -> int:
+    """The command."""
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__)
         return 0 if len(sys.argv) > 1 else 2
-    try:
-        config = configs.load(Config, sys.argv[1], sys.argv[2:])
+    config = configs.load(Config, sys.argv[1], sys.argv[2:])
+    if kind(config.out) in ("file", "other"):
+        raise InputError(f"out {config.out}: is a file; name a folder")
+    with new_folder(Path(config.out)):
         train(config, shlex.join(["python", *sys.argv]))
-    except InputError as error:
-        print(f"train_recognizer: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the best weights so far are in the output folder", file=sys.stderr)
-        return 130
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -169,14 +170,19 @@ def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[None]:
+def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
     """A context that makes a folder, with its parents; those that it made are removed by an error that leaves them
     empty.
+
+    Args:
+        path: the folder; one that is there is used.
+        whole: whether an error also removes all that lies in it, where it was missing or empty before.
 
     Raises:
         OSError: it cannot be made, e.g. because a file lies there.
     """
     made: list[Path] = []
+    whole = whole and is_empty(path)
     try:
         for folder in (*reversed(path.parents), path):
             with contextlib.suppress(FileExistsError):  # another process may be making the same ones
@@ -186,10 +192,28 @@ def new_folder(path: Path) -> Iterator[None]:
         path.mkdir(exist_ok=True)  # says so where no folder lies there
         yield
     except BaseException:  # also when interrupted
+        if whole:
+            remove_contents(path)
         for folder in reversed(made):
             with contextlib.suppress(OSError):  # not empty: what lies there was meant to stay
                 folder.rmdir()
         raise
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a folder holds nothing, or is not there."""
+    found = kind(path)
+    return found == "nothing" or (found == "folder" and not any(path.iterdir()))
+
+
+def remove_contents(folder: Path) -> None:
+    """Remove all that lies in a folder, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

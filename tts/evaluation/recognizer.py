@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tts.errors import InputError
+from tts.files import is_file
 
 BLANK = 10
 CLASSES = 11
@@ -194,6 +195,10 @@ class Recognizer:
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
         folder = Path(folder or WEIGHTS)
+        for name in ("recognizer.json", "recognizer.safetensors"):
+            if not is_file(folder / name):
+                raise InputError(f"{folder}: no recogniser there (it has no {name}); "
+                                 "give a folder that scripts/train_recognizer.py wrote")  # fmt: skip
         try:
             card = json.loads((folder / "recognizer.json").read_text())
             net = RecognizerNet(RecognizerConfig(**card["config"]))
