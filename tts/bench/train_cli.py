@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tts.errors import InputError
-from tts.files import is_file, path_text
+from tts.files import is_file, is_folder, path_text
 
 if TYPE_CHECKING:
     from tts.bench.tables import Table
@@ -45,6 +45,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--hear is {arguments.hear}; it must be a number of samples from 0 to 1e12")
     if bool(arguments.hear) != bool(arguments.source):
         raise InputError("--hear and --source go together: give both, e.g. --source FSDD --hear 3e6, or neither")
+    if arguments.source and not is_folder(arguments.source):
+        raise InputError(f"--source {arguments.source}: there is no such folder; give FSDD's")
     if arguments.config and not is_file(arguments.config):
         raise InputError(f"--config {arguments.config}: there is no such file; e.g. configs/fsdd.yaml")
 
