@@ -31,7 +31,7 @@ from tts import audio
 from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.evaluation.metrics import ENDS_IN_SOUND_DB, measure_sound
-from tts.files import is_empty, kind, new_folder, path_argument
+from tts.files import check_folder, is_empty, new_folder, path_argument
 from tts.parts import sounding
 from tts.voice import Voice, load_voice
 
@@ -160,8 +160,7 @@ def run(argv: Sequence[str] | None) -> None:
     args = parser.parse_args(argv)
     if not 1 <= args.keep <= args.n:
         raise InputError(f"--keep {args.keep}: need 1 to --n, {args.n}")
-    if kind(args.out) in ("file", "other"):
-        raise InputError(f"{args.out} is a file; name a folder")
+    check_folder(args.out, "--out")
     if not is_empty(args.out):
         raise InputError(f"{args.out} is not empty; name another folder")
     voice = load_voice(args.voice)

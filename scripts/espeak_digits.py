@@ -30,7 +30,7 @@ from data_recipes.sequences import SequenceOptions, join
 from tts import audio
 from tts.console import Parser, run_command
 from tts.errors import InputError
-from tts.files import is_empty, kind, new_folder, path_argument, write_whole
+from tts.files import check_folder, is_empty, new_folder, path_argument, write_whole
 
 SAMPLE_RATE = 8000
 BUFFER_MILLISECONDS = 10_000
@@ -149,8 +149,7 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
     """
     if count < 1 or seed < 0:
         raise InputError(f"--n is {count} and --seed {seed}; at least 1 file and a seed of at least 0 are needed")
-    if kind(out) in ("file", "other"):
-        raise InputError(f"--out {out}: is a file; name a folder")
+    check_folder(out, "--out")
     if not is_empty(out) and not force:
         raise InputError(f"--out {out}: is not empty; name another folder, or write over it with --force")
     espeak = Espeak()

@@ -34,7 +34,7 @@ from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
-from tts.files import is_folder, kind, new_folder, path_argument, write_together, write_whole
+from tts.files import check_folder, is_folder, new_folder, path_argument, write_together, write_whole
 
 from scripts.train_recognizer import Batches, Config  # isort: skip
 
@@ -311,8 +311,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Everything, written to args.out."""
-    if kind(args.out) in ("file", "other"):
-        raise InputError(f"--out {args.out}: is a file; name a folder")
+    check_folder(args.out, "--out")
     if args.speech_commands and not is_folder(args.speech_commands):
         raise InputError(f"--speech-commands {args.speech_commands}: no such folder; leave it out, or give the corpus")
     recognizer = Recognizer.load(args.weights)

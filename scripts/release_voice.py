@@ -20,7 +20,7 @@ import yaml
 from data_recipes.download import FSDD_REVISION
 from tts.console import Parser, run_command
 from tts.errors import InputError
-from tts.files import is_file, kind, path_argument
+from tts.files import check_folder, is_file, path_argument
 from tts.generation.request import Sampling
 from tts.voice import Voice, load_voice
 
@@ -191,10 +191,9 @@ def run() -> None:
     parser.add_argument("--report", type=path_argument, help="report.json of tts evaluate")
     parser.add_argument("--report-command", default="tts evaluate --source FSDD --out report")
     arguments = parser.parse_args()
-    if kind(arguments.to) in ("file", "other"):
-        raise InputError(f"{arguments.to} is a file; name a folder")
-    voice = released(load_voice(arguments.run), arguments)
+    check_folder(arguments.to, "to")
     report = read_report(arguments.report) if arguments.report else None
+    voice = released(load_voice(arguments.run), arguments)
     voice.save(arguments.to, card(voice, report, arguments.report_command))
     size = sum(path.stat().st_size for path in arguments.to.iterdir())
     print(f"{arguments.to}: {size / 1e6:.1f} MB")

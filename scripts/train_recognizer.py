@@ -34,7 +34,7 @@ from tts.console import run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
-from tts.files import is_file, kind, naming, new_folder, write_whole
+from tts.files import check_folder, is_file, kind, naming, new_folder, write_whole
 
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 
@@ -200,9 +200,8 @@ def train(config: Config, command: str) -> None:
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
     out = Path(config.out)
-    print(json.dumps(configs.to_dict(config)), file=sys.stderr)
-
     recordings = build_recordings(Path(config.data.source) if config.data.source else None)
+    print(json.dumps(configs.to_dict(config)), file=sys.stderr)
     fast_and_slow = at_speeds(recordings["train"], config.augment.speeds)
     loaders = [
         iter(DataLoader(Batches(config, fast_and_slow, short), batch_size=None, num_workers=config.data.workers))
@@ -307,8 +306,8 @@ def run() -> int:
         print(__doc__)
         return 0 if len(sys.argv) > 1 else 2
     config = configs.load(Config, sys.argv[1], sys.argv[2:])
-    if kind(config.out) in ("file", "other"):
-        raise InputError(f"out {config.out}: is a file; name a folder")
+    kind(config.out)  # refuses what can be no path
+    check_folder(Path(config.out), "out")
     with new_folder(Path(config.out)):
         train(config, shlex.join(["python", *sys.argv]))
     return 0

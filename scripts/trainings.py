@@ -18,7 +18,7 @@ from tts.evaluation import evaluate
 from tts.evaluation.material import Material
 from tts.evaluation.recognizer import Recognizer
 from tts.evaluation.report import write_reports
-from tts.files import is_file, kind, path_argument
+from tts.files import check_folder, is_file, path_argument
 from tts.training.config import RunConfig
 from tts.voice import load_voice
 
@@ -52,8 +52,8 @@ def parse(
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
     args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
-    if args.out and kind(args.out) in ("file", "other"):
-        raise InputError(f"--out {args.out}: is a file; name a folder")
+    if args.out:
+        check_folder(args.out, "--out")
     names = args.only.split(",")
     for name in names:
         if name not in known:

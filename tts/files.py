@@ -84,6 +84,20 @@ def check_new_file(path: Path, force: bool) -> None:
         raise InputError(f"{shown(path)} exists; choose another name or give --force to replace it")
 
 
+def check_folder(path: Path, name: str) -> None:
+    """Raise InputError where a folder can neither be used nor made: something else lies in its place or in that of a
+    parent, or it is read-only. name: how the message calls it, e.g. "--out"."""
+    for place in (path, *path.parents):
+        found = kind(place)
+        if found == "folder":
+            if not os.access(place, os.W_OK):
+                raise InputError(f"{name} {shown(path)}: {place} is read-only; name another folder")
+            return
+        if found != "nothing":
+            where = "is" if place == path else f"{place} is"
+            raise InputError(f"{name} {shown(path)}: {where} a file; name a folder")
+
+
 def path_text(text: str) -> str:
     """The `type` of an argparse argument that is a path or "-": refuses what can be no path, before any work."""
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.errors import InputError
-from tts.files import kind, path_argument
+from tts.files import check_folder, path_argument
 
 if TYPE_CHECKING:
     from tts.evaluation.evaluate import Evaluation
@@ -115,8 +115,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if kind(args.out) in ("file", "other"):
-        raise InputError(f"--out {args.out}: is a file; name a folder")
+    check_folder(args.out, "--out")
     for name, least in (("n", 1), ("seed", 0), ("max_digits", 1)):
         if getattr(args, name) < least:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least {least}")

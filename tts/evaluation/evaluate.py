@@ -33,7 +33,18 @@ from tts.errors import InputError
 from tts.evaluation.material import SPLITS, Material
 from tts.evaluation.metrics import Limits, System, Utterance, measure_sound, summarize
 from tts.evaluation.recognizer import Recognizer
-from tts.files import failure, is_empty, is_file, is_folder, kind, naming, new_folder, remove_contents, write_whole
+from tts.files import (
+    check_folder,
+    failure,
+    is_empty,
+    is_file,
+    is_folder,
+    kind,
+    naming,
+    new_folder,
+    remove_contents,
+    write_whole,
+)
 from tts.text import digits, words
 from tts.voice import Audio, Voice
 
@@ -484,8 +495,7 @@ def finish(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]
 
 def check_output(out: Path, settings: Mapping[str, Any], force: bool) -> None:
     """Raises: InputError where a run with these settings can neither begin nor go on."""
-    if kind(out) in ("file", "other"):
-        raise InputError(f"--out {out}: is a file; name a folder")
+    check_folder(out, "--out")
     if is_empty(out):
         return
     if not is_file(out / SETTINGS):
