@@ -1,4 +1,4 @@
-"""Paths that cannot be used, full disks, broken pipes: every command ends with code 2 and one line, and leaves nothing."""
+"""Paths that cannot be used, full disks, broken pipes: every command ends with code 2 and one line, and cleans up."""
 
 import argparse
 import errno
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import tts
 from data_recipes import dataset
 from tts import cli, console, files
+from tts.bench import cli as bench
 from tts.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -111,12 +112,13 @@ def here(tmp_path, monkeypatch):
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """All that lies in a folder: kind and permissions, when it was changed, content of regular files."""
+    """All that lies in a folder: kind and permissions; when it was changed and what is in it, of all but folders."""
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         content = path.read_bytes() if path.is_file() else b""
-        found[str(path.relative_to(folder))] = (status.st_mode, status.st_mtime_ns, content)
+        changed = 0 if path.is_dir() else status.st_mtime_ns  # a temporary file changes its folder
+        found[str(path.relative_to(folder))] = (status.st_mode, changed, content)
     return found
 
 
@@ -171,6 +173,17 @@ def test_a_manifest_that_names_no_file(path, place, tmp_path, monkeypatch, capsy
     assert cli.main(["evaluate", "--wav-dir", ".", "--manifest", str(manifest), "--out", str(tmp_path / "out")]) == 2
     assert str(manifest) in error_line(capsys) or path in (ABSENT, FOLDER)
     assert list(tmp_path.iterdir()) == [manifest]
+
+
+@pytest.mark.parametrize("cache", ["x" * 300, WAV, PIPE, LOOP])
+def test_a_cache_that_cannot_be_used(cache, place, monkeypatch, capsys):
+    """Nothing is downloaded, and nothing made."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("TWOTIER_TTS_CACHE", cache)
+    before = snapshot(place)
+    assert cli.main(["data", "build", "fsdd", "--out", "new"]) == 2
+    assert cache[:40] in error_line(capsys)
+    assert snapshot(place) == before
 
 
 # Names
@@ -297,6 +310,7 @@ def test_bench_on_a_full_disk(here, voice_folder, monkeypatch, capsys):
 
     monkeypatch.setattr(report, "measure", lambda *_: {"rows": []})
     monkeypatch.setattr(report, "as_text", lambda _: "table")
+    monkeypatch.setattr(bench, "_warn_of_load", lambda: None)
     monkeypatch.setattr(report, "as_markdown", lambda _: "\udce9" * 2000)
     told = ["bench", "--voice", str(voice_folder), "--out", "b.json", "--markdown", "b.md"]
     with full_disk():
@@ -444,11 +458,11 @@ FULL, CLOSED = ">/dev/full", ">&-"
     ("command", "buffered"),
     [
         (f"{command} {redirection}", buffered)
-        for command, both in (("voices", True), ("--help", True), ("data list", False), (STREAMED, False))
+        for command, both in (("voices", True), ("--help", True), ("data list", False))
         for redirection in (FULL, CLOSED)
         for buffered in ((True, False) if both else (True,))
     ]
-    + [(f"recognize a.wav {FULL}", True)],
+    + [(f"{STREAMED} {CLOSED}", True)],
 )
 def test_output_that_is_full_or_closed(place, command, buffered):
     done = shell(command, buffered, cwd=place)
@@ -457,6 +471,23 @@ def test_output_that_is_full_or_closed(place, command, buffered):
     assert (b"No space left on device" if FULL in command else b"closed") in line
     assert b"standard output" in line
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", [STREAMED, "recognize a.wav", "bench --voice voice --rows cpu"])
+def test_output_that_is_full_in_this_process(place, monkeypatch, capsys, command):
+    """Of those that take seconds to start."""
+    from tts.bench import report
+
+    monkeypatch.setattr(report, "measure", lambda *_: {"rows": []})
+    monkeypatch.setattr(report, "as_text", lambda _: "table")
+    monkeypatch.setattr(bench, "_warn_of_load", lambda: None)
+    monkeypatch.chdir(place)
+    with open("/dev/full", "w") as stream:
+        for name in ("stdout", "__stdout__"):
+            monkeypatch.setattr(sys, name, stream)
+        assert cli.main(command.split()) == 2
+    reason = "standard output: No space left on device; free some space, or choose another place"
+    assert error_line(capsys) == f"tts: error: {reason}"
 
 
 @pytest.mark.parametrize("command", ["voices", "--help", "data list"])

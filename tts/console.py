@@ -47,8 +47,8 @@ def run_command(program: str, run: Callable[[], int | None], interrupted: str = 
         The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130 where
         it was interrupted; 141, without a line, where the reader of the output has left.
     """
-    _set_up_streams()
     try:
+        _set_up_streams()
         try:
             code = run() or 0
         except SystemExit:  # what --help and --version end with
@@ -125,8 +125,10 @@ def _set_up_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None or (sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper)):
         old = sys.stdout
+        if old:
+            old.flush()
         sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(_Output(1, "w", closefd=False)),
+            io.BufferedWriter(_Output(old.fileno() if old else 1, "w", closefd=False)),
             encoding=old.encoding if old else None,
             line_buffering=bool(old and old.line_buffering),
             write_through=bool(old and old.write_through),

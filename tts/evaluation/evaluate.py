@@ -378,7 +378,7 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
     if not is_folder(folder):
         raise InputError(f"--wav-dir {folder}: no such folder")
     if not is_file(manifest):
-        raise InputError(f"{manifest}: is no file; give a CSV or .jsonl file in UTF-8")
+        raise InputError(f"{manifest}: cannot be read, no file is there; give a CSV or .jsonl file in UTF-8")
     try:
         text = manifest.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
