@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts.errors import InputError
+from tts.files import path_argument
 
 if TYPE_CHECKING:
     from data_recipes.fsdd import Corpus
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="data_command", required=True, metavar="list|build|show")
     commands.add_parser("list", help="which datasets can be built")
     show = commands.add_parser("show", help="rows, hours, speakers and options of a dataset folder")
-    show.add_argument("folder", type=Path, metavar="DIR")
+    show.add_argument("folder", type=path_argument, metavar="DIR")
     build = commands.add_parser("build", help="build a dataset folder that datasets.load_dataset reads")
     recipes = build.add_subparsers(dest="recipe", required=True, metavar="|".join(RECIPES))
     for name, text in RECIPES.items():
@@ -36,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--source", type=Path, metavar="DIR", help="the corpus in its own layout; downloaded if not given"
+        "--source", type=path_argument, metavar="DIR", help="the corpus in its own layout; downloaded if not given"
     )
     parser.add_argument("--force", action="store_true", help="replace a dataset that was built there before")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder once it is written")

@@ -21,6 +21,7 @@ from data_recipes.audio_io import flac_bytes
 from data_recipes.fsdd import Recording
 from data_recipes.sequences import Sequence
 from tts.errors import InputError
+from tts.files import failure, is_file, is_folder, kind
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -114,19 +115,20 @@ class Recipe:
 
 def check_output(out: Path, force: bool) -> None:
     """Raises: InputError if nothing can be written at out, or something is there that must not be replaced."""
-    if not out.parent.is_dir():
+    found = kind(out)
+    if not is_folder(out.parent):
         raise InputError(f"{out}: its parent {out.parent} is not a folder; create it or choose another place")
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"{out}: its parent {out.parent} is read-only; choose another place")
-    if not out.exists():
+    if found == "nothing":
         return
-    if not out.is_dir():
+    if found != "folder":
         raise InputError(f"{out}: exists and is not a folder; choose another place")
     if not any(out.iterdir()):
         return
     if not force:
         raise InputError(f"{out}: exists and is not empty; choose another folder or replace it with --force")
-    if not (out / RECIPE_FILE).is_file():
+    if not is_file(out / RECIPE_FILE):
         raise InputError(f"{out}: is not a dataset that was built here, so --force does not replace it; choose another")
 
 
@@ -142,9 +144,9 @@ def write_dataset(
     out = Path(os.path.abspath(out))
     check_output(out, force)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:32]}-", dir=out.parent))
     except OSError as error:
-        raise InputError(f"{out.parent}: cannot be written ({error.strerror}); choose another place") from None
+        raise InputError(f"cannot write {failure(error, out.parent)}") from None
     try:
         summaries = {}
         total = sum(count for count, _ in splits.values())
@@ -156,7 +158,7 @@ def write_dataset(
         temporary.chmod(0o755)
         _replace(temporary, out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error}); nothing was kept") from None
+        raise InputError(f"cannot write {failure(error, out)}; nothing was kept") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
@@ -200,7 +202,7 @@ def _replace(temporary: Path, out: Path) -> None:
     if not out.exists():
         temporary.rename(out)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent)) / "dataset"
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name[:32]}-old-", dir=out.parent)) / "dataset"
     out.rename(aside)
     try:
         temporary.rename(out)
@@ -278,7 +280,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     Raises: InputError if the folder is not a dataset built here, or is not whole.
     """
     path = folder / RECIPE_FILE
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{folder}: is not a dataset built by `tts data build` (it has no {RECIPE_FILE})")
     try:
         recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

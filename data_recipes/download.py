@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from data_recipes.fsdd import TAKES
 from tts.errors import InputError
+from tts.files import is_folder
 from tts.paths import cache_folder
 
 FSDD_REVISION = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
@@ -72,7 +73,7 @@ def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = 
     if cache is None:
         raise InputError("there is no home folder to download into; set TWOTIER_TTS_CACHE or give --source")
     target = cache / f"fsdd-{FSDD_REVISION[:7]}"
-    if target.is_dir():
+    if is_folder(target):
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)

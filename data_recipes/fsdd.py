@@ -21,6 +21,7 @@ from data_recipes.audio_io import read_audio, to_mono
 from data_recipes.denoise import denoise
 from tts.config import Range, check
 from tts.errors import InputError
+from tts.files import is_folder
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TAKES = 50
@@ -177,7 +178,7 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
     Raises: InputError if there is none, or one cannot be used.
     """
     pattern = re.compile(rf"(\d)_({'|'.join(map(re.escape, speakers))})_(\d+)\.wav")
-    present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    present = sorted(path.name for path in folder.iterdir()) if is_folder(folder) else []
     found = []
     for match in filter(None, map(pattern.fullmatch, present)):
         digit, speaker, take = int(match[1]), match[2], int(match[3])
@@ -205,9 +206,9 @@ def check_speakers(speakers: Sequence[str] | None) -> tuple[str, ...]:
 
 def recordings_folder(source: Path) -> Path:
     """The folder with the WAV files, given it or the repository around it. Raises: InputError if there is none."""
-    if not source.is_dir():
+    if not is_folder(source):
         raise InputError(f"{source}: no such folder; give the FSDD repository or its recordings/ folder as the source")
-    return source / "recordings" if (source / "recordings").is_dir() else source
+    return source / "recordings" if is_folder(source / "recordings") else source
 
 
 def _check_complete(folder: Path, speakers: Sequence[str]) -> int:

@@ -23,11 +23,11 @@ from matplotlib.figure import Figure
 from trainings import Settings, effort, judge, load, machine, parse
 
 from tts import config as configs
-from tts.errors import InputError
+from tts.console import run_command
 from tts.evaluation import evaluate
 from tts.evaluation.material import Trained, from_source
 from tts.evaluation.recognizer import Recognizer
-from tts.files import write_whole
+from tts.files import is_file, write_whole
 from tts.train import train
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
@@ -104,7 +104,7 @@ def collect(out: Path) -> dict[str, Any]:
     return {
         name: figures_of(folder)
         for name, folder in folders.items()
-        if (folder / "evaluation" / "all" / evaluate.REPORT).is_file()
+        if is_file(folder / "evaluation" / "all" / evaluate.REPORT)
     }
 
 
@@ -170,28 +170,28 @@ def write(out: Path, sample_rate: int, settings: Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    try:
-        args, names = parse(
-            argv, "Train and judge variants of one training, alike.", "configs/ablations.yaml", VARIANTS, 100
-        )
-        base = load(args.config, args.overrides)
-        out = args.out or base.output
-        settings = Settings(args.n, args.seed, args.timing_spread)
-        rate = base.data.recordings.sample_rate
-        trained = Trained(base.data.recordings, base.data.sequences)
-        material = from_source(base.data.source, [*SPLITS], args.n, args.seed, base.data.speakers, rate, trained)
-        recognizer = Recognizer.load()
-        for name in names:
-            changed = configs.load(RunConfig, args.config, [*args.overrides, *VARIANTS[name]])
-            one = variant(base, changed, name, out)
-            train(one, resume=(one.output / "checkpoints" / "latest.safetensors").is_file())
-            judge(one.output, {"all": material}, recognizer, settings)
-        write(out, rate, settings)
-        print((out / "ablations.md").read_text(encoding="utf-8"))
-    except InputError as error:
-        print(f"ablate: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("ablate", lambda: run(argv))
+
+
+def run(argv: Sequence[str] | None) -> None:
+    """Parse, train, judge, write."""
+    args, names = parse(
+        argv, "Train and judge variants of one training, alike.", "configs/ablations.yaml", VARIANTS, 100
+    )
+    base = load(args.config, args.overrides)
+    out = args.out or base.output
+    settings = Settings(args.n, args.seed, args.timing_spread)
+    rate = base.data.recordings.sample_rate
+    trained = Trained(base.data.recordings, base.data.sequences)
+    material = from_source(base.data.source, [*SPLITS], args.n, args.seed, base.data.speakers, rate, trained)
+    recognizer = Recognizer.load()
+    for name in names:
+        changed = configs.load(RunConfig, args.config, [*args.overrides, *VARIANTS[name]])
+        one = variant(base, changed, name, out)
+        train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
+        judge(one.output, {"all": material}, recognizer, settings)
+    write(out, rate, settings)
+    print((out / "ablations.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

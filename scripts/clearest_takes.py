@@ -28,10 +28,12 @@ from tqdm import tqdm
 
 from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
 from tts import audio
+from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.evaluation.metrics import ENDS_IN_SOUND_DB, measure_sound
+from tts.files import check_folder, is_empty, new_folder, path_argument
 from tts.parts import sounding
-from tts.voice import load_voice
+from tts.voice import Voice, load_voice
 
 SAMPLES = 8000
 """Of every clip: cut or padded."""
@@ -112,61 +114,70 @@ def log_probabilities(model: Classifier, waves: Sequence[np.ndarray]) -> np.ndar
     return torch.cat(found).numpy()
 
 
+def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> tuple[int, int]:
+    """Write the clearest takes; how many of all were unclear, and how many ended in sound."""
+    unclear = torn = 0
+    for speaker in tqdm(voice.speakers, desc="speakers"):
+        for digit in range(10):
+            first = args.seed + 1000 * args.n * digit
+            said = voice.speak_each(
+                [str(digit)] * args.n,
+                [speaker] * args.n,
+                range(first, first + args.n),
+                temperature=args.temperature,
+                streams=16,
+            )
+            waves = [one.samples for one in said]
+            clearness = log_probabilities(model, waves)[:, digit]
+            unclear += int((clearness < np.log(0.5)).sum())
+            whole = np.array([measure_sound(wave, RATE).end_db <= -ENDS_IN_SOUND_DB for wave in waves])
+            torn += int((~whole).sum())
+            order = [index for index in np.argsort(-clearness, kind="stable") if whole[index]]
+            for take, index in enumerate(order[: args.keep]):
+                begin, end = sounding(waves[index], RATE)
+                audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index][begin:end], RATE)
+    return unclear, torn
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(description="Keep the clearest of the takes that a voice says.")
+    return run_command("clearest_takes", lambda: run(argv))
+
+
+def run(argv: Sequence[str] | None) -> None:
+    """Parse, have the voice speak, keep what is clear."""
+    parser = Parser(description="Keep the clearest of the takes that a voice says.")
     parser.add_argument("voice", help="name or folder of the voice")
-    parser.add_argument("--source", type=Path, metavar="DIR", help="FSDD in its own layout (default: download it)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the takes")
+    parser.add_argument(
+        "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
+    )
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the takes")
     parser.add_argument("--n", type=int, default=160, help="takes said of each digit by each speaker")
     parser.add_argument("--keep", type=int, default=40, help="how many of them are kept")
     parser.add_argument("--epochs", type=int, default=50, help="of the classifier")
     parser.add_argument("--temperature", type=float, help="default: the voice's own")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    try:
-        if not 1 <= args.keep <= args.n:
-            raise InputError(f"--keep {args.keep}: need 1 to --n, {args.n}")
-        if args.out.exists() and any(args.out.iterdir()):
-            raise InputError(f"{args.out} is not empty; name another folder")
-        voice = load_voice(args.voice)
-        if voice.sample_rate != RATE:
-            raise InputError(f"the voice speaks at {voice.sample_rate} Hz; only voices of {RATE} Hz can be classified")
-        recordings = build_recordings(args.source, RecordingOptions(), voice.speakers)
-        model = train(recordings["train"], args.epochs, args.seed)
-        held = recordings["validation"]
-        right = log_probabilities(model, [item.audio for item in held]).argmax(1) == [item.digit for item in held]
-        print(f"classifier: {100 * np.mean(right):.1f} % of {len(held)} validation takes right")
-        args.out.mkdir(parents=True, exist_ok=True)
-        unclear = torn = 0
-        for speaker in tqdm(voice.speakers, desc="speakers"):
-            for digit in range(10):
-                first = args.seed + 1000 * args.n * digit
-                said = voice.speak_each(
-                    [str(digit)] * args.n,
-                    [speaker] * args.n,
-                    range(first, first + args.n),
-                    temperature=args.temperature,
-                    streams=16,
-                )
-                waves = [one.samples for one in said]
-                clearness = log_probabilities(model, waves)[:, digit]
-                unclear += int((clearness < np.log(0.5)).sum())
-                whole = np.array([measure_sound(wave, RATE).end_db <= -ENDS_IN_SOUND_DB for wave in waves])
-                torn += int((~whole).sum())
-                order = [index for index in np.argsort(-clearness, kind="stable") if whole[index]]
-                for take, index in enumerate(order[: args.keep]):
-                    begin, end = sounding(waves[index], RATE)
-                    audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index][begin:end], RATE)
-        total = args.n * 10 * len(voice.speakers)
-        print(
-            f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half), "
-            f"{100 * torn / total:.1f} % ended in sound"
-        )
-    except InputError as error:
-        print(f"clearest_takes: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if not 1 <= args.keep <= args.n:
+        raise InputError(f"--keep {args.keep}: need 1 to --n, {args.n}")
+    check_folder(args.out, "--out")
+    if not is_empty(args.out):
+        raise InputError(f"{args.out} is not empty; name another folder")
+    voice = load_voice(args.voice)
+    if voice.sample_rate != RATE:
+        raise InputError(f"the voice speaks at {voice.sample_rate} Hz; only voices of {RATE} Hz can be classified")
+    recordings = build_recordings(args.source, RecordingOptions(), voice.speakers)
+    model = train(recordings["train"], args.epochs, args.seed)
+    held = recordings["validation"]
+    right = log_probabilities(model, [item.audio for item in held]).argmax(1) == [item.digit for item in held]
+    print(f"classifier: {100 * np.mean(right):.1f} % of {len(held)} validation takes right")
+    with new_folder(args.out, whole=True):
+        unclear, torn = say_and_keep(voice, model, args)
+    total = args.n * 10 * len(voice.speakers)
+    print(
+        f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half), "
+        f"{100 * torn / total:.1f} % ended in sound"
+    )
 
 
 if __name__ == "__main__":

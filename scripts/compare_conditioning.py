@@ -25,12 +25,12 @@ from matplotlib.figure import Figure
 from trainings import Settings, effort, judge, load, machine, parse
 
 from tts import config as configs
-from tts.errors import InputError
+from tts.console import run_command
 from tts.evaluation import evaluate
 from tts.evaluation.material import Material, Trained, from_source
 from tts.evaluation.metrics import Limits, Utterance, summarize
 from tts.evaluation.recognizer import Recognizer
-from tts.files import write_whole
+from tts.files import is_file, write_whole
 from tts.train import train
 from tts.training.config import RunConfig
 
@@ -122,7 +122,7 @@ def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
 def is_judged(run: Path) -> bool:
     """Whether all of a training's evaluations are there."""
     parts = {"single"} if run.name == FIRST else {part for part, _ in COLUMNS.values()}
-    return all((run / "evaluation" / part / evaluate.REPORT).is_file() for part in parts)
+    return all(is_file(run / "evaluation" / part / evaluate.REPORT) for part in parts)
 
 
 def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
@@ -217,24 +217,24 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    try:
-        args, names = parse(
-            argv, "Train and judge pooled and pointer, text and word, alike.", "configs/comparison.yaml", TRAININGS, 60
-        )
-        config = load(args.config, args.overrides)
-        out = args.out or config.output
-        settings = Settings(args.n, args.seed, args.timing_spread)
-        recognizer = Recognizer.load()
-        for name in names:
-            one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
-            train(one, resume=(one.output / "checkpoints" / "latest.safetensors").is_file())
-            judge(one.output, load_materials(one, settings), recognizer, settings)
-        write(out, config, settings)
-        print((out / "comparison.md").read_text(encoding="utf-8"))
-    except InputError as error:
-        print(f"compare_conditioning: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("compare_conditioning", lambda: run(argv))
+
+
+def run(argv: Sequence[str] | None) -> None:
+    """Parse, train, judge, write."""
+    args, names = parse(
+        argv, "Train and judge pooled and pointer, text and word, alike.", "configs/comparison.yaml", TRAININGS, 60
+    )
+    config = load(args.config, args.overrides)
+    out = args.out or config.output
+    settings = Settings(args.n, args.seed, args.timing_spread)
+    recognizer = Recognizer.load()
+    for name in names:
+        one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
+        train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
+        judge(one.output, load_materials(one, settings), recognizer, settings)
+    write(out, config, settings)
+    print((out / "comparison.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

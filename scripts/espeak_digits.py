@@ -28,8 +28,9 @@ from tqdm import tqdm
 from data_recipes.fsdd import Recording
 from data_recipes.sequences import SequenceOptions, join
 from tts import audio
+from tts.console import Parser, run_command
 from tts.errors import InputError
-from tts.files import write_whole
+from tts.files import check_folder, is_empty, new_folder, path_argument, write_whole
 
 SAMPLE_RATE = 8000
 BUFFER_MILLISECONDS = 10_000
@@ -146,17 +147,20 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
 
     Raises: InputError for no file asked for, a folder that holds something, or no eSpeak.
     """
+    if count < 1 or seed < 0:
+        raise InputError(f"--n is {count} and --seed {seed}; at least 1 file and a seed of at least 0 are needed")
+    check_folder(out, "--out")
+    if not is_empty(out) and not force:
+        raise InputError(f"--out {out}: is not empty; name another folder, or write over it with --force")
+    espeak = Espeak()
+    with new_folder(out, whole=True):
+        _write(espeak, out, count, seed)
+
+
+def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
     import torch
     from torchaudio.functional import resample
 
-    if count < 1 or seed < 0:
-        raise InputError(f"--n is {count} and --seed {seed}; at least 1 file and a seed of at least 0 are needed")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; name a folder")
-    if out.exists() and any(out.iterdir()) and not force:
-        raise InputError(f"--out {out}: is not empty; name another folder, or write over it with --force")
-    espeak = Espeak()
-    out.mkdir(parents=True, exist_ok=True)
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["path", "text", "speaker"])
@@ -172,18 +176,17 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    return run_command("espeak_digits", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR")
     parser.add_argument("--n", type=int, default=400, metavar="N", help="files (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="write into a folder that holds something")
     args = parser.parse_args(arguments)
-    try:
-        make(args.out, args.n, args.seed, args.force)
-    except InputError as error:
-        print(f"espeak_digits: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    make(args.out, args.n, args.seed, args.force)
 
 
 if __name__ == "__main__":

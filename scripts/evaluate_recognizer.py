@@ -8,6 +8,7 @@ tell; --note says what else the machine was doing. With --card the figures are p
 """
 
 import argparse
+import io
 import json
 import math
 import os
@@ -29,10 +30,11 @@ from torch.utils.data import DataLoader
 from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
+from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
-from tts.files import write_whole
+from tts.files import check_folder, is_folder, new_folder, path_argument, write_together, write_whole
 
 from scripts.train_recognizer import Batches, Config  # isort: skip
 
@@ -223,8 +225,8 @@ def circumstances(note: str) -> dict[str, Any]:
     }
 
 
-def draw_confusion(figures: dict[str, Any], path: Path) -> None:
-    """One panel a speaker: rows said, columns heard, counts in the fields."""
+def draw_confusion(figures: dict[str, Any]) -> bytes:
+    """One panel a speaker: rows said, columns heard, counts in the fields; as PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -241,7 +243,9 @@ def draw_confusion(figures: dict[str, Any], path: Path) -> None:
         axis.set(title=speaker, xticks=range(11), yticks=range(11), xticklabels=LABELS, yticklabels=LABELS)
         axis.set(xlabel="heard ('none': missed)", ylabel="said ('none': inserted)")
     figure.suptitle(f"Real test takes joined into 1 to 8 digits: {figures['digits']} digits")
-    figure.savefig(path, dpi=80)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return buffer.getvalue()
 
 
 def percent(share: float, interval: Sequence[float]) -> str:
@@ -307,6 +311,9 @@ def markdown(results: dict[str, Any]) -> str:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Everything, written to args.out."""
+    check_folder(args.out, "--out")
+    if args.speech_commands and not is_folder(args.speech_commands):
+        raise InputError(f"--speech-commands {args.speech_commands}: no such folder; leave it out, or give the corpus")
     recognizer = Recognizer.load(args.weights)
     recordings = build_recordings(args.fsdd)
     as_they_lie = build_recordings(
@@ -332,10 +339,14 @@ def evaluate(args: argparse.Namespace) -> None:
         results["real_time_factor_one_core"] = speed_figures(recognizer, sets["joined"][0][:300])
     if args.loader:
         results["loader_waves_per_second"] = loader_figures(recordings["train"])
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out / "recognizer.json", (json.dumps(results) + "\n").encode())
-    write_whole(args.out / "recognizer.md", markdown(results).encode())
-    draw_confusion(results["sequences"]["joined"], args.out / "recognizer_confusion.png")
+    with new_folder(args.out):
+        write_together(
+            {
+                args.out / "recognizer.json": (json.dumps(results) + "\n").encode(),
+                args.out / "recognizer.md": markdown(results).encode(errors="backslashreplace"),
+                args.out / "recognizer_confusion.png": draw_confusion(results["sequences"]["joined"]),
+            }
+        )
     if args.card:
         recognizer.card["figures"] |= {
             "test_digit_error": results["sequences"]["joined"]["digit_error"],
@@ -350,11 +361,16 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def main() -> int:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
-    parser.add_argument("--speech-commands", type=Path, help="a Speech Commands folder; left out if not given")
-    parser.add_argument("--weights", type=Path, help="folder of a recogniser (default: the one that ships)")
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    return run_command("evaluate_recognizer", run)
+
+
+def run() -> None:
+    """Parse and evaluate."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
+    parser.add_argument("--speech-commands", type=path_argument, help="a Speech Commands folder; left out if not given")
+    parser.add_argument("--weights", type=path_argument, help="folder of a recogniser (default: the one that ships)")
+    parser.add_argument("--out", type=path_argument, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", action="store_true", help="measure the real-time factor too")
@@ -369,12 +385,7 @@ def main() -> int:
         + " --loader" * args.loader
         + " --card" * args.card
     )
-    try:
-        evaluate(args)
-    except InputError as error:
-        print(f"evaluate_recognizer: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    evaluate(args)
 
 
 if __name__ == "__main__":

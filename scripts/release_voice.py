@@ -8,6 +8,7 @@ Run it once without `--report`, evaluate the result, and run it again with the r
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -17,6 +18,9 @@ from typing import Any
 import yaml
 
 from data_recipes.download import FSDD_REVISION
+from tts.console import Parser, run_command
+from tts.errors import InputError
+from tts.files import check_folder, is_file, path_argument
 from tts.generation.request import Sampling
 from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
@@ -45,6 +49,12 @@ def checksum() -> str:
 
 def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     """The voice with its settings for speaking and its record of where it comes from."""
+    try:
+        step, config = voice.config.training["step"], voice.config.training["config"]
+    except KeyError as error:
+        raise InputError(
+            f"{arguments.run} does not say its training's {error}; give a voice that tts train wrote"
+        ) from None
     training = {
         "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
         "data_sha256": checksum(),
@@ -52,8 +62,8 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         "commit": arguments.commit,
         "hardware": arguments.hardware,
         "minutes": arguments.minutes,
-        "step": voice.config.training["step"],
-        "config": without_local_paths(voice.config.training["config"]),
+        "step": step,
+        "config": without_local_paths(config),
     }
     c = voice.config
     vectors = {word: voice.word_vectors([word])[0] for word in c.vocabulary}
@@ -146,11 +156,29 @@ def _percent(figures: dict[str, Any]) -> str:
     return f"{100 * figures['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
-def main() -> None:
+def read_report(path: Path) -> dict[str, Any]:
+    """What `tts evaluate` found. Raises: InputError where it is no report of a voice beside real recordings."""
+    if not is_file(path):
+        raise InputError(f"--report {path}: there is no such file; give the report.json of tts evaluate")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        for figures in report["splits"].values():
+            _ = figures["voice"], figures["floor"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"--report {path}: is no report of tts evaluate; give its report.json") from None
+    return report
+
+
+def main() -> int:
     """Read the arguments and write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a run's voice folder, e.g. runs/fsdd/voice")
-    parser.add_argument("to", type=Path, help="e.g. tts/voices/digits")
+    return run_command("release_voice", run)
+
+
+def run() -> None:
+    """The command."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=path_argument, help="a run's voice folder, e.g. runs/fsdd/voice")
+    parser.add_argument("to", type=path_argument, help="e.g. tts/voices/digits")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--timing-spread", type=float, default=1.0)
     parser.add_argument("--max-word-seconds", type=float, help="default: what the run wrote")
@@ -159,15 +187,16 @@ def main() -> None:
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--minutes", type=int, required=True)
     parser.add_argument("--commit", required=True, help="of the code that trained it")
-    parser.add_argument("--report", type=Path, help="report.json of tts evaluate")
+    parser.add_argument("--report", type=path_argument, help="report.json of tts evaluate")
     parser.add_argument("--report-command", default="tts evaluate --source FSDD --out report")
     arguments = parser.parse_args()
+    check_folder(arguments.to, "to")
+    report = read_report(arguments.report) if arguments.report else None
     voice = released(load_voice(arguments.run), arguments)
-    report = json.loads(arguments.report.read_text()) if arguments.report else None
     voice.save(arguments.to, card(voice, report, arguments.report_command))
     size = sum(path.stat().st_size for path in arguments.to.iterdir())
     print(f"{arguments.to}: {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,7 +15,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +28,7 @@ wait_passively()
 import numpy as np
 import torch
 import torchaudio
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -37,10 +38,11 @@ from data_recipes.fsdd import Recording, build_recordings
 from data_recipes.sequences import Digits, Seconds, SequenceOptions, SequenceStream
 from tts import config as configs
 from tts.config import Range, check
+from tts.console import run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions, at_speeds
 from tts.evaluation.recognizer import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
-from tts.files import write_whole
+from tts.files import check_folder, is_file, kind, naming, new_folder, write_whole
 from tts.training.precision import resolve
 
 Count = Annotated[int, Range(1, 10**9)]
@@ -197,6 +199,16 @@ def rounded(net: RecognizerNet) -> dict[str, Tensor]:
     return {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
 
 
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """The weights to begin with, float32. Raises: InputError where there is no such file, or it is none of weights."""
+    if not is_file(path):
+        raise InputError(f"train.start_from {path}: there is no such file; give an earlier run's latest.safetensors")
+    try:
+        return {name: x.float() for name, x in load_file(path).items()}
+    except SafetensorError as error:
+        raise InputError(f"train.start_from {path}: holds no weights ({error}); copy it again") from None
+
+
 def train(config: Config, command: str) -> None:
     """Precision, seed, data, model, optimiser, loop. Raises InputError before it makes or reads anything."""
     precision, reason = resolve(config.train.precision, torch.device("cpu"))
@@ -207,10 +219,8 @@ def train(config: Config, command: str) -> None:
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
     out = config.out
-    out.mkdir(parents=True, exist_ok=True)
-    print(json.dumps(configs.to_dict(config)), file=sys.stderr)
-
     recordings = build_recordings(config.data.source)
+    print(json.dumps(configs.to_dict(config)), file=sys.stderr)
     fast_and_slow = at_speeds(recordings["train"], config.augment.speeds)
     loaders = [
         iter(DataLoader(Batches(config, fast_and_slow, short), batch_size=None, num_workers=config.data.workers))
@@ -220,7 +230,7 @@ def train(config: Config, command: str) -> None:
 
     net, average = RecognizerNet(config.model), RecognizerNet(config.model)
     if config.train.start_from:
-        net.load_state_dict({name: x.float() for name, x in load_file(config.train.start_from).items()})
+        net.load_state_dict(weights_of(config.train.start_from))
     average.load_state_dict(net.state_dict())
     judge = RecognizerNet(config.model)
     front_end = FrontEnd(config.model)
@@ -252,7 +262,7 @@ def train(config: Config, command: str) -> None:
         ) / target_lengths.sum().clamp(min=1)
         if not torch.isfinite(loss):
             raise InputError(f"the loss is {float(loss)} at step {step}; lower train.lr, {config.train.lr}, or set "
-                             "train.bf16=false; the weights so far are those of the last evaluation")  # fmt: skip
+                             "train.precision=fp32; the weights so far are those of the last evaluation")  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(net.parameters(), config.train.clip)
@@ -281,7 +291,8 @@ def train(config: Config, command: str) -> None:
             "skipped": skipped,
         }
         total, counted = 0.0, 0
-        with (out / "log.jsonl").open("a") as file:
+        log = out / "log.jsonl"
+        with naming(log), log.open("a") as file:
             file.write(json.dumps(row) + "\n")
         tqdm.write(json.dumps(row), file=sys.stderr)
         weights = save(rounded(average))
@@ -306,18 +317,21 @@ def train(config: Config, command: str) -> None:
 
 def main() -> int:
     """Read the config and train."""
+    return run_command(
+        "train_recognizer", run, interrupted="interrupted; the best weights so far are in the output folder"
+    )
+
+
+def run() -> int:
+    """The command."""
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__)
         return 0 if len(sys.argv) > 1 else 2
-    try:
-        config = configs.load(Config, sys.argv[1], sys.argv[2:])
+    config = configs.load(Config, sys.argv[1], sys.argv[2:])
+    kind(config.out)  # refuses what can be no path
+    check_folder(Path(config.out), "out")
+    with new_folder(Path(config.out)):
         train(config, shlex.join(["python", *sys.argv]))
-    except InputError as error:
-        print(f"train_recognizer: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the best weights so far are in the output folder", file=sys.stderr)
-        return 130
     return 0
 
 

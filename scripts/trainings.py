@@ -12,11 +12,13 @@ from pathlib import Path
 import torch
 
 from tts import config as configs
+from tts.console import Parser
 from tts.errors import InputError
 from tts.evaluation import evaluate
 from tts.evaluation.material import Material
 from tts.evaluation.recognizer import Recognizer
 from tts.evaluation.report import write_reports
+from tts.files import check_folder, is_file, path_argument
 from tts.training.config import RunConfig
 from tts.voice import load_voice
 
@@ -41,15 +43,17 @@ def parse(
     Raises: InputError for a training that there is not, or a number out of range.
     """
     known = list(trainings)
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     parser.add_argument("config", help=f"YAML file, e.g. {example}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the config's output")
+    parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: the config's output")
     parser.add_argument("--only", default=",".join(known), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
     args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
+    if args.out:
+        check_folder(args.out, "--out")
     names = args.only.split(",")
     for name in names:
         if name not in known:
@@ -76,11 +80,10 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
     voice = load_voice(run / "voice")
     for name, material in materials.items():
         out = run / "evaluation" / name
-        out.parent.mkdir(exist_ok=True)
         evaluation = evaluate.of_voice(
             voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
         )
-        if (out / evaluate.REPORT).is_file():
+        if is_file(out / evaluate.REPORT):
             found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
             if found != evaluation.settings:
                 raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")

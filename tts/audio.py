@@ -16,7 +16,7 @@ from typing import IO, Literal, get_args
 import numpy as np
 
 from tts.errors import InputError
-from tts.files import write_whole
+from tts.files import check_new_file, failure, write_whole
 
 Quantization = Literal["mu-law", "linear"]
 
@@ -111,18 +111,11 @@ def check_output(path: Path, force: bool) -> str:
     """The soundfile format for an output path that may be written: its folder exists and it is new, or `force`.
 
     Raises:
-        InputError: unknown suffix, missing or read-only folder, a folder in the file's place, or the file exists.
+        InputError: unknown suffix, or as `tts.files.check_new_file`.
     """
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"cannot write {path}: its name must end in {' or '.join(FORMATS)}")
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"cannot write {path}: the folder {path.parent} is read-only; choose another")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another name or give --force to replace it")
+    check_new_file(path, force)
     return FORMATS[path.suffix.lower()]
 
 
@@ -138,7 +131,7 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
     try:
         write_whole(path, data)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+        raise InputError(f"cannot write {failure(error)}") from error
 
 
 def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> bytes:

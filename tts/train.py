@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.threads import wait_passively
 
@@ -89,13 +90,6 @@ def _digits_of_name(path: str) -> str:
 def main() -> None:
     """`scripts/train.py`: the command by itself, as `accelerate launch` starts it in every process."""
     wait_passively()
-    parser = argparse.ArgumentParser(description="Train a voice.")
+    parser = Parser(description="Train a voice.")
     add_arguments(parser)
-    try:
-        sys.exit(run(parser.parse_args()))
-    except InputError as error:
-        print(f"tts: error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("tts: interrupted; go on with --resume", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(run_command("tts", lambda: run(parser.parse_args()), "interrupted; resume with --resume"))

@@ -30,7 +30,7 @@ import numpy as np
 from tts import audio as audio_files
 from tts import config as configs
 from tts.errors import InputError
-from tts.files import write_whole
+from tts.files import failure, is_file, kind, new_folder, write_together
 from tts.generation.request import Engine, Generated, Request, Sampling, integer, number
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
@@ -551,7 +551,7 @@ class Voice:
         self.engine(engine).generate([nothing] * _streams(streams))
 
     def save(self, folder: str | Path, card: str) -> None:
-        """Write the voice's three files; each appears whole or not at all, those that were there are replaced.
+        """Write the voice's three files, whole or none of them; those that were there are replaced.
 
         Args:
             folder: made if missing.
@@ -562,19 +562,25 @@ class Voice:
         """
         from safetensors.numpy import save as to_safetensors
 
+        kind(folder)  # refuses what can be no path
         folder = Path(folder)
         tensors = {name: array.astype(np.float16) for name, array in self._weights.items()}
         if self._vectors:
             tensors[VECTORS] = np.stack(list(self._vectors.values()))
+        text = json.dumps(configs.to_dict(self.config), indent=2, ensure_ascii=False)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # config.json last: a folder that has one has weights as well.
-            write_whole(folder / WEIGHTS_FILE, to_safetensors(tensors))
-            write_whole(folder / CARD_FILE, card.encode())
-            text = json.dumps(configs.to_dict(self.config), indent=2, ensure_ascii=False)
-            write_whole(folder / CONFIG_FILE, f"{text}\n".encode())
+            with new_folder(folder):
+                write_together(
+                    {
+                        folder / WEIGHTS_FILE: to_safetensors(tensors),
+                        # A place whose name is not UTF-8 holds half characters; JSON takes them as escapes.
+                        folder / CARD_FILE: card.encode(errors="backslashreplace"),
+                        # Last: a folder that has one has weights as well.
+                        folder / CONFIG_FILE: f"{text}\n".encode(errors="backslashreplace"),
+                    }
+                )
         except OSError as error:
-            raise InputError(f"cannot write the voice to {folder}: {error.strerror}; choose another folder") from error
+            raise InputError(f"cannot write the voice to {failure(error)}") from error
 
     def _sampling(self, temperature: float | None, timing_spread: float | None) -> Sampling:
         own = self.config.sampling
@@ -696,7 +702,7 @@ def read_config(folder: Path) -> VoiceConfig:
         InputError: config.json is missing or not what a voice's must be.
     """
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{folder} is no voice: it has no {CONFIG_FILE}; {_MEND}")
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
@@ -765,7 +771,7 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path.parent} is no voice: it has no {WEIGHTS_FILE}; {_MEND}")
     try:
         return load_file(path)

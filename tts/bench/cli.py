@@ -6,10 +6,10 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from tts.bench import train_cli
 from tts.errors import InputError
+from tts.files import check_new_file, failure, path_argument, write_together
 
 BUSY = 0.5  # the load average above which figures are not to be believed
 
@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cuda-streams", type=int, default=4096, metavar="N", help="and in the row cuda-many (default: %(default)s)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="of the row cpu-many (default: one for each core)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write everything as JSON")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--out", type=path_argument, metavar="FILE", help="write everything as JSON")
+    parser.add_argument("--markdown", type=path_argument, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     train_cli.add_arguments(parser)
 
@@ -68,7 +68,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--threads is {arguments.threads}; this process may use {len(cores())} cores")
     for path in (arguments.out, arguments.markdown):
         if path:
-            _check_output(path, arguments.force)
+            check_new_file(path, arguments.force)
+    if arguments.out and arguments.out == arguments.markdown:
+        raise InputError(f"--out and --markdown both name {arguments.out}; give each a file of its own")
 
 
 def _run_speak(arguments: argparse.Namespace) -> int:
@@ -114,18 +116,8 @@ def _warn_of_load() -> None:
 
 
 def _write(arguments: argparse.Namespace, as_json: Callable[[], str], as_markdown: Callable[[], str]) -> None:
-    from tts.files import write_whole
-
-    for path, form in ((arguments.out, as_json), (arguments.markdown, as_markdown)):
-        if path:
-            try:
-                write_whole(path, form().encode())
-            except OSError as error:
-                raise InputError(f"cannot write {path}: {error.strerror}; choose another place") from error
-
-
-def _check_output(path: Path, force: bool) -> None:
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"cannot write {path}: give a file name in a folder that exists and can be written")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another name or give --force to replace it")
+    forms = {arguments.out: as_json, arguments.markdown: as_markdown}
+    try:
+        write_together({path: form().encode(errors="backslashreplace") for path, form in forms.items() if path})
+    except OSError as error:
+        raise InputError(f"cannot write {failure(error)}") from error

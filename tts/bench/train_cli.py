@@ -5,10 +5,10 @@ import json
 import math
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tts.errors import InputError
+from tts.files import is_file, is_folder, path_text
 
 if TYPE_CHECKING:
     from tts.bench.tables import Table
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that `tts bench train` alone has."""
     group = parser.add_argument_group("train", "flags of tts bench train alone")
-    group.add_argument("--config", metavar="FILE", help="YAML of the run that is measured (default: the defaults)")
-    group.add_argument("--source", metavar="DIR", help="FSDD's folder, for --hear")
+    group.add_argument(
+        "--config", type=path_text, metavar="FILE", help="YAML of the run that is measured (default: the defaults)"
+    )
+    group.add_argument("--source", type=path_text, metavar="DIR", help="FSDD's folder, for --hear")
     group.add_argument(
         "--hear",
         type=float,
@@ -44,7 +46,9 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--hear is {arguments.hear}; it must be a number of samples from 0 to 1e12")
     if bool(arguments.hear) != bool(arguments.source):
         raise InputError("--hear and --source go together: give both, e.g. --source FSDD --hear 3e6, or neither")
-    if arguments.config and not Path(arguments.config).is_file():
+    if arguments.source and not is_folder(arguments.source):
+        raise InputError(f"--source {arguments.source}: there is no such folder; give FSDD's")
+    if arguments.config and not is_file(arguments.config):
         raise InputError(f"--config {arguments.config}: there is no such file; e.g. configs/fsdd.yaml")
 
 

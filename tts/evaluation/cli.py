@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.errors import InputError
+from tts.files import check_folder, path_argument
 
 if TYPE_CHECKING:
     from tts.evaluation.evaluate import Evaluation
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="files heard in one go (default: %(default)s)")
     parser.add_argument(
         "--recognizer",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="a recogniser made by scripts/train_recognizer.py (default: the one that ships)",
     )
@@ -60,13 +61,15 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is judged")
     what.add_argument("--voice", metavar="VOICE", help="name, folder or hub id (default: the one that ships)")
     what.add_argument("--baseline", metavar="VOICE", help="a second voice for every table")
-    what.add_argument("--wav-dir", type=Path, metavar="DIR", help="judge these files instead of a voice")
+    what.add_argument("--wav-dir", type=path_argument, metavar="DIR", help="judge these files instead of a voice")
     what.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="what the files say: CSV or .jsonl, path,text,speaker"
+        "--manifest", type=path_argument, metavar="FILE", help="what the files say: CSV or .jsonl, path,text,speaker"
     )
     real = parser.add_argument_group("real recordings")
-    real.add_argument("--data", type=Path, metavar="DIR", help="dataset that `tts data build sequences` wrote")
-    real.add_argument("--source", type=Path, metavar="DIR", help="FSDD in its own layout (default: download it)")
+    real.add_argument("--data", type=path_argument, metavar="DIR", help="dataset that `tts data build sequences` wrote")
+    real.add_argument(
+        "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
+    )
     how = parser.add_argument_group("how")
     how.add_argument(
         "--splits",
@@ -79,8 +82,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     how.add_argument("--timing-spread", type=float, metavar="X", help="default: the voice's own")
-    how.add_argument("--recognizer", type=Path, metavar="DIR", help="default: the one that ships")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the report")
+    how.add_argument("--recognizer", type=path_argument, metavar="DIR", help="default: the one that ships")
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
 
 
@@ -112,6 +115,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    check_folder(args.out, "--out")
     for name, least in (("n", 1), ("seed", 0), ("max_digits", 1)):
         if getattr(args, name) < least:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least {least}")

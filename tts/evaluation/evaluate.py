@@ -17,10 +17,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -32,7 +33,18 @@ from tts.errors import InputError
 from tts.evaluation.material import SPLITS, Material
 from tts.evaluation.metrics import Limits, System, Utterance, measure_sound, summarize
 from tts.evaluation.recognizer import Recognizer
-from tts.files import write_whole
+from tts.files import (
+    check_folder,
+    failure,
+    is_empty,
+    is_file,
+    is_folder,
+    kind,
+    naming,
+    new_folder,
+    remove_contents,
+    write_whole,
+)
 from tts.text import digits, words
 from tts.voice import Audio, Voice
 
@@ -232,7 +244,7 @@ def of_files(
 
     content = hashlib.sha256()
     for row in rows:
-        content.update(f"{row.path}\0{row.text}\0{row.speaker}\0".encode())
+        content.update(f"{row.path}\0{row.text}\0{row.speaker}\0".encode(errors="surrogatepass"))
         content.update(row.path.read_bytes())
     real_content = material_fingerprint(Material({FILES: list(real)}, limits or NO_LIMITS, 0, [], list(reference)))
 
@@ -363,8 +375,10 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
     Raises: InputError for a manifest that cannot be read, is empty, or lacks a column; a text that is no digit string;
         a file that is missing or not audio.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"--wav-dir {folder}: no such folder")
+    if not is_file(manifest):
+        raise InputError(f"{manifest}: cannot be read, no file is there; give a CSV or .jsonl file in UTF-8")
     try:
         text = manifest.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -375,11 +389,12 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
         missing = [name for name in ("path", "text") if not isinstance(row.get(name), str) or not row[name].strip()]
         if missing:
             raise InputError(f"{where}: has no {missing[0]}; each row needs path and text")
+        path = folder / row["path"]
         try:
             words(row["text"])
+            kind(path)  # refuses what can be no path
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        path = folder / row["path"]
         audio_files.read(path)  # all files before the first is judged
         rows.append(FileRow(path, row["text"], str(row.get("speaker") or "unknown")))
     if not rows:
@@ -422,34 +437,13 @@ def run(
     processes = processes or Processes()
     check_output(out, evaluation.settings, force)
     processes.wait()  # all have looked before one writes
-    if processes.rank == 0:
-        _prepare(out, evaluation.settings, force)
-    processes.wait()
-    blocks = evaluation.blocks()
-    done = read_parts(out)
-    processes.wait()  # all have read before one appends
-    left = [block for block in blocks if not all(key in done for key in _keys(block))]
-    mine = left[processes.rank :: processes.world]
-    with (
-        _opened(out / f"part-{processes.rank:05d}.jsonl") as file,
-        tqdm(
-            total=sum(len(block.indices) for block in mine),
-            desc="evaluate",
-            unit="text",
-            disable=processes.rank != 0,
-        ) as bar,
-    ):
-        for block in mine:
-            lines = [json.dumps(item.to_json()) for item in evaluation.judge(block)]
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-            bar.update(len(lines))
-    processes.wait()
-    if processes.rank != 0:
+    with _new_evaluation(out) if processes.rank == 0 else nullcontext():
+        if processes.rank == 0:
+            _prepare(out, evaluation.settings, force)
+        processes.wait()
+        utterances = _judge_blocks(evaluation, out, processes)
+    if utterances is None:
         return None
-    done = read_parts(out)
-    utterances = [done[key] for block in blocks for key in _keys(block)]
     return {
         "quality": evaluation.quality(utterances) if evaluation.quality else {},
         "settings": evaluation.settings,
@@ -467,6 +461,30 @@ def run(
     }, utterances
 
 
+def _judge_blocks(evaluation: Evaluation, out: Path, processes: Processes) -> list[Utterance] | None:
+    """Judge this process's share of what is left; on rank 0 all utterances in order, None elsewhere."""
+    blocks = evaluation.blocks()
+    done = read_parts(out)
+    processes.wait()  # all have read before one appends
+    left = [block for block in blocks if not all(key in done for key in _keys(block))]
+    mine = left[processes.rank :: processes.world]
+    part = out / f"part-{processes.rank:05d}.jsonl"
+    if is_file(part) and not part.read_bytes().endswith(b"\n"):
+        _append(part, "\n")  # ends a line that a kill left half-written
+    with tqdm(
+        total=sum(len(block.indices) for block in mine), desc="evaluate", unit="text", disable=processes.rank != 0
+    ) as bar:
+        for block in mine:
+            lines = [json.dumps(item.to_json()) for item in evaluation.judge(block)]
+            _append(part, "\n".join(lines) + "\n")
+            bar.update(len(lines))
+    processes.wait()
+    if processes.rank != 0:
+        return None
+    done = read_parts(out)
+    return [done[key] for block in blocks for key in _keys(block)]
+
+
 def finish(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
     """Write `utterances.jsonl`, then `report.json`, and remove the parts."""
     write_whole(out / LINES, "".join(json.dumps(item.to_json()) + "\n" for item in utterances).encode())
@@ -477,15 +495,14 @@ def finish(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]
 
 def check_output(out: Path, settings: Mapping[str, Any], force: bool) -> None:
     """Raises: InputError where a run with these settings can neither begin nor go on."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; name a folder")
-    if not out.exists() or not any(out.iterdir()):
+    check_folder(out, "--out")
+    if is_empty(out):
         return
-    if not (out / SETTINGS).is_file():
+    if not is_file(out / SETTINGS):
         raise InputError(f"--out {out}: holds something else than an evaluation; name another folder")
     if force:
         return
-    if (out / REPORT).is_file():
+    if is_file(out / REPORT):
         raise InputError(f"--out {out}: holds a finished evaluation; name another folder, or replace it with --force")
     found = _read_settings(out)
     differ = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
@@ -505,25 +522,36 @@ def _read_settings(out: Path) -> dict[str, Any]:
 
 
 def _prepare(out: Path, settings: Mapping[str, Any], force: bool) -> None:
-    """An empty folder with the settings, or the one to go on with."""
+    """The folder with the settings and nothing else, or the one to resume in."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
         if force:
             for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
                 path.unlink(missing_ok=True)
             shutil.rmtree(out / "audio", ignore_errors=True)
         write_whole(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
     except OSError as error:
-        raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another folder") from None
+        raise InputError(f"cannot write --out {failure(error, out)}") from None
 
 
-def _opened(part: Path) -> IO[str]:
-    """To append whole lines: one that a kill left half-written is ended first."""
-    torn = part.is_file() and not part.read_bytes().endswith(b"\n")
-    file = part.open("a", encoding="utf-8")
-    if torn:
-        file.write("\n")
-    return file
+@contextmanager
+def _new_evaluation(out: Path) -> Iterator[None]:
+    """A context that makes the folder. An error leaves what was there before, and what a later run can resume from:
+    where no block has been finished, a folder that was missing or empty is so again."""
+    was_empty = is_empty(out)
+    with new_folder(out):
+        try:
+            yield
+        except BaseException:  # also when interrupted
+            if was_empty and not read_parts(out):
+                remove_contents(out)
+            raise
+
+
+def _append(part: Path, lines: str) -> None:
+    with naming(part), part.open("a", encoding="utf-8") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _keys(block: Block) -> list[tuple[str, str, int]]:

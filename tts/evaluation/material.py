@@ -28,6 +28,7 @@ from data_recipes.splits import TRAINED_LENGTH
 from tts import config as configs
 from tts.errors import InputError
 from tts.evaluation.metrics import Limits, measure_sound
+from tts.files import is_folder
 from tts.text import digits as digits_of
 from tts.text import words
 
@@ -199,7 +200,7 @@ def from_dataset(
     from data_recipes.dataset import read_recipe
 
     check_splits(splits)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder}: no such folder; give one that `tts data build sequences` wrote")
     recipe = read_recipe(folder)
     if recipe["sample_rate"] != sample_rate:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from tts.config import Range, check
 from tts.errors import InputError
+from tts.files import is_file
 
 BLANK = 10
 CLASSES = 11
@@ -207,6 +208,10 @@ class Recognizer:
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
         folder = Path(folder or WEIGHTS)
+        for name in ("recognizer.json", "recognizer.safetensors"):
+            if not is_file(folder / name):
+                raise InputError(f"{folder}: no recogniser there (it has no {name}); "
+                                 "give a folder that scripts/train_recognizer.py wrote")  # fmt: skip
         try:
             card = json.loads((folder / "recognizer.json").read_text())
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was

@@ -41,8 +41,8 @@ def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utt
     Args: out, the evaluation's folder; report and utterances, as `evaluate.run` returns them.
     """
     tables = make_tables(report)
-    write_whole(out / "report.md", markdown(report, tables).encode())
-    write_whole(out / "report.html", page(out, report, tables, utterances).encode())
+    write_whole(out / "report.md", markdown(report, tables).encode(errors="backslashreplace"))
+    write_whole(out / "report.html", page(out, report, tables, utterances).encode(errors="backslashreplace"))
 
 
 # Tables

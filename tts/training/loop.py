@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tts import config as configs
+from tts.errors import InputError
 from tts.files import write_whole
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
