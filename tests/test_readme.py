@@ -1,5 +1,6 @@
-"""What the documents say exists: commands parse, configs and files are there, and no link leads nowhere."""
+"""What the documents say is true: commands parse, Python runs, files exist, links resolve, lines are short."""
 
+import importlib.util
 import re
 import shlex
 from itertools import takewhile
@@ -11,16 +12,29 @@ from tts.cli import make_parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in DOCUMENTS if page.parent.name != "results" and page.name != "LOG.md"]
+"""Those whose form is held; results and the log keep the words of their time."""
 
+REBUILT = (ROOT / "tts" / "core").is_dir()
+"""The pages name the rooms of the rebuilt house."""
+needs_rooms = pytest.mark.skipif(not REBUILT, reason="the rooms that the pages name are not there yet")
 
 STARTS = ("tts ", "pip install", "accelerate launch", "ACCELERATE_USE_CPU=true accelerate launch")
+CODE_PATH = re.compile(r"`((?:tts|data_recipes|scripts|tests|configs)/[\w./]*)`")
+MAX_LINE = 120
+MAX_WORDS = 100
+
+
+def blocks(document, languages):
+    """The fenced blocks of a document in these languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", document.read_text(), re.S | re.M)
+    return [text for language, text in found if language in languages]
 
 
 def commands():
     """The words after `tts` of every command in a fenced block, `scripts/train.py` being `tts train`."""
     for document in DOCUMENTS:
-        blocks = re.findall(r"^```(\w*)\n(.*?)^```", document.read_text(), re.S | re.M)
-        for line in "\n".join(text for language, text in blocks if language in ("", "bash")).splitlines():
+        for line in "\n".join(blocks(document, ("", "bash"))).splitlines():
             if not line.startswith(STARTS):
                 continue
             for part in re.split(r"&&|\|", line):
@@ -38,6 +52,28 @@ def test_commands_parse(words):
         assert (ROOT / arguments.config).is_file()
 
 
+@pytest.mark.parametrize("document", [page for page in PAGES if blocks(page, ("python",))], ids=lambda path: path.name)
+def test_python_blocks_run(document, tmp_path, monkeypatch):
+    """As written, one block after the other in one empty folder."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks(document, ("python",)):
+        for module in re.findall(r"^(?:from|import) ((?:tts|data_recipes)[\w.]*)", block, re.M):
+            if not REBUILT and not exists(module):
+                pytest.skip(f"{module} is not there yet")
+        exec(compile(block, str(document), "exec"), names)
+    if document.name == "README.md":
+        assert (tmp_path / "472.wav").stat().st_size > 8000
+
+
+def exists(module):
+    """Whether a module can be found."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
@@ -45,9 +81,28 @@ def test_links_lead_somewhere(document):
     assert missing == []
 
 
-def test_the_tree_is_there():
-    """Each path of README's annotated tree exists, and no module of a package is left out of it."""
-    tree = re.search(r"## What is where\n+```\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_anchors_are_headings(document):
+    """A link to a part of a page names one of its headings."""
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text()):
+        page = document.parent / target if target else document
+        if page.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@needs_rooms
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_paths_in_the_text_exist(document):
+    """Paths in back quotes, such as a module's, but for a placeholder in capital letters."""
+    named = {path for path in CODE_PATH.findall(document.read_text()) if "NAME" not in path}
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+@needs_rooms
+def test_the_tree_shows_every_room():
+    """Each path of README's annotated tree exists, and no room of the package is left out."""
+    tree = re.search(r"## What is where\n.*?```\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert tree, "README has an annotated tree"
     parents: list[str] = []
     named = set()
@@ -56,10 +111,16 @@ def test_the_tree_is_there():
         depth = (len(line) - len(line.lstrip())) // 2
         parents[depth:] = [name.rstrip("/")]
         named.add("/".join(parents))
-    missing = sorted(path for path in named if not (ROOT / path).exists())
-    assert missing == []
-    modules = {
-        str(p.relative_to(ROOT)) for room in ("tts", "data_recipes", "scripts") for p in (ROOT / room).rglob("*.py")
-    }
-    unnamed = {m for m in modules if not m.endswith(("__init__.py", "__main__.py", "_version.py"))} - named
-    assert sorted(unnamed) == []
+    assert sorted(path for path in named if not (ROOT / path).is_dir()) == []
+    rooms = {f"tts/{path.parent.name}" for path in (ROOT / "tts").glob("*/__init__.py")}
+    assert sorted(rooms - named) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_lines_and_paragraphs_are_short(page):
+    text = page.read_text()
+    long = [number for number, line in enumerate(text.splitlines(), 1) if len(line) > MAX_LINE]
+    assert long == [], f"lines over {MAX_LINE} characters"
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    paragraphs = [p for p in re.split(r"\n\s*\n", prose) if not p.lstrip().startswith(("|", "-", "1.", "---"))]
+    assert [p[:60] for p in paragraphs if len(p.split()) > MAX_WORDS] == []

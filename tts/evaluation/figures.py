@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLOURS = {"voice": "#1f6feb", "floor": "#6e7781", "baseline": "#d97706"}
@@ -91,20 +92,25 @@ def confusions(tables: Mapping[str, np.ndarray]) -> bytes:
 
 def spectrogram(wave: np.ndarray, sample_rate: int) -> bytes:
     """A wave (T,) as a spectrogram, 0 to half the sample rate, 80 dB below its loudest."""
+    seconds = max(len(wave), 2 * SPECTROGRAM_WINDOW) / sample_rate
+    figure = Figure(figsize=(min(9.0, 1.2 + 1.8 * seconds), 1.5), layout="constrained")
+    axis = figure.subplots()
+    draw_spectrogram(axis, wave, sample_rate)
+    axis.tick_params(labelsize=6)
+    return png(figure, dpi=80)
+
+
+def draw_spectrogram(axis: Axes, wave: np.ndarray, sample_rate: int) -> None:
+    """Draw the spectrogram of a wave (T,) on an axis: seconds, 0 to half the sample rate, 80 dB below its loudest."""
     padded = np.pad(wave.astype(np.float64), (0, max(0, 2 * SPECTROGRAM_WINDOW - len(wave))))
     # Digital silence would be minus infinity decibels; a dither of -100 dB is not seen.
     padded = padded + np.random.default_rng(0).normal(0, 1e-5, len(padded))
-    seconds = len(padded) / sample_rate
-    figure = Figure(figsize=(min(9.0, 1.2 + 1.8 * seconds), 1.5), layout="constrained")
-    axis = figure.subplots()
     power, _, _, image = axis.specgram(padded, NFFT=SPECTROGRAM_WINDOW, noverlap=192, Fs=sample_rate, cmap="magma")
     loudest = 10 * np.log10(power.max())
     image.set_clim(loudest - 80, loudest)
-    axis.tick_params(labelsize=6)
     axis.set_yticks(
         [0, sample_rate / 4, sample_rate / 2], ["0", f"{sample_rate / 4000:g}", f"{sample_rate / 2000:g} kHz"]
     )
-    return png(figure, dpi=80)
 
 
 def systems_of(splits: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
