@@ -4,9 +4,12 @@ import re
 import shlex
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import tts
 from tts.cli import make_parser
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,31 @@ def test_links_lead_somewhere(document):
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
     missing = [t for t in targets if "://" not in t and not (document.parent / t).exists()]
     assert missing == []
+
+
+def test_python_runs(tmp_path, monkeypatch):
+    """The blocks of all documents, README first, as one program; what a reader has is stood in for."""
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "lines": ["4 7 2", "one"],
+        "wave": np.zeros(8000, np.float32),
+        "device": SimpleNamespace(write=lambda chunk: None),
+    }
+    run = []
+    for document in DOCUMENTS:
+        for code in re.findall(r"^```python\n(.*?)^```", document.read_text(), re.S | re.M):
+            exec(compile(code, document.name, "exec"), names)
+            run.append(document.name)
+    assert run[0] == "README.md"
+    assert "performance.md" in run
+
+
+def test_the_package_s_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = tts.__doc__.partition("\n\n")[2]
+    assert "load_voice" in example
+    exec(compile(example, "the docstring of tts", "exec"), {"tts": tts})
+    assert [path.name for path in tmp_path.iterdir()] == ["472.wav"]
 
 
 def test_the_tree_is_there():
