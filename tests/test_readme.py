@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tts
 from tts.cli import make_parser
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +98,14 @@ def test_paths_in_the_text_exist(document):
     """Paths in back quotes, such as a module's, but for a placeholder in capital letters."""
     named = {path for path in CODE_PATH.findall(document.read_text()) if "NAME" not in path}
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_the_package_s_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = tts.__doc__.partition("\n\n")[2]
+    assert "load_voice" in example
+    exec(compile(example, "the docstring of tts", "exec"), {"tts": tts})
+    assert [path.name for path in tmp_path.iterdir()] == ["472.wav"]
 
 
 @needs_rooms

@@ -1,11 +1,14 @@
 """The voice that ships: it says what it is told, stops, and is the same in every engine."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 from torchaudio.functional import edit_distance
 
 import tts
+from data_recipes.splits import combination_split
 from tts.evaluation.recognizer import Recognizer
 from tts.generation.request import Request, Uniforms, draw_level
 from tts.parts import part_vectors
@@ -16,29 +19,54 @@ def voice():
     return tts.load_voice()
 
 
-def test_says_drawn_texts(voice):
-    """100 texts of one to five digits: at least 80 % of the digits are read right, at most one runs into the cap."""
+GOLDEN = "35275d01f6cf23dc74dd95b96afc7480e72bdb85fdda30c60a2961c566e329e1"
+"""sha256 of what the voice says for "4 7 2", seed 3, as 16-bit levels. A change of it changes every user's audio: say so
+in the change log.
+
+The CPU engine sums in vectors of 8 lanes on AVX2 and of 16 on AVX-512, and sums in another order now and then draw
+another level, after which all is different. For this text they do not: 8 lanes, 16 lanes and the reference engine gave
+these very levels (8 lanes compiled for Zen 3 and for Haswell, 16 as well for Zen 3: no AVX-512 machine was at hand)."""
+
+
+def test_what_it_says_is_pinned(voice):
+    levels = voice.speak("4 7 2", seed=3).levels
+    assert hashlib.sha256(levels.astype("<i2").tobytes()).hexdigest() == GOLDEN
+
+
+def unseen_texts(count):
+    """Digits of combinations that training never had, 2 to 5 in turn; not the texts that chose the checkpoint."""
     rng = np.random.default_rng(2026)
-    texts = [rng.integers(0, 10, 1 + i % 5).tolist() for i in range(100)]
-    speakers = [voice.speakers[i // 5 % len(voice.speakers)] for i in range(100)]
-    spoken = voice.speak_batch([" ".join(map(str, text)) for text in texts], speakers, seeds=range(100))
+    texts = []
+    while len(texts) < count:
+        digits = rng.integers(0, 10, 2 + len(texts) % 4).tolist()
+        if combination_split(digits) == "unseen" and digits not in texts:
+            texts.append(digits)
+    return texts
+
+
+def test_says_unseen_texts(voice):
+    """32 texts a speaker, 672 digits: at most 1 is read wrong, none runs into the cap.
+
+    Of 1,000 texts 0.14 % of the digits were wrong (docs/results/digits.md), 0.9 digits of so many. A voice with four
+    times as many errors has 3.8, and passes one time in nine.
+    """
+    texts = unseen_texts(192)
+    speakers = [voice.speakers[i // 4 % len(voice.speakers)] for i in range(len(texts))]
+    spoken = list(voice.speak_each([" ".join(map(str, text)) for text in texts], speakers))
     heard = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
-    errors = sum(edit_distance(text, digits) for text, digits in zip(texts, heard, strict=True))
-    assert errors / sum(map(len, texts)) <= 0.1  # 0.03 to 0.05 where it was measured; 0.2 would be too bad to ship
-    assert sum(audio.stop_reason == "cap" for audio in spoken) <= 1
+    assert sum(map(len, texts)) == 672
+    assert sum(edit_distance(text, digits) for text, digits in zip(texts, heard, strict=True)) <= 1
+    assert all(audio.stop_reason == "stop" for audio in spoken)
 
 
 def test_says_every_digit_alone(voice):
-    """Each speaker, each digit, five times: none is always misread, but for one pair at most."""
-    pairs = [(speaker, digit) for speaker in voice.speakers for digit in range(10)]
-    texts = [(speaker, digit, seed) for speaker, digit in pairs for seed in range(5)]
+    """Each speaker, each digit, twice: each is read right at least once, and at most 3 of the 120 are not."""
+    texts = [(speaker, digit, seed) for speaker in voice.speakers for digit in range(10) for seed in range(2)]
     spoken = voice.speak_batch([str(d) for _, d, _ in texts], [s for s, _, _ in texts], [seed for *_, seed in texts])
     heard = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
-    right = {pair: 0 for pair in pairs}
-    for (speaker, digit, _), digits in zip(texts, heard, strict=True):
-        right[speaker, digit] += digits == [digit]
-    assert sum(count == 0 for count in right.values()) <= 1, right
-    assert sum(right.values()) >= 0.85 * len(texts), right
+    wrong = [text for text, digits in zip(texts, heard, strict=True) if digits != [text[1]]]
+    assert len(wrong) <= 3, wrong  # 1 where it was measured
+    assert len({(speaker, digit) for speaker, digit, _ in wrong}) == len(wrong), wrong
 
 
 def test_engines_agree(voice):
