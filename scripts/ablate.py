@@ -50,7 +50,6 @@ def frame_size(size: int) -> tuple[str, ...]:
 VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     **{f"seed {seed}": (f"seed={seed}",) for seed in (1, 2)},
-    "linear prediction": ("model.lpc_order=20",),
     "denoised recordings": ("data.recordings.denoise_db=15",),
     "whole words": ("model.word_parts=1",),
     "rests disturbed": ("train.disturbed_rests=0.1",),

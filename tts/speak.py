@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="N", help="same seed, same samples (default: %(default)s)"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
-    parser.add_argument(
-        "--engine", choices=("auto", "cpu", "reference"), default="auto", help="default: %(default)s"
-    )
+    parser.add_argument("--engine", choices=("auto", "cpu", "reference"), default="auto", help="default: %(default)s")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")

@@ -45,8 +45,6 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     else:
         shapes["levels.weight"] = (c.q_levels, c.embedding_dim)
         shapes["hear.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
-    if c.lpc_order:
-        shapes["predicted"] = (2, c.q_levels, c.sample_dim)
     for k in range(c.sample_layers - 1):
         shapes[f"hidden.{k}.weight"] = (c.sample_dim, c.sample_dim)
         shapes[f"hidden.{k}.bias"] = (c.sample_dim,)

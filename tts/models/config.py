@@ -1,22 +1,11 @@
 """The shape of the two-tier model, apart from the model: a voice's config is read without importing torch."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from tts.audio import Quantization
 from tts.errors import InputError
 from tts.parts import PARTS
-
-LPC_CORRECTION = 1.0005
-"""Factor on the power of the window of the linear prediction: white noise 33 dB under the signal, which keeps the
-predictor from being too sure."""
-LPC_FLOOR = 1e-6
-"""Added to that power; of the order of the dither in a window."""
-LPC_FALL = 32
-"""Samples in which the window falls again, at its end."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +31,6 @@ class TwoTierConfig:
     hist_size: int = 64
     """Past samples that the sample tier hears."""
     history: Literal["real", "embedding"] = "real"
-    lpc_order: int = 0
-    """Coefficients of the linear prediction that the sample tier hears as well (see `prediction`); 0: none."""
-    lpc_window: int = 288
-    """Past samples that the predictor is made of."""
     embedding_dim: int = 16
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
@@ -92,13 +77,6 @@ class TwoTierConfig:
             raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or {PARTS}")
         if self.word_parts > 1 and self.conditioning == "pooled":
             raise InputError(f"model.word_parts is {self.word_parts}; it needs conditioning: pointer")
-        if self.lpc_order and not 0 < self.lpc_order < self.lpc_window:
-            raise InputError(
-                f"model.lpc_order is {self.lpc_order}; it must be at least 1 and below lpc_window, "
-                f"{self.lpc_window}, or 0 for no prediction"
-            )
-        if self.lpc_window < 64:
-            raise InputError(f"model.lpc_window is {self.lpc_window}; it must be at least 64")
         if self.q_levels < 4 or self.q_levels % 2:
             raise InputError(f"model.q_levels is {self.q_levels}; it must be an even number of at least 4, e.g. 256")
 
@@ -112,9 +90,3 @@ class TwoTierConfig:
     def told_dim(self) -> int:
         """Width of what stays the same during a word: this word, next word, speaker."""
         return 2 * self.text_dim + self.speaker_dim
-
-
-def lpc_window(samples: int) -> np.ndarray:
-    """(samples,) float32, the window of the linear prediction: a slow rise over the past, a short fall at the end."""
-    rise = np.sin(np.arange(samples - LPC_FALL) * (math.pi / 2 / (samples - LPC_FALL)))
-    return np.concatenate([rise, np.cos(np.arange(LPC_FALL) * (math.pi / 2 / LPC_FALL))]).astype(np.float32)
