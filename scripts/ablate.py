@@ -72,7 +72,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"sample tier {size} wide": (f"model.sample_dim={size}",) for size in (128, 512)},
     "three sample layers": ("model.sample_layers=3",),
     **{f"layer {layer} of the encoder": (f"text.layer={layer}",) for layer in (0, 1, 2, 3, 4, 6)},
-    "learned mix of all layers": ("text.mix=true",),
 }
 """What each changes in the config."""
 

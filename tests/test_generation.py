@@ -46,7 +46,7 @@ VARIANTS = [
     {"clock_dim": 0},
     {"upsample_rank": 5},
     {"upsample_rank": 5, "history": "embedding", "cell": "gru"},
-    {"word_layers": 3, "timing": "planned"},
+    {"timing": "planned"},
     {"hist_size": 3},
     {"frame_size": 1},
     {"frame_size": 40, "hist_size": 5},

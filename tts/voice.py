@@ -563,7 +563,7 @@ class Voice:
         index = self._speaker_index(speaker)
         word_seconds, model = self.config.max_word_seconds, self.config.model
         request = Request(
-            words=part_vectors(self.word_vectors(spoken), model.word_parts, model.word_layers),
+            words=part_vectors(self.word_vectors(spoken), model.word_parts),
             speaker=index,
             seed=operator.index(seed),
             max_frames=self._frames(

@@ -188,7 +188,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     assert isinstance(engine, CpuEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
-    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts, model.word_layers)
+    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts)
     request = Request(vectors, 0, 0, frames, frames, voice.config.sampling)
     shares = engine.relu_shares(request)
     parts = operations(model, shares, FORMS[engine.form].weight_bytes)

@@ -13,7 +13,7 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     c = config
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
     shapes: dict[str, tuple[int, ...]] = {
-        "word.weight": (c.text_dim, c.word_dim // c.word_layers),
+        "word.weight": (c.text_dim, c.word_dim),
         "word.bias": (c.text_dim,),
         "end": (c.text_dim,),
         "speaker.weight": (c.n_speakers, c.speaker_dim),
@@ -25,8 +25,6 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         "output.weight": (c.q_levels, c.sample_dim),
         "output.bias": (c.q_levels,),
     }
-    if c.word_layers > 1:
-        shapes["mix"] = (c.word_layers,)
     if c.timing == "planned":
         shapes["plan_text.weight"] = (c.plan_dim, c.told_dim)
         shapes["plan_text.bias"] = (c.plan_dim,)

@@ -39,9 +39,6 @@ class TwoTierConfig:
     where the model speaks of words it means these."""
     word_dim: int = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
-    word_layers: int = 1
-    """How many layers of the encoder lie side by side in a word's vector. Above 1 the model learns how to mix them
-    (Peters et al. 2018, arXiv 1802.05365, equation 1). A training run fills it in."""
     text_dim: int = 64
     """Width of a word inside the model."""
     n_speakers: int = 1
@@ -60,7 +57,7 @@ class TwoTierConfig:
     def __post_init__(self) -> None:
         frames = ("frame_size", "n_rnn", "dim", "clock_frames", "plan_dim")
         samples = ("sample_dim", "sample_layers", "hist_size", "embedding_dim")
-        for name in (*frames, *samples, "word_dim", "word_layers", "text_dim", "n_speakers", "speaker_dim"):
+        for name in (*frames, *samples, "word_dim", "text_dim", "n_speakers", "speaker_dim"):
             if getattr(self, name) < 1:
                 raise InputError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         if self.upsample_rank < 0:
@@ -69,10 +66,6 @@ class TwoTierConfig:
             raise InputError(f"model.clock_dim is {self.clock_dim}; it must be an even number, or 0 for no clock")
         if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
-        if self.word_dim % self.word_layers:
-            raise InputError(
-                f"model.word_dim is {self.word_dim}; it must be a multiple of word_layers, {self.word_layers}"
-            )
         if self.word_parts not in (1, PARTS):
             raise InputError(f"model.word_parts is {self.word_parts}; it must be 1 or {PARTS}")
         if self.word_parts > 1 and self.conditioning == "pooled":

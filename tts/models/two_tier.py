@@ -54,10 +54,8 @@ class TwoTier(nn.Module):
     def __init__(self, config: TwoTierConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.word_norm = nn.LayerNorm(c.word_dim // c.word_layers, elementwise_affine=False)
-        if c.word_layers > 1:
-            self.mix = nn.Parameter(torch.zeros(c.word_layers))
-        self.word = nn.Linear(c.word_dim // c.word_layers, c.text_dim)
+        self.word_norm = nn.LayerNorm(c.word_dim, elementwise_affine=False)
+        self.word = nn.Linear(c.word_dim, c.text_dim)
         self.end = nn.Parameter(torch.zeros(c.text_dim))
         self.speaker = nn.Embedding(c.n_speakers, c.speaker_dim)
         self.register_buffer("clock_table", clock_features(c.clock_frames, c.clock_dim), persistent=False)
@@ -144,9 +142,7 @@ class TwoTier(nn.Module):
 
     def embed_words(self, words: Tensor, n_words: Tensor) -> Tensor:
         """(B, W, word_dim) to (B, W + 1, text_dim): the words as the model sees them, `end` from place n_words on."""
-        normed = self.word_norm(words.unflatten(-1, (self.config.word_layers, -1)))
-        mixed = normed.squeeze(-2) if self.config.word_layers == 1 else self.mix.softmax(0) @ normed
-        embedded = torch.tanh(self.word(mixed))
+        embedded = torch.tanh(self.word(self.word_norm(words)))
         end = torch.tanh(self.end).to(embedded.dtype).expand(words.shape[0], 1, -1)
         embedded = torch.cat([embedded, end], dim=1)
         is_word = torch.arange(embedded.shape[1], device=words.device) < n_words[:, None]

@@ -96,7 +96,7 @@ def _assemble(
     config: RunConfig, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
 ) -> tuple[RunConfig, TrainingData]:
     encoder = TextEncoder(config.text)
-    model = replace(config.model, word_dim=encoder.width, word_layers=encoder.layers, n_speakers=len(speakers))
+    model = replace(config.model, word_dim=encoder.width, n_speakers=len(speakers))
     config = replace(config, model=model)
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
