@@ -50,7 +50,6 @@ def frame_size(size: int) -> tuple[str, ...]:
 VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     **{f"seed {seed}": (f"seed={seed}",) for seed in (1, 2)},
-    "linear prediction": ("model.lpc_order=20",),
     "denoised recordings": ("data.recordings.denoise_db=15",),
     "whole words": ("model.word_parts=1",),
     "rests disturbed": ("train.disturbed_rests=0.1",),
@@ -73,7 +72,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"sample tier {size} wide": (f"model.sample_dim={size}",) for size in (128, 512)},
     "three sample layers": ("model.sample_layers=3",),
     **{f"layer {layer} of the encoder": (f"text.layer={layer}",) for layer in (0, 1, 2, 3, 4, 6)},
-    "learned mix of all layers": ("text.mix=true",),
 }
 """What each changes in the config."""
 

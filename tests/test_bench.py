@@ -40,7 +40,7 @@ def test_a_row_is_measured(here, voice_folder, capsys):
     assert 0 < row["first_audio_ms"] < 10_000
     assert row["streams"] == 1
     assert 30 < row["memory_mb"] < 400  # torch would make it more
-    settings = {"voice": "small", "seconds": 0.01, "streams": 32, "cuda_streams": 4096, "threads": None}
+    settings = {"voice": "small", "seconds": 0.01, "streams": 32, "threads": None}
     assert report["settings"] == settings
     assert report["versions"]["torch"] == torch.__version__.split("+")[0]
     assert report["machine"]["cores"] >= 1
@@ -52,7 +52,7 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
     """In this process, which therefore keeps its cores."""
     kept = []
     monkeypatch.setattr(rows, "_stay_on", kept.append)
-    settings = rows.Settings(str(voice_folder), 0.01, 2, 9, None)
+    settings = rows.Settings(str(voice_folder), 0.01, 2, None)
     reference = rows._measure("reference", "speed", settings)
     assert reference["samples"] == rows.REFERENCE_SECONDS * 8000
     assert reference["first_audio_ms"] > 0
@@ -69,7 +69,7 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
 def test_starts(voice_folder, monkeypatch, name):
     asked = []
     monkeypatch.setattr(rows.subprocess, "run", lambda command, env, **_: asked.append((command, env)))
-    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 9, None))
+    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, None))
     assert figures["runs"] >= 1
     command, environment = asked[0]
     if name == "help":
@@ -81,7 +81,7 @@ def test_starts(voice_folder, monkeypatch, name):
 
 
 def test_a_row_that_fails_leaves_the_others(here, voice_folder, monkeypatch, capsys):
-    settings = rows.Settings("nowhere", 0.01, 2, 2, None)
+    settings = rows.Settings("nowhere", 0.01, 2, None)
     failed = rows.measure_in_processes("cpu", settings)
     assert "there is no voice 'nowhere'" in failed["failed"]
     monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
@@ -107,14 +107,6 @@ FIGURES = {
         "memory_mb": 95.3,
     },
     "cpu-many": {"streams": 32, "failed": "MemoryError"},
-    "cuda": {"streams": 1, "unavailable": "no driver"},
-    "cuda-many": {
-        "streams": 4096,
-        "samples_per_second": 5e7,
-        "times_real_time": 6250.0,
-        "memory_mb": 1000.0,
-        "gpu_memory_mb": 300.0,
-    },
     "help": {"seconds": 0.1234, "runs": 50},
     "first": {"failed": "it broke"},
 }
@@ -143,16 +135,13 @@ def test_tables(here, voice_folder, monkeypatch, capsys):
     out = capsys.readouterr().out
     about, speech, starts, rates, parts = out.strip().split("\n\n")
     assert about.startswith("Voice small, 8000 Hz; ")
-    header, reference, cpu, many, cuda, cuda_many = speech.splitlines()
+    header, reference, cpu, many = speech.splitlines()
     assert header.split()[:3] == ["engine", "streams", "samples/s"]
     assert "1,234" in reference
     assert "0.15" in reference
     assert cpu.endswith("45 %")
     assert len(cpu) == len(header)
     assert many.endswith("32  failed: MemoryError")
-    assert cuda.endswith("not available: no driver")
-    assert "50,000,000" in cuda_many
-    assert "1,000 MB + 300 MB" in cuda_many
     assert starts.splitlines()[1].split() == ["tts", "--help", "0.12", "50"]
     assert "failed: it broke" in starts
     assert rates.splitlines()[1].split()[-3:] == ["31.8", "30.0", "15.0"]
@@ -161,14 +150,7 @@ def test_tables(here, voice_folder, monkeypatch, capsys):
     page = Path("b.md").read_text()
     assert page.startswith("# What `tts bench` measured\n")
     cells = [line.count("|") for line in page.splitlines() if line.startswith("|")]
-    assert cells == [8] * 7 + [4] * 4 + [5] * 4 + [8] * 5
-
-
-def test_no_cuda(voice_folder, monkeypatch):
-    monkeypatch.setattr(rows, "why_not", lambda engine: "no driver" if engine == "cuda" else None)
-    settings = rows.Settings(str(voice_folder), 0.01, 2, 9, None)
-    figures = rows.measure_in_processes("cuda-many", settings)
-    assert figures == {"row": "cuda-many", "title": "CUDA, many streams", "streams": 9, "unavailable": "no driver"}
+    assert cells == [8] * 5 + [4] * 4 + [5] * 4 + [8] * 5
 
 
 def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
@@ -182,12 +164,11 @@ def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "gpu"], "--rows names 'gpu'; the rows are reference, cpu, cpu-many, cuda, cuda-many, help"),
+        (["--rows", "gpu"], "--rows names 'gpu'; the rows are reference, cpu, cpu-many, help"),
         (["--rows", ""], "--rows names ''"),
         (["--seconds", "0"], "--seconds is 0"),
         (["--seconds", "nan"], "--seconds is nan"),
         (["--streams", "0"], "--streams is 0"),
-        (["--cuda-streams", "-1"], "--cuda-streams is -1"),
         (["--threads", "0"], "--threads is 0"),
         (["--threads", "99999"], "--threads is 99999; this process may use"),
         (["--voice", "nobody"], "there is no voice 'nobody'"),

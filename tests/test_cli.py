@@ -14,7 +14,6 @@ import soundfile
 
 import tts
 from tts.cli import main
-from tts.generation import cuda
 from tts.generation.request import Generated
 from tts.voice import Voice
 
@@ -421,11 +420,3 @@ def test_closed_streams(here, voice_folder, closed, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_cuda_that_is_not_there(here, voice_folder, monkeypatch, capsys):
-    monkeypatch.setattr(cuda, "why_not", lambda: "no driver")
-    assert speak(voice_folder, "4", "-o", "x.wav", "--engine", "cuda") == 0
-    warning, said = capsys.readouterr().err.splitlines()
-    assert warning.startswith("tts: warning: engine cuda is not available: no driver; the CPU speaks")
-    assert said.startswith("x.wav: ")

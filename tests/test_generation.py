@@ -46,7 +46,7 @@ VARIANTS = [
     {"clock_dim": 0},
     {"upsample_rank": 5},
     {"upsample_rank": 5, "history": "embedding", "cell": "gru"},
-    {"word_layers": 3, "timing": "planned"},
+    {"timing": "planned"},
     {"hist_size": 3},
     {"frame_size": 1},
     {"frame_size": 40, "hist_size": 5},
@@ -54,9 +54,6 @@ VARIANTS = [
     {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
     {"q_levels": 10},
     {"quantization": "linear", "q_levels": 300},
-    {"lpc_order": 6, "lpc_window": 64},
-    {"lpc_order": 1, "lpc_window": 70, "history": "embedding", "quantization": "linear", "q_levels": 30},
-    {"lpc_order": 20, "frame_size": 40, "upsample_rank": 5},
     {"timing": "planned", "plan_dim": 10},
     {"timing": "planned", "plan_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
 ]
@@ -71,8 +68,6 @@ def make_model(seed=0, hazard=-2.5, **options):
     torch.nn.init.normal_(model.h0)
     if model.config.cell == "lstm":
         torch.nn.init.normal_(model.c0)
-    if model.config.lpc_order:
-        torch.nn.init.normal_(model.predicted, std=0.5)
     torch.nn.init.constant_(model.advance.bias, hazard)
     return model
 

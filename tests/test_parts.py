@@ -84,12 +84,6 @@ def test_vectors_of_parts():
     assert rows[6].tolist() == [10, 11, 6, 7, 8, 9]
 
 
-def test_layers_are_turned_by_themselves():
-    words = np.arange(12, dtype=np.float32).reshape(1, 12)
-    halves = [part_vectors(words[:, :6], 4), part_vectors(words[:, 6:], 4)]
-    np.testing.assert_array_equal(part_vectors(words, 4, 2), np.concatenate(halves, axis=1))
-
-
 def test_rows_of_words():
     assert of_words(range(2), 1) == range(2)
     assert list(of_words(range(9), 4)) == [4, 8]

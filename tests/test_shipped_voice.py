@@ -83,7 +83,7 @@ def test_fed_back_it_gives_what_it_drew(voice):
     """Teacher forcing: the levels of the compiled engine are the inverse CDF of the model's logits given them."""
     speaker = voice.speakers.index(voice.config.default_speaker)
     model = voice.config.model
-    parts = part_vectors(voice.word_vectors(["4", "7"]), model.word_parts, model.word_layers)
+    parts = part_vectors(voice.word_vectors(["4", "7"]), model.word_parts)
     request = Request(parts, speaker, 3, max_frames=1000, max_word_frames=300, sampling=voice.config.sampling)
     [audio] = voice.engine("cpu").generate([request])
     np.testing.assert_array_equal(audio.levels, voice.speak("4 7", seed=3).levels)

@@ -117,14 +117,6 @@ def test_words_are_means_of_the_whole_models_hidden_states(layer, whole_minilm):
     np.testing.assert_allclose(found, [states[1:3].mean(0), states[3]], atol=1e-5)
 
 
-def test_all_layers_lie_side_by_side():
-    mixed = encoder(mix=True)
-    assert (mixed.layers, mixed.width) == (7, 7 * 384)
-    (found,) = mixed.encode([["4", "seven"]])
-    each = [encoder(layer=layer).encode([["4", "seven"]])[0] for layer in range(7)]
-    np.testing.assert_allclose(found, np.concatenate(each, axis=1), atol=1e-5)
-
-
 def test_layers_count_from_the_end_as_well(minilm):
     np.testing.assert_array_equal(encoder(layer=-2).encode(TEXTS)[2], minilm.encode(TEXTS)[2])
 
@@ -292,8 +284,6 @@ def test_the_cache_tells_models_layers_and_contexts_apart(tmp_path, tiny_bert):
     name = str(tiny_bert)
     config = TextEncoderConfig(name=name, layer=2)
     others = [replace(config, layer=1), replace(config, context="text")]
-    mixed = TextEncoder(replace(config, mix=True), tmp_path).encode([["4", "7"]])[0]
-    assert mixed.shape[1] > TextEncoder(config, tmp_path).width
     results = [TextEncoder(each, tmp_path).encode([["4", "7"]])[0] for each in [config, *others]]
     weights = safetensors.torch.load_file(tiny_bert / "model.safetensors")
     weights = {key: value + 0.5 for key, value in weights.items()}
@@ -302,8 +292,8 @@ def test_the_cache_tells_models_layers_and_contexts_apart(tmp_path, tiny_bert):
     for i in range(4):
         for j in range(i):
             assert np.abs(results[i] - results[j]).max() > 1e-3, (i, j)
-    # One folder each, the mixed one's and the changed weights' among them: none takes another's place.
-    assert len(list((tmp_path / "word-vectors").iterdir())) == 5
+    # One folder each, that of the changed weights among them: none takes another's place.
+    assert len(list((tmp_path / "word-vectors").iterdir())) == 4
 
 
 def test_without_a_writable_cache_it_works_all_the_same(tmp_path, tiny_bert):

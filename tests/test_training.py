@@ -575,10 +575,11 @@ def test_starts_from_other_weights(tmp_path):
     first = checkpoint.load(latest).part("ema.module.")
     assert second.state.step == run_config(tmp_path).train.steps
     assert all(torch.equal(tensor, first[name]) for name, tensor in second.part("objective.").items())
-    grown = replace(MODEL, timing="planned", lpc_order=4, lpc_window=64)
+    grown = replace(MODEL, timing="planned")
     train(replace(run_config(tmp_path / "grown", start_from=latest, lr=0.0, ema=0.0), model=grown), data())
     third = checkpoint.load(tmp_path / "grown" / "checkpoints" / "latest.safetensors").part("objective.")
-    assert third["model.predicted"].abs().max() == 0
+    assert "model.plan_clock.weight" not in first
+    assert third["model.plan_clock.weight"].abs().max() > 0
     inputs = third["model.rnn.weight_ih_l0"]
     assert torch.equal(inputs[:, : MODEL.input_dim], first["model.rnn.weight_ih_l0"])
     assert inputs[:, MODEL.input_dim :].abs().max() == 0

@@ -28,22 +28,6 @@ def model_of(**options):
     return TwoTier(TwoTierConfig(**{**SMALL, **options})).eval()
 
 
-def test_layers_are_mixed_by_learned_shares():
-    model = model_of(word_layers=2, word_dim=12)
-    c = model.config
-    words = inputs(model)["words"]
-    first, second = words.unflatten(-1, (2, -1)).unbind(-2)
-    one = TwoTier(TwoTierConfig(**{**SMALL, "word_dim": c.word_dim // 2})).eval()
-    one.load_state_dict({key: value for key, value in model.state_dict().items() if key != "mix"})
-    n_words = inputs(model)["n_words"]
-    for shares, layer in (([30.0, -30.0], first), ([-30.0, 30.0], second)):
-        model.mix.data = torch.tensor(shares)
-        torch.testing.assert_close(model.embed_words(words, n_words), one.embed_words(layer, n_words))
-    model.mix.data = torch.zeros(2)
-    twice = torch.cat([first, first], dim=-1)
-    torch.testing.assert_close(model.embed_words(twice, n_words), one.embed_words(first, n_words))
-
-
 def inputs(model, seed=0, B=2, N=6):
     g = torch.Generator().manual_seed(seed)
     c = model.config

@@ -17,7 +17,6 @@ from safetensors.numpy import load_file, save_file
 import tts
 from tts import voice as voices
 from tts.errors import InputError
-from tts.generation import cuda
 from tts.generation.request import Generated, Sampling
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
@@ -254,16 +253,6 @@ def test_memory_does_not_grow_with_the_texts(monkeypatch):
         tracemalloc.stop()
 
 
-def test_cuda_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(cuda, "why_not", lambda: "no driver")
-    voice = make_voice()
-    with pytest.warns(UserWarning, match="cuda is not available: no driver; the CPU engine speaks"):
-        audio = voice.speak("4 7 2", engine="cuda")
-    np.testing.assert_array_equal(audio.levels, voice.speak("4 7 2", engine="cpu").levels)
-    assert voices.why_not("cuda") == "no driver"
-    assert voices.why_not("auto") is None
-
-
 def test_save_and_load(folder, monkeypatch):
     monkeypatch.setattr(voices, "TextEncoder", None)  # the vocabulary's words need none
     made, loaded = make_voice(), load_voice(folder)
@@ -344,7 +333,7 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
         ({"temperature": 10**400}, "temperature"),
-        ({"engine": "gpu"}, "choose one of auto, cpu, cuda, reference"),
+        ({"engine": "gpu"}, "choose one of auto, cpu, reference"),
     ],
     ids=lambda value: str(value)[:30],
 )

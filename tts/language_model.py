@@ -83,22 +83,22 @@ class ModelFiles:
 
 
 class LanguageModel:
-    """A model cut after the last of the layers that are asked for, and its tokenizer."""
+    """A model cut after one of its layers, and its tokenizer."""
 
-    def __init__(self, files: ModelFiles, layers: Sequence[int]) -> None:
-        """Load the model up to the last of `layers`, rising (for 0, the embeddings: one more, unused).
+    def __init__(self, files: ModelFiles, layer: int) -> None:
+        """Load the model up to `layer` (for 0, the embeddings: one more, unused).
 
         Raises:
             InputError: files are missing, damaged, or do not belong together.
         """
-        assert all(0 <= layer <= files.depth for layer in layers), (layers, files.depth)
+        assert 0 <= layer <= files.depth, (layer, files.depth)
         if files.name == MINILM:
             _check_minilm(files.folder / "model.safetensors")
         self._name = files.name
-        self._layers = layers
+        self._layer = layer
         with _quiet_transformers():
             self._tokenizer = _load_tokenizer(files.folder)
-            self._model = _load_layers(files, layers[-1])
+            self._model = _load_layers(files, layer)
         limits = (getattr(self._model.config, "max_position_embeddings", None), self._tokenizer.model_max_length)
         self._max_tokens = min(limit for limit in limits if limit)
 
@@ -109,7 +109,7 @@ class LanguageModel:
             texts: the words of each text, at least one.
 
         Returns:
-            For each text (W, L x D) float32, the L layers' side by side.
+            For each text (W, D) float32, D the model's width.
 
         Raises:
             InputError: the tokenizer cannot tell a word, a text is too long, or the weights give no finite numbers.
@@ -164,7 +164,7 @@ class LanguageModel:
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
         with torch.inference_mode():
             output = self._model(input_ids=padded, attention_mask=mask, output_hidden_states=True)
-        states = torch.cat([output.hidden_states[layer] for layer in self._layers], dim=-1)
+        states = output.hidden_states[self._layer]
         return [state[: len(row)].numpy() for state, row in zip(states, ids, strict=True)]
 
 

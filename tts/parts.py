@@ -33,18 +33,17 @@ PARTS = 4
 T = TypeVar("T")
 
 
-def part_vectors(vectors: np.ndarray, parts: int, layers: int = 1) -> np.ndarray:
+def part_vectors(vectors: np.ndarray, parts: int) -> np.ndarray:
     """(W, D) float32 word vectors to the rows' (R, D): with 4 parts 1 + W x 4, with 1 the words themselves.
 
     Each part has the word's own, turned by its share of the circle; turned and not marked, so that the model has as
-    many inputs as without parts; the first part's is the word's own. A rest's is zero, whatever the word. Of `layers`
-    that lie side by side in a vector, each is turned by itself.
+    many inputs as without parts; the first part's is the word's own. A rest's is zero, whatever the word.
     """
     if parts == 1:
         return vectors
-    apart = vectors.reshape(len(vectors), layers, -1)
-    turned = [np.roll(apart, part * (apart.shape[2] // (PARTS - 1)), axis=2) for part in range(PARTS - 1)]
-    rows = np.stack([*turned, np.zeros_like(apart)], axis=1).reshape(-1, vectors.shape[1])
+    share = vectors.shape[1] // (PARTS - 1)
+    turned = [np.roll(vectors, part * share, axis=1) for part in range(PARTS - 1)]
+    rows = np.stack([*turned, np.zeros_like(vectors)], axis=1).reshape(-1, vectors.shape[1])
     return np.concatenate([np.zeros_like(rows[:1]), rows])
 
 

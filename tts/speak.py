@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="N", help="same seed, same samples (default: %(default)s)"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
-    parser.add_argument(
-        "--engine", choices=("auto", "cpu", "cuda", "reference"), default="auto", help="default: %(default)s"
-    )
+    parser.add_argument("--engine", choices=("auto", "cpu", "reference"), default="auto", help="default: %(default)s")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -56,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for what the user can mend."""
     from tts.text import words
-    from tts.voice import load_voice, why_not
+    from tts.voice import load_voice
 
     arguments.text = " ".join(arguments.text)
     many = arguments.text == "-"
@@ -68,9 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")
     if not many:
         words(arguments.text)  # a text that cannot be said is told before a voice is loaded
-    if reason := why_not(arguments.engine):
-        print(f"tts: warning: engine {arguments.engine} is not available: {reason}; the CPU speaks", file=sys.stderr)
-        arguments.engine = "cpu"
     voice = load_voice(arguments.voice)
     with ExitStack() as open_sinks:
         sinks = _open_sinks(arguments, voice.sample_rate, open_sinks)

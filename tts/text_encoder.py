@@ -31,8 +31,6 @@ class TextEncoderConfig:
     """"minilm" (all-MiniLM-L6-v2, installed with the package), a folder, or a model's id on the Hugging Face hub."""
     layer: Annotated[int, Range(-1000, 1000)] = 5
     """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
-    mix: bool = False
-    """All layers side by side, for a model that learns how to mix them (`model.word_layers`); `layer` is not heeded."""
     context: Literal["word", "text"] = "word"
     """Each word encoded alone, or in its text, where its vector also tells of its neighbours and its place."""
     revision: str | None = None
@@ -43,7 +41,7 @@ class TextEncoderConfig:
 
 
 class TextEncoder:
-    """Encodes texts with one layer, or all, of a frozen language model, in float32 on the CPU."""
+    """Encodes texts with one layer of a frozen language model, in float32 on the CPU."""
 
     def __init__(self, config: TextEncoderConfig, cache_dir: Path | None = None, *, cache: bool = True) -> None:
         """Find the model and check its layer, without loading it.
@@ -59,9 +57,7 @@ class TextEncoder:
         """
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
-        self.layers = files.depth + 1 if config.mix else 1
-        """How many layers a word's vector is made of."""
-        self.width = self.layers * files.width
+        self.width = files.width
         """D, the width of a word's vector."""
         if not -files.depth - 1 <= config.layer <= files.depth:
             raise InputError(
@@ -69,13 +65,11 @@ class TextEncoder:
                 f"0 (the embeddings) to {files.depth}, or {-files.depth - 1} to -1 counted from the end"
             )
         self._layer = config.layer % (files.depth + 1)
-        self._layers = tuple(range(self.layers)) if config.mix else (self._layer,)
         self._model: LanguageModel | None = None
         self._cache: _Cache | None = None
         folder = cache_dir or cache_folder()
         if cache and folder:
-            which = "mix" if config.mix else self._layer
-            identity = f"{_CACHE_FORMAT} {files.fingerprint()} {which} {config.context}"
+            identity = f"{_CACHE_FORMAT} {files.fingerprint()} {self._layer} {config.context}"
             self._cache = _Cache(folder / "word-vectors", identity, self.width)
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -110,7 +104,7 @@ class TextEncoder:
                     known[unit] = vectors
         missing = [unit for unit in units if unit not in known]
         if missing:
-            self._model = self._model or LanguageModel(self._files, self._layers)
+            self._model = self._model or LanguageModel(self._files, self._layer)
             for unit, vectors in zip(missing, self._model.encode(missing), strict=True):
                 known[unit] = vectors
                 if self._cache:

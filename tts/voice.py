@@ -17,7 +17,6 @@ import math
 import os
 import re
 import threading
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -53,9 +52,8 @@ _FIRST_USE = threading.Lock()
 """Held while a voice makes an engine or asks its text encoder. One for all voices, so that a voice can be pickled."""
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
-EngineName = Literal["auto", "cpu", "cuda", "reference"]
-"""Who makes the samples, the same ones: "cpu" (compiled), "cuda" (a GPU), "reference" (plain PyTorch, slow); "auto" is
-"cpu", whose start-up is short: "cuda" pays for many texts, and has to be asked for."""
+EngineName = Literal["auto", "cpu", "reference"]
+"""Who makes the samples, the same ones: "cpu" (compiled), "reference" (plain PyTorch, slow); "auto" is "cpu"."""
 
 
 @dataclass(frozen=True)
@@ -337,7 +335,7 @@ class Voice:
             temperature: None: the voice's own; lower is clearer and duller.
             timing_spread: 0 … 1, None: the voice's own; lower keeps word durations nearer their median.
             max_seconds: where to cut; None: 1 s, and the voice's `max_word_seconds` for each word.
-            engine: see `EngineName`; "cuda" where there is none warns and uses "cpu".
+            engine: see `EngineName`.
 
         Raises:
             InputError: an unsayable text, an unknown speaker or engine, a number out of range.
@@ -523,16 +521,13 @@ class Voice:
     def engine(self, name: EngineName = "auto") -> Engine:
         """The engine that makes the samples, for those who want levels; made at the first call, then kept.
 
-        Raises InputError where there is no such engine; where it cannot be had, a warning says why and it is "cpu".
+        Raises InputError where there is no such engine.
         """
         if name not in get_args(EngineName):
             raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
         if name == "auto":
             name = "cpu"
         if name not in self._engines:
-            if reason := why_not(name):
-                warnings.warn(f"engine {name} is not available: {reason}; the CPU engine speaks", stacklevel=3)
-                return self.engine("cpu")
             with _FIRST_USE:
                 if name not in self._engines:  # another thread may have been first
                     self._engines[name] = self._new_engine(name)
@@ -594,7 +589,7 @@ class Voice:
         index = self._speaker_index(speaker)
         word_seconds, model = self.config.max_word_seconds, self.config.model
         request = Request(
-            words=part_vectors(self.word_vectors(spoken), model.word_parts, model.word_layers),
+            words=part_vectors(self.word_vectors(spoken), model.word_parts),
             speaker=index,
             seed=integer("seed", seed),
             max_frames=self._frames(
@@ -638,23 +633,10 @@ class Voice:
             from tts.generation.cpu import CpuEngine
 
             return CpuEngine(self.config.model, self._weights)
-        if name == "cuda":
-            from tts.generation.cuda import CudaEngine
-
-            return CudaEngine(self.config.model, self._weights)
 
         from tts.generation.reference import ReferenceEngine
 
         return ReferenceEngine(self.model())
-
-
-def why_not(engine: EngineName) -> str | None:
-    """Why an engine cannot be had on this machine, in half a sentence; None if it can."""
-    if engine != "cuda":
-        return None
-    from tts.generation import cuda
-
-    return cuda.why_not()
 
 
 def load_voice(name: str | Path | None = None) -> Voice:

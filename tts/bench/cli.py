@@ -39,9 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="texts at a time in the row cpu-many (default: %(default)s)",
     )
-    parser.add_argument(
-        "--cuda-streams", type=int, default=4096, metavar="N", help="and in the row cuda-many (default: %(default)s)"
-    )
     parser.add_argument("--threads", type=int, metavar="N", help="of the row cpu-many (default: one for each core)")
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=path_argument, metavar="FILE", help="write the tables as Markdown")
@@ -60,7 +57,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if not (math.isfinite(arguments.seconds) and 0 < arguments.seconds <= 3600):
         raise InputError(f"--seconds is {arguments.seconds}; it must lie between 0 and 3600")
-    for flag in ("streams", "cuda_streams", "threads"):
+    for flag in ("streams", "threads"):
         value = getattr(arguments, flag)
         if value is not None and not 1 <= value <= 100_000:
             raise InputError(f"--{flag.replace('_', '-')} is {value}; it must lie between 1 and 100000")
@@ -86,7 +83,6 @@ def _run_speak(arguments: argparse.Namespace) -> int:
         voice=arguments.voice,
         seconds=arguments.seconds,
         streams=arguments.streams,
-        cuda_streams=arguments.cuda_streams,
         threads=arguments.threads,
     )
     voice = load_voice(arguments.voice)

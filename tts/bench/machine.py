@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "numba", "llvmlite", "torch", "triton")
+PACKAGES = ("numpy", "numba", "llvmlite", "torch")
 ROOT = Path(__file__).parents[2]
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 

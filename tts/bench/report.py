@@ -155,7 +155,7 @@ def _speech_cells(row: dict[str, Any]) -> list[str]:
         f"{row['samples_per_second']:,.0f}",
         f"{row['times_real_time']:,.2f}" if row["times_real_time"] < 1 else f"{row['times_real_time']:,.1f}",
         f"{row['first_audio_ms']:,.1f} ms" if "first_audio_ms" in row else "",
-        f"{row['memory_mb']:,.0f} MB" + (f" + {row['gpu_memory_mb']:,.0f} MB" if "gpu_memory_mb" in row else ""),
+        f"{row['memory_mb']:,.0f} MB",
         f"{100 * row['share_of_limit']:.0f} %" if "share_of_limit" in row else "",
     ]
 
@@ -165,6 +165,4 @@ def _start_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _missing(row: dict[str, Any]) -> str | None:
-    if "unavailable" in row:
-        return f"not available: {row['unavailable']}"
     return f"failed: {row['failed']}" if "failed" in row else None

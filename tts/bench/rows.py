@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from tts.bench.machine import caches, cores, run_apart
 from tts.parts import part_vectors
-from tts.voice import EngineName, Voice, load_voice, why_not
+from tts.voice import EngineName, Voice, load_voice
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
@@ -37,7 +37,6 @@ class Settings:
     voice: str | None
     seconds: float
     streams: int
-    cuda_streams: int
     threads: int | None
 
 
@@ -67,8 +66,6 @@ ROWS: dict[str, Engine | Start] = {
     "reference": Engine("reference (plain PyTorch), one stream", "reference", max_seconds=REFERENCE_SECONDS),
     "cpu": Engine("CPU, one stream on one core", "cpu"),
     "cpu-many": Engine("CPU, many streams", "cpu", "streams"),
-    "cuda": Engine("CUDA, one stream", "cuda"),
-    "cuda-many": Engine("CUDA, many streams", "cuda", "cuda_streams"),
     "help": Start("tts --help", ("--help",)),
     "cold": Start('tts speak "4 7 2", code compiled before', ("speak", "4 7 2")),
     "first": Start('tts speak "4 7 2", the very first time', ("speak", "4 7 2"), compiled=False),
@@ -76,13 +73,11 @@ ROWS: dict[str, Engine | Start] = {
 
 
 def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
-    """A row's figures; `unavailable` or `failed` says why there are none."""
+    """A row's figures; `failed` says why there are none."""
     row = ROWS[name]
     figures: dict[str, Any] = {"row": name, "title": row.title}
     if isinstance(row, Engine):
         figures["streams"] = getattr(settings, row.streams) if row.streams else 1
-        if reason := why_not(row.engine):
-            return figures | {"unavailable": reason}
     parts: tuple[What, ...] = ("speed", "memory") if isinstance(row, Engine) else ("speed",)
     for what in parts:
         figures |= _in_process({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
@@ -135,19 +130,13 @@ def _time_speech(row: Engine, settings: Settings) -> dict[str, Any]:
 def _weigh_speech(row: Engine, settings: Settings) -> dict[str, Any]:
     _, say = _speech(row, settings)
     say()
-    figures = {"memory_mb": _peak_memory() / 1e6}
-    if row.engine == "cuda":
-        import torch
-
-        figures["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 1e6
-    return figures
+    return {"memory_mb": _peak_memory() / 1e6}
 
 
 def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
     """A voice that is ready, and what one run is: it returns how many samples it made."""
     streams = getattr(settings, row.streams) if row.streams else 1
-    if row.engine != "cuda":
-        _stay_on(settings.threads if row.streams else 1)
+    _stay_on(settings.threads if row.streams else 1)
     voice = load_voice(settings.voice)
     voice.prepare(row.engine, streams)
     if row.streams is None:
@@ -199,7 +188,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     assert isinstance(engine, CpuEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
-    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts, model.word_layers)
+    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts)
     request = Request(vectors, 0, 0, frames, frames, voice.config.sampling)
     shares = engine.relu_shares(request)
     parts = operations(model, shares, FORMS[engine.form].weight_bytes)

@@ -277,9 +277,6 @@ def _new_slots(engine: CpuEngine, n: int, frames: int) -> Slots:
         totals=aligned_zeros(LANES),
         offsets=np.zeros(scratch, np.int32),
         scales=aligned_zeros(scratch),
-        waves=np.zeros(shape.W + shape.F, np.float32),
-        shaped=np.zeros(shape.W, np.float64),
-        predictor=np.zeros((3, shape.K + 1), np.float64),
     )
 
 

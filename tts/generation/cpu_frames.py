@@ -34,7 +34,6 @@ from tts.generation.cpu_kernels import (
     intrinsic,
     list_positive,
 )
-from tts.models.config import LPC_CORRECTION, LPC_FLOOR
 
 # Everything of fastmath but the licence to assume that NaN and infinity do not happen.
 FASTMATH = {"reassoc", "contract", "arcp", "afn", "nsz"}
@@ -74,9 +73,6 @@ class Weights(NamedTuple):
     widen: np.ndarray  # (r, S+) table, empty without a rank
     history: np.ndarray  # (H, S+) table, a row per lag, oldest first; for embeddings (H, Q, S+)
     last: np.ndarray  # (Q, S+) table: what the last level adds; empty for embeddings
-    predicted: np.ndarray  # (2 x Q, S+) table: of the prediction, of the last error; empty where nothing is predicted
-    wave: np.ndarray  # (Q,) float32: each level as a wave
-    lpc_window: np.ndarray  # (W,) float32
     hidden: np.ndarray  # (sample_layers - 1, S, S+) table
     hidden_bias: np.ndarray  # (sample_layers - 1, S+) float32
     output: np.ndarray  # (S, Q+) table; level q lies in column (q % depth) x LANES + q // depth, depth = Q+ / LANES
@@ -108,9 +104,6 @@ class Shape(NamedTuple):
     hidden_layers: int
     clock_frames: int
     planned: int  # 1: durations come with the request
-    K: int  # coefficients of the linear prediction; 0: none
-    W: int  # samples that it is made of
-    mu: int  # Q - 1; 0 for linear levels
 
 
 class Slots(NamedTuple):
@@ -141,9 +134,6 @@ class Slots(NamedTuple):
     totals: np.ndarray  # (LANES,) float32
     offsets: np.ndarray  # (scratch,) int32
     scales: np.ndarray  # (scratch,) float32
-    waves: np.ndarray  # (W + F,) float32: the window before the frame, and the frame's samples so far
-    shaped: np.ndarray  # (W,) float64
-    predictor: np.ndarray  # (3, K + 1) float64: the predictor, that of the last sample first; scratch
 
 
 @intrinsic
@@ -433,39 +423,6 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any, is_lstm: Any) -> None:
     )
 
 
-@_compiled
-def _predictor(shaped: Any, found: Any, K: Any) -> None:
-    """`tts.models.prediction.coefficients` of a window already shaped; found[0, :K] is the predictor."""
-    W = shaped.shape[0]
-    r = found[2]
-    for lag in range(K + 1):
-        total = 0.0
-        for i in range(W - lag):
-            total += shaped[i] * shaped[i + lag]
-        r[lag] = total
-    error = r[0] * LPC_CORRECTION + LPC_FLOOR
-    for i in range(K):
-        total = r[i + 1]
-        for j in range(i):
-            total -= found[0, j] * r[i - j]
-        reflection = total / error
-        for j in range(i):
-            found[1, j] = found[0, i - 1 - j]
-        for j in range(i):
-            found[0, j] -= reflection * found[1, j]
-        found[0, i] = reflection
-        error *= 1.0 - reflection * reflection
-
-
-@_compiled
-def _place(wave: Any, mu: Any, Q: Any) -> Any:
-    """`tts.models.prediction.places` of one wave."""
-    wave = min(max(wave, -1.0), 1.0)
-    if mu > 0:
-        wave = math.copysign(math.log1p(mu * abs(wave)) / math.log1p(np.float64(mu)), wave)
-    return min(max((wave + 1.0) * (0.5 * (Q - 1)), 0.0), Q - 1 - 1e-4)
-
-
 @_inlined
 def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any) -> None:
     """The F samples of a slot's frame."""
@@ -479,12 +436,6 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
     if is_real:
         # The samples of this frame, not yet made, are zeros: four places at a time hear what the first of them can.
         _rows_of_places(x, x_at, x, x_at, width, w.history, s.values, values_at + P - H, one, H, one, F, width)
-    K, W = shape.K, shape.W
-    if K > 0:
-        for k in range(W):
-            s.waves[k] = w.wave[s.levels[slot, P - W + k]]
-            s.shaped[k] = s.waves[k] * w.lpc_window[k]
-        _predictor(s.shaped, s.predictor, K)
     for f in range(F):
         if is_real:
             own = min(f, H)
@@ -508,21 +459,6 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
                 s.offsets[lag] = (lag * Q + s.levels[slot, P + f - H + lag]) * width
                 s.scales[lag] = 1.0
             add_listed_rows(s.y, x, x_at + f * width, w.history, 0, s.offsets, s.scales, H, width)
-        if K > 0:
-            prediction, last = 0.0, 0.0
-            for k in range(K):
-                coefficient = s.predictor[0, k]
-                prediction += coefficient * s.waves[W + f - 1 - k]
-                last += coefficient * s.waves[W + f - 2 - k]
-            for k in range(2):
-                place = _place(prediction if k == 0 else s.waves[W + f - 1] - last, shape.mu, Q)
-                below = np.int64(place)
-                share = np.float32(place - below)
-                s.offsets[2 * k] = (k * Q + below) * width
-                s.offsets[2 * k + 1] = (k * Q + below + 1) * width
-                s.scales[2 * k] = np.float32(1.0) - share
-                s.scales[2 * k + 1] = share
-            add_listed_rows(s.y, s.y, zero, w.predicted, 0, s.offsets, s.scales, np.int64(4), width)
         for layer in range(shape.hidden_layers):
             count = list_positive(s.y, width, width, s.offsets, s.scales)
             s.positive[layer] += count
@@ -536,8 +472,6 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
         s.made[slot, row * F + f] = level
         s.levels[slot, P + f] = level
         s.values[values_at + P + f] = w.value[level]
-        if K > 0:
-            s.waves[W + f] = w.wave[level]
     for k in range(P):
         s.levels[slot, k] = s.levels[slot, F + k]
         s.values[values_at + k] = s.values[values_at + F + k]

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from tts.audio import decode_table
 from tts.generation.cpu_frames import Shape, Weights
 from tts.generation.cpu_kernels import BLOCK, LANES, NEVER, PAIR
 from tts.generation.features import clock_features, embed_words, product
-from tts.models.config import TwoTierConfig, lpc_window
+from tts.models.config import TwoTierConfig
 
 WORDS_AT_A_TIME = 256
 
@@ -45,7 +44,7 @@ class Folder:
         return Shape(
             F=c.frame_size,
             H=c.hist_size,
-            P=max(c.hist_size, c.frame_size, c.lpc_window if c.lpc_order else 0),
+            P=max(c.hist_size, c.frame_size),
             S=c.sample_dim,
             Q=c.q_levels,
             D=c.dim,
@@ -64,9 +63,6 @@ class Folder:
             hidden_layers=c.sample_layers - 1,
             clock_frames=c.clock_frames,
             planned=int(c.timing == "planned"),
-            K=c.lpc_order,
-            W=c.lpc_window if c.lpc_order else 0,
-            mu=c.q_levels - 1 if c.quantization == "mu-law" else 0,
         )
 
     def gate_rows(self, name: str) -> np.ndarray:
@@ -112,9 +108,6 @@ class Folder:
             "widen": _widened(w["widen.weight"].T, S) if c.upsample_rank else np.zeros((0, S), np.float32),
             "history": _widened(self._history(), S),
             "last": _widened(w["last_level.weight"] if c.history == "real" else np.zeros((0, 0), np.float32), S),
-            "predicted": _widened(
-                w["predicted"].reshape(-1, c.sample_dim) if c.lpc_order else np.zeros((0, 0), np.float32), S
-            ),
             "hidden": _widened(_stack([w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]), S),
             "output": self._by_draw(w["output.weight"].T, 0.0),
         }
@@ -136,8 +129,6 @@ class Folder:
                 _widened(_stack([w[f"hidden.{k}.bias"] for k in range(c.sample_layers - 1)]), S)
             ).reshape(-1),
             output_bias=_aligned(self._by_draw(w["output.bias"], NEVER)),
-            wave=decode_table(c.q_levels, c.quantization),
-            lpc_window=lpc_window(c.lpc_window) if c.lpc_order else np.zeros(0, np.float32),
             value=(np.arange(c.q_levels, dtype=np.float32) - c.q_levels // 2) / np.float32(c.q_levels // 2),
             **{name: table.reshape(-1) for name, table in laid.items()},
         )

@@ -23,14 +23,9 @@ def embed_words(weights: Mapping[str, np.ndarray], words: np.ndarray, ends: bool
 
     As `TwoTier.embed_words`.
     """
-    vectors = words.astype(np.float32).reshape(len(words), -1, weights["word.weight"].shape[1])
+    vectors = words.astype(np.float32)
     centred = vectors - vectors.mean(-1, keepdims=True)
     normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))  # LayerNorm
-    if "mix" in weights:
-        shares = np.exp(weights["mix"] - weights["mix"].max())
-        normed = np.einsum("l,wld->wd", shares / shares.sum(), normed)
-    else:
-        normed = normed[:, 0]
     embedded = np.tanh(product(normed, weights["word.weight"].T) + weights["word.bias"])
     return np.concatenate([embedded, np.tanh(weights["end"])[None]]) if ends else embedded
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tts.generation.plan import Planner
 from tts.generation.request import Generated, Request, Uniforms, draw_level, timing_threshold
-from tts.models.prediction import coefficients, places
 from tts.models.two_tier import TwoTier
 
 
@@ -53,7 +52,7 @@ class ReferenceEngine:
 
         uniforms = Uniforms(request.seed, c.frame_size)
         silence = c.q_levels // 2
-        levels = torch.full((max(c.hist_size, c.frame_size, c.lpc_window),), silence, dtype=torch.int64, device=device)
+        levels = torch.full((max(c.hist_size, c.frame_size),), silence, dtype=torch.int64, device=device)
         before = len(levels)
         state = _initial_state(model)
         plan = self._planner.plan(request) if self._planner else None
@@ -69,14 +68,10 @@ class ReferenceEngine:
             step = torch.cat([heard, words[word], words[word + 1], voice, *shown])
             out, state = model.rnn(step[None, None], state)
             conditioning = model.condition(out.view(-1))
-            predictor = None
-            if c.lpc_order:
-                waves = model.wave_table[levels[-c.lpc_window :]]
-                predictor = coefficients(waves[None], c.lpc_order, model.lpc_window)[0].flip(0)
             for place in range(c.frame_size):
                 past = levels[-c.hist_size :].view(1, 1, 1, -1)
                 told = conditioning[place].view(1, 1, 1, -1)
-                logits = model.run_samples(past, told, self._hints(levels, predictor)).view(-1)
+                logits = model.run_samples(past, told).view(-1)
                 level = draw_level(logits.cpu().numpy(), row[place], request.sampling.temperature)
                 levels = torch.cat([levels, torch.tensor([level], device=device)])
             yield levels[-c.frame_size :].cpu().numpy().astype(np.int16)
@@ -92,15 +87,6 @@ class ReferenceEngine:
                     break
         made = levels[before:].cpu().numpy().astype(np.int16)
         return Generated(made, word_ends, "stop" if word == n_words else "cap", forced)
-
-    def _hints(self, levels: Tensor, predictor: Tensor | None) -> Tensor | None:
-        """(1, 1, 1, 2): as `prediction.hints` has them of the sample after `levels`."""
-        if predictor is None:
-            return None
-        c, K = self.model.config, len(predictor)
-        waves = self.model.wave_table[levels[-K - 1 :]]
-        found = torch.stack([waves[1:] @ predictor, waves[-1] - waves[:-1] @ predictor])
-        return places(found, c.q_levels, c.quantization).view(1, 1, 1, 2)
 
 
 def _initial_state(model: TwoTier) -> Tensor | tuple[Tensor, Tensor]:

@@ -4,19 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
-
 from tts.audio import Quantization
 from tts.config import Range, check
 from tts.errors import InputError
 
-LPC_CORRECTION = 1.0005
-"""Factor on the power of the window of the linear prediction: white noise 33 dB under the signal, which keeps the
-predictor from being too sure."""
-LPC_FLOOR = 1e-6
-"""Added to that power; of the order of the dither in a window."""
-LPC_FALL = 32
-"""Samples in which the window falls again, at its end."""
 MOST_LEVELS = 2**15
 """What samples of a voice, int16, can count."""
 MOST_NUMBERS = 2**28
@@ -48,10 +39,6 @@ class TwoTierConfig:
     hist_size: Annotated[int, Range(1, 4096)] = 64
     """Past samples that the sample tier hears."""
     history: Literal["real", "embedding"] = "real"
-    lpc_order: Annotated[int, Range(0, 1024)] = 0
-    """Coefficients of the linear prediction that the sample tier hears as well (see `prediction`); 0: none."""
-    lpc_window: Annotated[int, Range(64, 16384)] = 288
-    """Past samples that the predictor is made of."""
     embedding_dim: Width = 16
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
@@ -60,9 +47,6 @@ class TwoTierConfig:
     where the model speaks of words it means these."""
     word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
-    word_layers: Annotated[int, Range(1, 1024)] = 1
-    """How many layers of the encoder lie side by side in a word's vector. Above 1 the model learns how to mix them
-    (Peters et al. 2018, arXiv 1802.05365, equation 1). A training run fills it in."""
     text_dim: Width = 64
     """Width of a word inside the model."""
     n_speakers: Annotated[int, Range(1, 100_000)] = 1
@@ -82,17 +66,8 @@ class TwoTierConfig:
         check(self, "model.")
         if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
-        if self.word_dim % self.word_layers:
-            raise InputError(
-                f"model.word_dim is {self.word_dim}; it must be a multiple of word_layers, {self.word_layers}"
-            )
         if self.word_parts > 1 and self.conditioning == "pooled":
             raise InputError(f"model.word_parts is {self.word_parts}; it needs conditioning: pointer")
-        if self.lpc_order and not 0 < self.lpc_order < self.lpc_window:
-            raise InputError(
-                f"model.lpc_order is {self.lpc_order}; it must be at least 1 and below lpc_window, "
-                f"{self.lpc_window}, or 0 for no prediction"
-            )
         check_size(self)
 
     @property
@@ -112,7 +87,7 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     c = config
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
     shapes: dict[str, tuple[int, ...]] = {
-        "word.weight": (c.text_dim, c.word_dim // c.word_layers),
+        "word.weight": (c.text_dim, c.word_dim),
         "word.bias": (c.text_dim,),
         "end": (c.text_dim,),
         "speaker.weight": (c.n_speakers, c.speaker_dim),
@@ -124,8 +99,6 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         "output.weight": (c.q_levels, c.sample_dim),
         "output.bias": (c.q_levels,),
     }
-    if c.word_layers > 1:
-        shapes["mix"] = (c.word_layers,)
     if c.timing == "planned":
         shapes["plan_text.weight"] = (c.plan_dim, c.told_dim)
         shapes["plan_text.bias"] = (c.plan_dim,)
@@ -144,8 +117,6 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     else:
         shapes["levels.weight"] = (c.q_levels, c.embedding_dim)
         shapes["hear.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
-    if c.lpc_order:
-        shapes["predicted"] = (2, c.q_levels, c.sample_dim)
     for k in range(c.sample_layers - 1):
         shapes[f"hidden.{k}.weight"] = (c.sample_dim, c.sample_dim)
         shapes[f"hidden.{k}.bias"] = (c.sample_dim,)
@@ -168,9 +139,3 @@ def check_size(config: TwoTierConfig, more: int = 0) -> None:
             f"the model has {held:.2g} numbers in its weights and tables; it may have {MOST_NUMBERS:.2g}: lower "
             + ", ".join(f"model.{name} ({getattr(config, name)})" for name in sizes)
         )
-
-
-def lpc_window(samples: int) -> np.ndarray:
-    """(samples,) float32, the window of the linear prediction: a slow rise over the past, a short fall at the end."""
-    rise = np.sin(np.arange(samples - LPC_FALL) * (math.pi / 2 / (samples - LPC_FALL)))
-    return np.concatenate([rise, np.cos(np.arange(LPC_FALL) * (math.pi / 2 / LPC_FALL))]).astype(np.float32)

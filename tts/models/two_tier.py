@@ -11,7 +11,6 @@ two-tier model (section 2), with these departures:
 - The frame tier is an LSTM by default (fused on CPU), and hears the previous frame as companded values in [-1, 1].
 - The sample tier hears `hist_size` past samples, not just one frame's; as values in [-1, 1] plus a table for the last
   level (`history: real`), or as the paper's level embeddings (`history: embedding`).
-- With `lpc_order` the sample tier hears a linear prediction of the sample, too (`prediction`).
 
 Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W words, S = sample_dim, Q levels, H = hist_size,
 M frames scored (out of all B x N in training).
@@ -31,9 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tts import audio
-from tts.models.config import TwoTierConfig, lpc_window
-from tts.models.prediction import hints
+from tts.models.config import TwoTierConfig
 
 
 class Output(NamedTuple):
@@ -53,16 +50,12 @@ class TwoTier(nn.Module):
     """See the module's docstring."""
 
     clock_table: Tensor
-    lpc_window: Tensor
-    wave_table: Tensor
 
     def __init__(self, config: TwoTierConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.word_norm = nn.LayerNorm(c.word_dim // c.word_layers, elementwise_affine=False)
-        if c.word_layers > 1:
-            self.mix = nn.Parameter(torch.zeros(c.word_layers))
-        self.word = nn.Linear(c.word_dim // c.word_layers, c.text_dim)
+        self.word_norm = nn.LayerNorm(c.word_dim, elementwise_affine=False)
+        self.word = nn.Linear(c.word_dim, c.text_dim)
         self.end = nn.Parameter(torch.zeros(c.text_dim))
         self.speaker = nn.Embedding(c.n_speakers, c.speaker_dim)
         self.register_buffer("clock_table", clock_features(c.clock_frames, c.clock_dim), persistent=False)
@@ -86,12 +79,6 @@ class TwoTier(nn.Module):
         else:
             self.levels = nn.Embedding(c.q_levels, c.embedding_dim)
             self.hear = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
-        if c.lpc_order:
-            # Rows as for levels, between which a place lies: continuous, so that rounding changes nothing much.
-            self.predicted = nn.Parameter(torch.zeros(2, c.q_levels, c.sample_dim))
-            self.register_buffer("lpc_window", torch.from_numpy(lpc_window(c.lpc_window)), persistent=False)
-            table = audio.decode_table(c.q_levels, c.quantization)
-            self.register_buffer("wave_table", torch.from_numpy(table), persistent=False)
         self.hidden = nn.ModuleList(nn.Linear(c.sample_dim, c.sample_dim) for _ in range(c.sample_layers - 1))
         self.output = nn.Linear(c.sample_dim, c.q_levels)
         self.reset_parameters()
@@ -143,7 +130,7 @@ class TwoTier(nn.Module):
         states = self.run_frames(inputs)
         told = states if scored is None else states.flatten(0, 1)[scored]
         conditioning = self.condition(told)
-        logits = self.run_samples(self.past(levels, scored), conditioning, self.hints(levels, scored))
+        logits = self.run_samples(self.past(levels, scored), conditioning)
         return Output(logits, self.advance_logits(inputs, states), states, conditioning)
 
     def _pool(self, words: Tensor, n_words: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -155,9 +142,7 @@ class TwoTier(nn.Module):
 
     def embed_words(self, words: Tensor, n_words: Tensor) -> Tensor:
         """(B, W, word_dim) to (B, W + 1, text_dim): the words as the model sees them, `end` from place n_words on."""
-        normed = self.word_norm(words.unflatten(-1, (self.config.word_layers, -1)))
-        mixed = normed.squeeze(-2) if self.config.word_layers == 1 else self.mix.softmax(0) @ normed
-        embedded = torch.tanh(self.word(mixed))
+        embedded = torch.tanh(self.word(self.word_norm(words)))
         end = torch.tanh(self.end).to(embedded.dtype).expand(words.shape[0], 1, -1)
         embedded = torch.cat([embedded, end], dim=1)
         is_word = torch.arange(embedded.shape[1], device=words.device) < n_words[:, None]
@@ -229,21 +214,8 @@ class TwoTier(nn.Module):
             stretches = stretches.flatten(0, 1)[scored]
         return stretches.unfold(-1, c.hist_size, 1)
 
-    def hints(self, levels: Tensor, scored: Tensor | None = None) -> Tensor | None:
-        """(B, N, F, 2), or (M, F, 2) with `scored`: see `prediction.hints`; None without linear prediction."""
-        c = self.config
-        if not c.lpc_order:
-            return None
-        with torch.no_grad(), torch.autocast(levels.device.type, enabled=False):
-            waves = self.wave_table[functional.pad(levels, (c.lpc_window, 0), value=c.q_levels // 2)]
-            stretches = waves.unfold(1, c.lpc_window + c.frame_size, c.frame_size)
-            shape = stretches.shape[:-1]
-            stretches = stretches.flatten(0, 1) if scored is None else stretches.flatten(0, 1)[scored]
-            found = hints(stretches, c.lpc_order, self.lpc_window, c.q_levels, c.quantization)
-        return found.unflatten(0, shape) if scored is None else found
-
-    def run_samples(self, past: Tensor | None, conditioning: Tensor, hints: Tensor | None = None) -> Tensor:
-        """The sample tier: (…, F, H) past levels, (…, F, S) conditioning, (…, F, 2) hints to logits (…, F, Q).
+    def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
+        """The sample tier: (…, F, H) past levels, (…, F, S) conditioning to logits (…, F, Q).
 
         With `past` None it hears no sample at all: the frame tier's own prediction of the frame (SampleRNN's
         "independent prediction"), which the auxiliary loss trains.
@@ -254,11 +226,6 @@ class TwoTier(nn.Module):
                 x = x + self.hear(self.values(past)) + self.last_level(past[..., -1])
             else:
                 x = x + self.hear(self.levels(past).flatten(-2))
-        if hints is not None:
-            below = hints.long()
-            share = (hints - below)[..., None]
-            for table, row, part in zip(self.predicted, below.unbind(-1), share.unbind(-2), strict=True):
-                x = x + torch.lerp(functional.embedding(row, table), functional.embedding(row + 1, table), part)
         x = functional.relu(x)
         for layer in self.hidden:
             x = functional.relu(layer(x))

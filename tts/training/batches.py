@@ -94,7 +94,7 @@ class Collate:
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        noisy = [part_vectors(self._noisy(vectors, rng), c.word_parts, c.word_layers) for vectors in words]
+        noisy = [part_vectors(self._noisy(vectors, rng), c.word_parts) for vectors in words]
         W = max(map(len, noisy))
 
         wave = np.zeros((B, N * F), np.float32)

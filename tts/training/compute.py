@@ -17,8 +17,7 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
     if loss.spectral_weight:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
-    hinted = 4 * c.sample_dim + 2 * c.lpc_order if c.lpc_order else 0
-    heard = hinted + c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
+    heard = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
     after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
     passes = 1 + (loss.next_frame_weight > 0)
     return frame / c.frame_size + loss.scored * (upsampling + heard + passes * after)

@@ -98,7 +98,7 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
 def _encoder(config: RunConfig) -> TextEncoder:
     """The text encoder. Raises: InputError where there is none, or the config gives it sizes that it has not."""
     encoder = TextEncoder(config.text)
-    _check_filled_in(config, word_dim=encoder.width, word_layers=encoder.layers)
+    _check_filled_in(config, word_dim=encoder.width)
     return encoder
 
 
@@ -113,7 +113,7 @@ def _assemble(
     config: RunConfig, encoder: TextEncoder, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
 ) -> tuple[RunConfig, TrainingData]:
     _check_filled_in(config, n_speakers=len(speakers))
-    model = replace(config.model, word_dim=encoder.width, word_layers=encoder.layers, n_speakers=len(speakers))
+    model = replace(config.model, word_dim=encoder.width, n_speakers=len(speakers))
     config = replace(config, model=model)
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
