@@ -65,7 +65,6 @@ REFUSED = {
     "model.word_parts=3": "model.word_parts is 3; it must be one of 1, 4",
     "model.word_dim=5": "model.word_dim is 5, but this run's is 384; leave it out",
     "model.n_speakers=7": "model.n_speakers is 7, but data.speakers are 1",
-    "model={word_dim: 6, word_layers: 2}": "model.word_dim is 6",
     "data.speakers=[jackson, jackson]": "data.speakers is ('jackson', 'jackson'); name each speaker once",
     "data.sequences.speakers=[theo]": "data.sequences.speakers has 'theo', who is none of data.speakers",
     "data.sequences.max_digits=1000000000": "data.sequences.max_digits is 1000000000",

@@ -57,14 +57,13 @@ def run_command(program: str, run: Callable[[], int | None], interrupted: str = 
         sys.stdout.flush()  # a full disk is noticed here, and not by the interpreter on exit
         return code
     except InputError as error:
-        return _fail(f"{program}: error: {error}", 2)
+        return _end(2, f"{program}: error: {error}")
     except KeyboardInterrupt:
-        return _fail(f"{program}: {interrupted}", 130)
+        return _end(130, f"{program}: {interrupted}")
     except BrokenPipeError:
-        _give_up(sys.stdout)
-        return 141
+        return _end(141)
     except OSError as error:
-        return _fail(f"{program}: error: {failure(error)}", 2)
+        return _end(2, f"{program}: error: {failure(error)}")
 
 
 def output_is_closed() -> bool:
@@ -80,9 +79,9 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _fail(message: str, code: int) -> int:
+def _end(code: int, message: str = "") -> int:
     """Say what went wrong after what was printed before it, as far as either can still be written."""
-    for stream, text in ((sys.stdout, ""), (sys.stderr, f"{one_line(message)}\n")):
+    for stream, text in ((sys.stdout, ""), (sys.stderr, message and f"{one_line(message)}\n")):
         try:
             stream.write(text)
             stream.flush()

@@ -69,8 +69,11 @@ def is_folder(path: str | Path) -> bool:
 
 
 def check_new_file(path: Path, force: bool) -> None:
-    """Raise InputError where a file cannot be written, or may not be: its folder is missing or read-only, something
-    else lies in its place, or it exists and `force` is not given."""
+    """Raise InputError where a file cannot be written or may not be.
+
+    That is where its folder is missing or read-only, where a folder, pipe or device lies in its place, or where it
+    exists and `force` is not given.
+    """
     found = kind(path)
     if found == "folder":
         raise InputError(f"cannot write {shown(path)}: it is a folder; give a file name")
@@ -85,8 +88,12 @@ def check_new_file(path: Path, force: bool) -> None:
 
 
 def check_folder(path: Path, name: str) -> None:
-    """Raise InputError where a folder can neither be used nor made: something else lies in its place or in that of a
-    parent, or it is read-only. name: how the message calls it, e.g. "--out"."""
+    """Raise InputError where a folder can neither be written to nor made.
+
+    Args:
+        path: the folder; it may be missing, and its parents.
+        name: how the message calls it, e.g. "--out".
+    """
     for place in (path, *path.parents):
         found = kind(place)
         if found == "folder":
@@ -113,8 +120,12 @@ def path_argument(text: str) -> Path:
 
 
 def failure(error: OSError, path: str | Path | None = None) -> str:
-    """An error of the operating system in one line: where, what, and what to do. path: where the error itself does not
-    say."""
+    """An error of the operating system in one line: where, what, and what to do.
+
+    Args:
+        error: what was raised.
+        path: where it happened; None: as the error says.
+    """
     where = error.filename if path is None else path
     where = os.fsdecode(where) if isinstance(where, bytes) else where
     remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
@@ -198,8 +209,7 @@ def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
 
 @contextmanager
 def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
-    """A context that makes a folder, with its parents; those that it made are removed by an error that leaves them
-    empty.
+    """A context that makes a folder with its parents; an error removes those that it made, where they are empty.
 
     Args:
         path: the folder; one that is there is used.
