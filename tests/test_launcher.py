@@ -63,6 +63,15 @@ def test_what_is_no_data_parallelism_is_refused(variable):
         refuse_plugins({variable: "true"})
 
 
+@pytest.mark.parametrize("variable", PLUGINS)
+def test_a_run_of_them_is_refused_before_anything(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(InputError, match="this training has data parallelism alone"):
+        train(run_config(tmp_path / "run"), data())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_launcher_s_accumulation_changes_no_number(tmp_path, monkeypatch, capsys):
     train(run_config(tmp_path / "plain", steps=2), data())
     capsys.readouterr()

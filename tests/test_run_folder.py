@@ -138,7 +138,7 @@ def test_what_has_done_a_step_is_kept(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    for place in ("file", "file/run", "new/" + 300 * "x"):
+    for place in ("file", "file/run", 300 * "x", "new/" + 300 * "x", 300 * "x" + "/run"):
         with pytest.raises(InputError, match="give another output=FOLDER"):
             opened(tmp_path / place).__enter__()
     assert everything(tmp_path) == ["file"]

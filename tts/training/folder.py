@@ -32,7 +32,7 @@ def opened(path: Path) -> Iterator[RunFolder]:
     Raises:
         InputError: the folder cannot be made, or another process trains in it.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]  # the innermost first
+    made = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]  # the innermost first
     try:
         _make(path)
         before = set(path.iterdir())

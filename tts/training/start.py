@@ -55,6 +55,7 @@ def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = 
             resume; the precision cannot be had; the step would take another number of sequences. Of several processes
             only the main one raises it, the others end with exit code 2.
     """
+    launcher.refuse_plugins()  # before accelerate looks for them
     state = accelerate_state()
     with ExitStack() as stack:
         start, refusal = None, None
@@ -73,7 +74,6 @@ def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = 
 
 
 def _settle(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
-    launcher.refuse_plugins()
     resumed = _resumable(config.output, resume)
     stored = resumed.config["train"].get("precision") if resumed else None
     precision, reason = resolve(config.train.precision, state.device, stored)
