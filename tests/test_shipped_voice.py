@@ -20,8 +20,8 @@ def voice():
 
 
 GOLDEN = "35275d01f6cf23dc74dd95b96afc7480e72bdb85fdda30c60a2961c566e329e1"
-"""sha256 of what the voice says for "4 7 2", seed 3, as 16-bit levels. A change of it changes every user's audio:
-say so in the change log.
+"""sha256 of what the voice says for "4 7 2", seed 3, as 16-bit levels. A change of it changes every user's audio: say
+so in the change log.
 
 The CPU engine sums in vectors of 8 lanes on AVX2 and of 16 on AVX-512, and sums in another order now and then draw
 another level, after which all is different. For this text they do not: 8 lanes, 16 lanes and the reference engine gave
