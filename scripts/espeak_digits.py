@@ -146,9 +146,6 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
 
     Raises: InputError for no file asked for, a folder that holds something, or no eSpeak.
     """
-    import torch
-    from torchaudio.functional import resample
-
     if count < 1 or seed < 0:
         raise InputError(f"--n is {count} and --seed {seed}; at least 1 file and a seed of at least 0 are needed")
     if out.exists() and not out.is_dir():
@@ -161,7 +158,7 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["path", "text", "speaker"])
     for index, spoken in enumerate(tqdm(draw(count, seed), total=count, desc="espeak", unit="file")):
-        wave = resample(torch.from_numpy(espeak.say(spoken)), espeak.sample_rate, SAMPLE_RATE).numpy()
+        wave = audio.resample(espeak.say(spoken), espeak.sample_rate, SAMPLE_RATE)
         name = f"{index:05d}.wav"
         recording = Recording(wave, spoken.digit, spoken.speaker, index, SAMPLE_RATE, name)
         sequence = join([recording], SequenceOptions(), np.random.default_rng([seed, index]))

@@ -1,13 +1,16 @@
 """The commands that judge: `tts recognize FILE...` and `tts evaluate`."""
 
 import argparse
-from itertools import groupby, islice
+import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tts.evaluation.evaluate import Evaluation
     from tts.evaluation.recognizer import Recognizer
 
@@ -16,7 +19,9 @@ FILES_AT_ONCE = 256  # read and answered together; more would only hold more aud
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts recognize`."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV or FLAC file, any rate, any length")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="WAV or FLAC file or pipe, any rate; - reads standard input"
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="files heard in one go (default: %(default)s)")
     parser.add_argument(
         "--recognizer",
@@ -27,29 +32,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is heard in each file, in the order given; the second field is empty where nothing is heard.
+    """Print what is recognized in each file, in the order given; the second field is empty where nothing is.
 
-    Raises: InputError naming the first file that cannot be read; lines of earlier groups of files are out by then.
+    Returns: 0, or 2 if a file could not be read: its error is on stderr by then, and the others are answered.
     """
     if args.batch_size < 1:
         raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
-    from tts import audio
     from tts.evaluation.recognizer import Recognizer  # torch takes seconds: not before the flags are known to be good
 
     recognizer = Recognizer.load(args.recognizer)
     remaining = iter(args.files)
+    failed = False
     while paths := list(islice(remaining, FILES_AT_ONCE)):
-        waves = [audio.read(path) for path in paths]
-        # Files of one rate are heard together; the order of the lines stays that of the arguments.
-        heard: dict[int, list[int]] = {}
-        by_rate = sorted(range(len(waves)), key=lambda i: waves[i][1])
-        for rate, group in groupby(by_rate, key=lambda i: waves[i][1]):
-            indices = list(group)
-            answers = recognizer.recognize([waves[i][0] for i in indices], rate, args.batch_size)
-            heard.update(zip(indices, answers, strict=True))
+        waves = {}
         for index, path in enumerate(paths):
-            print(path, " ".join(map(str, heard[index])), sep="\t", flush=True)
-    return 0
+            try:
+                waves[index] = _read_for(recognizer, path)
+            except InputError as error:
+                print(f"tts: error: {error}", file=sys.stderr, flush=True)
+                failed = True
+        answers = recognizer.recognize(list(waves.values()), recognizer.sample_rate, args.batch_size)
+        for index, digits in zip(waves, answers, strict=True):
+            print(paths[index], " ".join(map(str, digits)), sep="\t", flush=True)
+    return 2 if failed else 0
+
+
+def _read_for(recognizer: "Recognizer", path: Path) -> "np.ndarray":
+    from tts import audio
+
+    wave, rate = audio.read(path)
+    return audio.resample(wave, rate, recognizer.sample_rate)
 
 
 DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"

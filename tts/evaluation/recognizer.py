@@ -25,6 +25,7 @@ import torchaudio
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tts import audio
 from tts.errors import InputError
 
 BLANK = 10
@@ -261,8 +262,10 @@ class Recognizer:
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
     ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Waves of like length together: their indices, (B, T) float32 zero-padded at self.sample_rate, and lengths."""
-        if not 1000 <= sample_rate <= 384_000:
-            raise InputError(f"the sample rate is {sample_rate} Hz; it must be from 1000 to 384000")
+        if not audio.RATES[0] <= sample_rate <= audio.RATES[1]:
+            raise InputError(
+                f"the sample rate is {sample_rate} Hz; it must be from {audio.RATES[0]} to {audio.RATES[1]}"
+            )
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
         ready: list[Tensor] = []
@@ -272,10 +275,7 @@ class Recognizer:
                 raise InputError(f"wave {index} has shape {array.shape}; one channel, shape (T,), is needed")
             if not np.isfinite(array).all():
                 raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            if sample_rate != self.sample_rate and len(tensor):
-                tensor = torchaudio.functional.resample(tensor, sample_rate, self.sample_rate)
-            ready.append(tensor)
+            ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
         order = [i for i in range(len(ready)) if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
         order.sort(key=lambda i: -len(ready[i]))
         while order:
