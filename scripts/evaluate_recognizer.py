@@ -9,7 +9,6 @@ tell; --note says what else the machine was doing. With --card the figures are p
 
 import argparse
 import json
-import math
 import os
 import platform
 import subprocess
@@ -31,9 +30,11 @@ from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
+from tts.evaluation.metrics import wilson
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
 from tts.files import write_whole
 
+from scripts.rejection import percent, rejection_figures, rejection_lines  # isort: skip
 from scripts.train_recognizer import Batches, Config  # isort: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -41,14 +42,6 @@ LABELS = [*map(str, range(10)), "none"]
 ROOT = Path(__file__).parents[1]
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share. Reference: Wilson 1927."""
-    z, n = 1.959964, max(trials, 1)
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, float]:
@@ -164,15 +157,17 @@ def empty_figures(recognizer: Recognizer, test: list[Recording], count: int, see
     return {"waves": count, "heard_nothing": right, "share": right / count, "share_95": wilson(right, count)}
 
 
-def speech_commands_figures(recognizer: Recognizer, folder: Path) -> dict[str, Any]:
-    """Other speakers, other microphones, nothing tuned: `{word}/{speaker}_nohash_{n}.wav`."""
+def speech_commands(folder: Path) -> tuple[list[Path], list[np.ndarray]]:
+    """The files `{word}/{speaker}_nohash_{n}.wav` of the ten digits, and their waves (T,) float32 at 8 kHz."""
     paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
     if not paths:
         raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
-    waves = [audio.read(path) for path in paths]
-    rates = {rate for _, rate in waves}
-    assert len(rates) == 1, rates
-    heard = recognizer.recognize([wave for wave, _ in waves], rates.pop())
+    return paths, [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
+
+
+def speech_commands_figures(recognizer: Recognizer, paths: list[Path], waves: list[np.ndarray]) -> dict[str, Any]:
+    """Other speakers, other microphones, nothing tuned."""
+    heard = recognizer.recognize(waves, Recognizer.sample_rate)
     said = [WORDS.index(path.parent.name) for path in paths]
     return single_figures(heard, said, [path.parent.name for path in paths],
                           [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
@@ -244,11 +239,6 @@ def draw_confusion(figures: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
-def percent(share: float, interval: Sequence[float]) -> str:
-    """ "1.23 % (1.00-1.50)"."""
-    return f"{100 * share:.2f} % ({100 * interval[0]:.2f}-{100 * interval[1]:.2f})"
-
-
 def markdown(results: dict[str, Any]) -> str:
     """The tables of docs/results/recognizer.md."""
     made = results["circumstances"]
@@ -296,6 +286,8 @@ def markdown(results: dict[str, Any]) -> str:
                   "| --- |" + " --- |" * 11]  # fmt: skip
         for label, row in zip(LABELS, table, strict=True):
             lines.append(f"| {label} | " + " | ".join(str(n) if n else "" for n in row) + " |")
+    if rejection := results.get("rejection"):
+        lines += rejection_lines(rejection)
     if factors := results.get("real_time_factor_one_core"):
         lines += ["", "## Speed", "", "| batch | real-time factor, one core |", "| --- | --- |"]
         lines += [f"| {size} | {factor:.4f} |" for size, factor in factors.items()]
@@ -327,7 +319,18 @@ def evaluate(args: argparse.Namespace) -> None:
             heard, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
         )
     if args.speech_commands:
-        results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, args.speech_commands)
+        paths, waves = speech_commands(args.speech_commands)
+        results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, paths, waves)
+    if args.prompts:
+        spoken = {
+            "FSDD test takes as they lie": as_they_lie["test"],
+            "FSDD test takes, trimmed and levelled": recordings["test"],
+        }
+        pairs = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in spoken.items()}
+        pairs["test takes joined, whole sequences"] = sets["joined"][:2]
+        if args.speech_commands:
+            pairs["Speech Commands, untuned"] = (waves, [[WORDS.index(path.parent.name)] for path in paths])
+        results["rejection"] = rejection_figures(recognizer, args.prompts, pairs)
     if args.speed:
         results["real_time_factor_one_core"] = speed_figures(recognizer, sets["joined"][0][:300])
     if args.loader:
@@ -353,6 +356,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument("--speech-commands", type=Path, help="a Speech Commands folder; left out if not given")
+    parser.add_argument("--prompts", type=Path, help="Asterisk's prompts (scripts/prompts.py): measure rejection too")
     parser.add_argument("--weights", type=Path, help="folder of a recogniser (default: the one that ships)")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
@@ -365,6 +369,7 @@ def main() -> int:
     args.command = (
         f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
         f"--count {args.count} --seed {args.seed}"
+        + " --prompts FOLDER" * bool(args.prompts)
         + " --speed" * args.speed
         + " --loader" * args.loader
         + " --card" * args.card

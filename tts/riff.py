@@ -6,8 +6,8 @@ header is checked here first. A program that streams (writes into a pipe) puts a
 The rule, by the size that the `data` chunk states (RF64: the `ds64` chunk):
 
 - It is a *placeholder* if it is 0 and audio follows, within 64 KiB of 10^9 or 2 x 10^9, or at least 0x7FFF0000. Then
-  the RIFF chunk's size decides by the same test: is it a placeholder too, or no more than is there, the audio goes to the
-  end of the file; is it another size and more than is there, the file is cut short.
+  the RIFF chunk's size decides by the same test. If that is a placeholder too, or no more than is there, the audio goes
+  to the end of the file; if it is another size and more than is there, the file is cut short.
 - It is any other size: as many bytes are audio, and what follows is left alone (`LIST`, padding). The file is cut short
   if it holds fewer. The RIFF chunk's size is then of no interest.
 """

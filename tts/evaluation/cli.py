@@ -29,6 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a recogniser made by scripts/train_recognizer.py (default: the one that ships)",
     )
+    parser.add_argument(
+        "--scores",
+        action="store_true",
+        help="print a third column: the confidence of each digit of the second, from 0 to 1",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="leave out digits of a lower confidence; 0 keeps all (default: the recognizer's own)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,9 +49,14 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.batch_size < 1:
         raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise InputError(f"--threshold is {args.threshold}; it must be from 0, which rejects nothing, to 1")
     from tts.evaluation.recognizer import Recognizer  # torch takes seconds: not before the flags are known to be good
 
     recognizer = Recognizer.load(args.recognizer)
+    threshold = recognizer.threshold if args.threshold is None else args.threshold
+    if recognizer.confidence is None and (args.scores or threshold):
+        raise InputError(f"{args.recognizer} has no confidence.safetensors; leave --scores and --threshold out")
     remaining = iter(args.files)
     failed = False
     while paths := list(islice(remaining, FILES_AT_ONCE)):
@@ -51,9 +67,12 @@ def run(args: argparse.Namespace) -> int:
             except InputError as error:
                 print(f"tts: error: {error}", file=sys.stderr, flush=True)
                 failed = True
-        answers = recognizer.recognize(list(waves.values()), recognizer.sample_rate, args.batch_size)
+        answers = _answers(recognizer, list(waves.values()), args.batch_size, threshold)
         for index, digits in zip(waves, answers, strict=True):
-            print(paths[index], " ".join(map(str, digits)), sep="\t", flush=True)
+            fields = [" ".join(str(digit) for digit, _ in digits)]
+            if args.scores:
+                fields.append(" ".join(f"{confidence:.2f}" for _, confidence in digits))
+            print(paths[index], *fields, sep="\t", flush=True)
     return 2 if failed else 0
 
 
@@ -62,6 +81,18 @@ def _read_for(recognizer: "Recognizer", path: Path) -> "np.ndarray":
 
     wave, rate = audio.read(path)
     return audio.resample(wave, rate, recognizer.sample_rate)
+
+
+def _answers(
+    recognizer: "Recognizer", waves: "list[np.ndarray]", batch_size: int, threshold: float
+) -> list[list[tuple[int, float]]]:
+    """The digits of each wave with a confidence of at least `threshold`; without confidences all, with 1."""
+    if recognizer.confidence is None:
+        return [
+            [(digit, 1.0) for digit in own] for own in recognizer.recognize(waves, recognizer.sample_rate, batch_size)
+        ]
+    scored = recognizer.scored(waves, recognizer.sample_rate, batch_size)
+    return [[(digit, confidence) for digit, confidence in own if confidence >= threshold] for own in scored]
 
 
 DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"
