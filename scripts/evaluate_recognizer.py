@@ -239,17 +239,24 @@ def draw_confusion(figures: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """The tables of docs/results/recognizer.md."""
+def heading(results: dict[str, Any]) -> list[str]:
+    """Lines that say how the figures were made."""
     made = results["circumstances"]
-    lines = [
-        "# The recogniser's figures",
-        "",
+    return [
         f"Made by `{results['command']}`",
         "on {date}, commit {commit}, {machine}, threads {threads}, load average {load_average}{note}.".format(
             **made | {"note": made["note"] and f" ({made['note']})"}
         ),
         "95 % Wilson intervals in brackets.",
+    ]
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/results/recognizer.md."""
+    lines = [
+        "# The recogniser's figures",
+        "",
+        *heading(results),
         "",
         "## Joined test takes",
         "",
@@ -297,6 +304,21 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rejection(
+    args: argparse.Namespace, recognizer: Recognizer, prepared: list[Recording], as_they_lie: list[Recording]
+) -> dict[str, Any]:
+    """The figures of rejection, for single and joined test takes, Speech Commands and prompts without digits."""
+    singles = {"FSDD test takes as they lie": as_they_lie, "FSDD test takes, trimmed and levelled": prepared}
+    spoken = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in singles.items()}
+    stream = SequenceStream(prepared, JOINED, args.seed)
+    sequences = [stream[i] for i in range(min(args.count, 500))]
+    spoken["test takes joined, whole sequences"] = ([x.audio for x in sequences], [x.digits for x in sequences])
+    if args.speech_commands:
+        paths, waves = speech_commands(args.speech_commands)
+        spoken["Speech Commands, untuned"] = (waves, [[WORDS.index(path.parent.name)] for path in paths])
+    return rejection_figures(recognizer, args.prompts, spoken)
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Everything, written to args.out."""
     recognizer = Recognizer.load(args.weights)
@@ -304,6 +326,15 @@ def evaluate(args: argparse.Namespace) -> None:
     as_they_lie = build_recordings(
         args.fsdd, RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
     )
+    if args.only_rejection:
+        figures = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
+        made = {"command": args.command, "circumstances": circumstances(args.note), "rejection": figures}
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_whole(args.out / "rejection.json", (json.dumps(made) + "\n").encode())
+        text = "\n".join(["# The recognizer's rejection", "", *heading(made), *rejection_lines(figures)]) + "\n"
+        write_whole(args.out / "rejection.md", text.encode())
+        print(text)
+        return
     sets = joined_sets(recordings["test"], args.count, args.seed)
     results: dict[str, Any] = {
         "command": args.command,
@@ -322,15 +353,7 @@ def evaluate(args: argparse.Namespace) -> None:
         paths, waves = speech_commands(args.speech_commands)
         results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, paths, waves)
     if args.prompts:
-        spoken = {
-            "FSDD test takes as they lie": as_they_lie["test"],
-            "FSDD test takes, trimmed and levelled": recordings["test"],
-        }
-        pairs = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in spoken.items()}
-        pairs["test takes joined, whole sequences"] = sets["joined"][:2]
-        if args.speech_commands:
-            pairs["Speech Commands, untuned"] = (waves, [[WORDS.index(path.parent.name)] for path in paths])
-        results["rejection"] = rejection_figures(recognizer, args.prompts, pairs)
+        results["rejection"] = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
     if args.speed:
         results["real_time_factor_one_core"] = speed_figures(recognizer, sets["joined"][0][:300])
     if args.loader:
@@ -357,6 +380,7 @@ def main() -> int:
     parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument("--speech-commands", type=Path, help="a Speech Commands folder; left out if not given")
     parser.add_argument("--prompts", type=Path, help="Asterisk's prompts (scripts/prompts.py): measure rejection too")
+    parser.add_argument("--only-rejection", action="store_true", help="only that, to OUT/rejection.md and .json")
     parser.add_argument("--weights", type=Path, help="folder of a recogniser (default: the one that ships)")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
@@ -370,11 +394,14 @@ def main() -> int:
         f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
         f"--count {args.count} --seed {args.seed}"
         + " --prompts FOLDER" * bool(args.prompts)
+        + " --only-rejection" * args.only_rejection
         + " --speed" * args.speed
         + " --loader" * args.loader
         + " --card" * args.card
     )
     try:
+        if args.only_rejection and not args.prompts:
+            raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
         evaluate(args)
     except InputError as error:
         print(f"evaluate_recognizer: error: {error}", file=sys.stderr)
