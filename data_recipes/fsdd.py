@@ -17,8 +17,8 @@ from typing import Annotated
 import numpy as np
 from tqdm import tqdm
 
-from data_recipes.audio_io import read_audio, to_mono
 from data_recipes.denoise import denoise
+from tts.audio import read, read_channels, resample, to_mono
 from tts.config import Range, check
 from tts.errors import InputError
 from tts.files import is_folder
@@ -144,10 +144,10 @@ def load_corpus(
     wanted = [(speaker, digit, take) for speaker in chosen for digit in range(10) for take in range(TAKES)]
     for speaker, digit, take in tqdm(wanted, desc="fsdd", unit="recording", disable=not progress):
         path = folder / f"{digit}_{speaker}_{take}.wav"
-        wave, rate = read_audio(path)
+        wave, rate = read_channels(path)
         stereo += wave.shape[1] > 1
         resampled += rate != options.sample_rate
-        audio = prepare(to_mono(wave, rate, options.sample_rate), options)
+        audio = prepare(resample(to_mono(wave, path), rate, options.sample_rate), options)
         if audio is None:
             raise InputError(f"{path}: holds only silence; restore it from the corpus")
         recording = Recording(audio, digit, speaker, take, options.sample_rate, path.stem)
@@ -183,7 +183,8 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
     for match in filter(None, map(pattern.fullmatch, present)):
         digit, speaker, take = int(match[1]), match[2], int(match[3])
         path = folder / match[0]
-        audio = prepare(to_mono(*read_audio(path), options.sample_rate), options)
+        wave, rate = read(path)
+        audio = prepare(resample(wave, rate, options.sample_rate), options)
         if audio is None:
             raise InputError(f"{path}: holds only silence; remove it")
         found.append(Recording(audio, digit, speaker, take, options.sample_rate, f"{digit}_{speaker}_extra{take}"))

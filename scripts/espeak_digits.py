@@ -158,14 +158,11 @@ def make(out: Path, count: int, seed: int, force: bool) -> None:
 
 
 def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
-    import torch
-    from torchaudio.functional import resample
-
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["path", "text", "speaker"])
     for index, spoken in enumerate(tqdm(draw(count, seed), total=count, desc="espeak", unit="file")):
-        wave = resample(torch.from_numpy(espeak.say(spoken)), espeak.sample_rate, SAMPLE_RATE).numpy()
+        wave = audio.resample(espeak.say(spoken), espeak.sample_rate, SAMPLE_RATE)
         name = f"{index:05d}.wav"
         recording = Recording(wave, spoken.digit, spoken.speaker, index, SAMPLE_RATE, name)
         sequence = join([recording], SequenceOptions(), np.random.default_rng([seed, index]))

@@ -10,7 +10,6 @@ tell; --note says what else the machine was doing. With --card the figures are p
 import argparse
 import io
 import json
-import math
 import os
 import platform
 import subprocess
@@ -33,9 +32,11 @@ from tts import audio
 from tts.console import Parser, run_command
 from tts.errors import InputError
 from tts.evaluation.augment import Augmenter, AugmentOptions
+from tts.evaluation.metrics import wilson
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
 from tts.files import check_folder, is_folder, new_folder, path_argument, write_together, write_whole
 
+from scripts.rejection import percent, rejection_figures, rejection_lines  # isort: skip
 from scripts.train_recognizer import Batches, Config  # isort: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -43,14 +44,6 @@ LABELS = [*map(str, range(10)), "none"]
 ROOT = Path(__file__).parents[1]
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share. Reference: Wilson 1927."""
-    z, n = 1.959964, max(trials, 1)
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, float]:
@@ -166,15 +159,17 @@ def empty_figures(recognizer: Recognizer, test: list[Recording], count: int, see
     return {"waves": count, "heard_nothing": right, "share": right / count, "share_95": wilson(right, count)}
 
 
-def speech_commands_figures(recognizer: Recognizer, folder: Path) -> dict[str, Any]:
-    """Other speakers, other microphones, nothing tuned: `{word}/{speaker}_nohash_{n}.wav`."""
+def speech_commands(folder: Path) -> tuple[list[Path], list[np.ndarray]]:
+    """The files `{word}/{speaker}_nohash_{n}.wav` of the ten digits, and their waves (T,) float32 at 8 kHz."""
     paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
     if not paths:
         raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
-    waves = [audio.read(path) for path in paths]
-    rates = {rate for _, rate in waves}
-    assert len(rates) == 1, rates
-    heard = recognizer.recognize([wave for wave, _ in waves], rates.pop())
+    return paths, [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
+
+
+def speech_commands_figures(recognizer: Recognizer, paths: list[Path], waves: list[np.ndarray]) -> dict[str, Any]:
+    """Other speakers, other microphones, nothing tuned."""
+    heard = recognizer.recognize(waves, Recognizer.sample_rate)
     said = [WORDS.index(path.parent.name) for path in paths]
     return single_figures(heard, said, [path.parent.name for path in paths],
                           [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
@@ -248,22 +243,24 @@ def draw_confusion(figures: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def percent(share: float, interval: Sequence[float]) -> str:
-    """ "1.23 % (1.00-1.50)"."""
-    return f"{100 * share:.2f} % ({100 * interval[0]:.2f}-{100 * interval[1]:.2f})"
-
-
-def markdown(results: dict[str, Any]) -> str:
-    """The tables of docs/results/recognizer.md."""
+def heading(results: dict[str, Any]) -> list[str]:
+    """Lines that say how the figures were made."""
     made = results["circumstances"]
-    lines = [
-        "# The recogniser's figures",
-        "",
+    return [
         f"Made by `{results['command']}`",
         "on {date}, commit {commit}, {machine}, threads {threads}, load average {load_average}{note}.".format(
             **made | {"note": made["note"] and f" ({made['note']})"}
         ),
         "95 % Wilson intervals in brackets.",
+    ]
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/results/recognizer.md."""
+    lines = [
+        "# The recogniser's figures",
+        "",
+        *heading(results),
         "",
         "## Joined test takes",
         "",
@@ -300,6 +297,8 @@ def markdown(results: dict[str, Any]) -> str:
                   "| --- |" + " --- |" * 11]  # fmt: skip
         for label, row in zip(LABELS, table, strict=True):
             lines.append(f"| {label} | " + " | ".join(str(n) if n else "" for n in row) + " |")
+    if rejection := results.get("rejection"):
+        lines += rejection_lines(rejection)
     if factors := results.get("real_time_factor_one_core"):
         lines += ["", "## Speed", "", "| batch | real-time factor, one core |", "| --- | --- |"]
         lines += [f"| {size} | {factor:.4f} |" for size, factor in factors.items()]
@@ -307,6 +306,21 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", "## Training loader", "", "| workers | waves a second |", "| --- | --- |"]
         lines += [f"| {workers} | {rate:.0f} |" for workers, rate in rates.items()]
     return "\n".join(lines) + "\n"
+
+
+def rejection(
+    args: argparse.Namespace, recognizer: Recognizer, prepared: list[Recording], as_they_lie: list[Recording]
+) -> dict[str, Any]:
+    """The figures of rejection, for single and joined test takes, Speech Commands and prompts without digits."""
+    singles = {"FSDD test takes as they lie": as_they_lie, "FSDD test takes, trimmed and levelled": prepared}
+    spoken = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in singles.items()}
+    stream = SequenceStream(prepared, JOINED, args.seed)
+    sequences = [stream[i] for i in range(min(args.count, 500))]
+    spoken["test takes joined, whole sequences"] = ([x.audio for x in sequences], [x.digits for x in sequences])
+    if args.speech_commands:
+        paths, waves = speech_commands(args.speech_commands)
+        spoken["Speech Commands, untuned"] = (waves, [[WORDS.index(path.parent.name)] for path in paths])
+    return rejection_figures(recognizer, args.prompts, spoken)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -319,6 +333,15 @@ def evaluate(args: argparse.Namespace) -> None:
     as_they_lie = build_recordings(
         args.fsdd, RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
     )
+    if args.only_rejection:
+        figures = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
+        made = {"command": args.command, "circumstances": circumstances(args.note), "rejection": figures}
+        args.out.mkdir(parents=True, exist_ok=True)
+        write_whole(args.out / "rejection.json", (json.dumps(made) + "\n").encode())
+        text = "\n".join(["# The recognizer's rejection", "", *heading(made), *rejection_lines(figures)]) + "\n"
+        write_whole(args.out / "rejection.md", text.encode())
+        print(text)
+        return
     sets = joined_sets(recordings["test"], args.count, args.seed)
     results: dict[str, Any] = {
         "command": args.command,
@@ -334,7 +357,10 @@ def evaluate(args: argparse.Namespace) -> None:
             heard, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
         )
     if args.speech_commands:
-        results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, args.speech_commands)
+        paths, waves = speech_commands(args.speech_commands)
+        results["singles"]["Speech Commands, untuned"] = speech_commands_figures(recognizer, paths, waves)
+    if args.prompts:
+        results["rejection"] = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
     if args.speed:
         results["real_time_factor_one_core"] = speed_figures(recognizer, sets["joined"][0][:300])
     if args.loader:
@@ -369,6 +395,8 @@ def run() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument("--speech-commands", type=path_argument, help="a Speech Commands folder; left out if not given")
+    parser.add_argument("--prompts", type=path_argument, help="Asterisk's prompts: measure rejection too")
+    parser.add_argument("--only-rejection", action="store_true", help="only that, to OUT/rejection.md and .json")
     parser.add_argument("--weights", type=path_argument, help="folder of a recogniser (default: the one that ships)")
     parser.add_argument("--out", type=path_argument, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
@@ -381,10 +409,14 @@ def run() -> None:
     args.command = (
         f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
         f"--count {args.count} --seed {args.seed}"
+        + " --prompts FOLDER" * bool(args.prompts)
+        + " --only-rejection" * args.only_rejection
         + " --speed" * args.speed
         + " --loader" * args.loader
         + " --card" * args.card
     )
+    if args.only_rejection and not args.prompts:
+        raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
     evaluate(args)
 
 

@@ -23,6 +23,20 @@ def fsdd_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def prompts_dir() -> Path:
+    """Folder with Asterisk's prompts, VOICE/letters/NAME.g722; the test is skipped where there is none, or no PyAV."""
+    pytest.importorskip("av", reason="needs PyAV, which reads G.722: pip install av")
+    candidates = [
+        Path(os.environ.get("ASTERISK_DIR", "")),
+        Path(__file__).parents[2] / "shared" / "data" / "asterisk",
+    ]
+    for folder in candidates:
+        if (folder / "fr_CA_f_June" / "letters").is_dir():
+            return folder
+    pytest.skip("needs Asterisk's core sounds as G.722: set ASTERISK_DIR to a folder of VOICE/letters/NAME.g722")
+
+
+@pytest.fixture(scope="session")
 def voice_folder(tmp_path_factory) -> Path:
     """A voice with the speakers ann and bob: untrained, so it makes noises, each at most 0.2 s a word."""
     import numpy as np

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from data_recipes.audio_io import read_audio
 from data_recipes.denoise import denoise, noise_power
 from data_recipes.fsdd import RecordingOptions, frame_levels, prepare
+from tts import audio
 
 RATE = 8000
 
@@ -55,10 +55,8 @@ def test_noise_power_of_noise() -> None:
 
 
 def test_recordings_are_denoised_where_asked(fsdd_dir) -> None:
-    wave, rate = read_audio(fsdd_dir / "6_jackson_12.wav")
-    plain, clean = (
-        prepare(wave[:, 0], RecordingOptions(denoise_db=db, trim=False, level_dbfs=None)) for db in (0.0, 15.0)
-    )
+    wave, rate = audio.read(fsdd_dir / "6_jackson_12.wav")
+    plain, clean = (prepare(wave, RecordingOptions(denoise_db=db, trim=False, level_dbfs=None)) for db in (0.0, 15.0))
     assert rate == RATE
     quiet = [np.quantile(frame_levels(x, RATE), 0.1) for x in (plain, clean)]
     assert quiet[0] - quiet[1] > 10

@@ -171,7 +171,7 @@ def _folder(path: Path) -> None:
         (_cut_in_header, "truncated"),
         (_empty, "empty"),
         (_no_samples, "no samples"),
-        (_text, "not an audio file"),
+        (_text, "not readable as audio"),
         (_nan, "NaN"),
         (_silent, "only silence"),
         (_folder, "cannot be read"),

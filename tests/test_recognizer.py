@@ -197,13 +197,9 @@ def test_the_command_prints_a_line_a_file(recordings, tmp_path, capsys):
     assert lines[-1][1] == ""
 
 
-def test_the_command_refuses_what_is_not_audio(tmp_path):
-    bad = tmp_path / "bad.wav"
-    bad.write_text("no audio")
-    with pytest.raises(InputError, match=r"bad\.wav"):
-        run_cli(bad)
+def test_the_command_refuses_a_bad_batch_size(tmp_path):
     with pytest.raises(InputError, match="batch-size"):
-        run_cli(bad, "--batch-size", 0)
+        run_cli(tmp_path / "a.wav", "--batch-size", 0)
 
 
 def test_every_weight_learns():

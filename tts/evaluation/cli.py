@@ -1,7 +1,8 @@
 """The commands that judge: `tts recognize FILE...` and `tts evaluate`."""
 
 import argparse
-from itertools import groupby, islice
+import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from tts.errors import InputError
 from tts.files import check_folder, path_argument
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tts.evaluation.evaluate import Evaluation
     from tts.evaluation.recognizer import Recognizer
 
@@ -17,7 +20,9 @@ FILES_AT_ONCE = 256  # read and answered together; more would only hold more aud
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts recognize`."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV or FLAC file, any rate, any length")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="WAV or FLAC file or pipe, any rate; - reads standard input"
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="files heard in one go (default: %(default)s)")
     parser.add_argument(
         "--recognizer",
@@ -25,32 +30,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a recogniser made by scripts/train_recognizer.py (default: the one that ships)",
     )
+    parser.add_argument(
+        "--scores",
+        action="store_true",
+        help="print a third column: the confidence of each digit of the second, from 0 to 1",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="leave out digits of a lower confidence; 0 keeps all (default: the recognizer's own)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is heard in each file, in the order given; the second field is empty where nothing is heard.
+    """Print what is recognized in each file, in the order given; the second field is empty where nothing is.
 
-    Raises: InputError naming the first file that cannot be read; lines of earlier groups of files are out by then.
+    Returns: 0, or 2 if a file could not be read: its error is on stderr by then, and the others are answered.
     """
     if args.batch_size < 1:
         raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
-    from tts import audio
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise InputError(f"--threshold is {args.threshold}; it must be from 0, which rejects nothing, to 1")
     from tts.evaluation.recognizer import Recognizer  # torch takes seconds: not before the flags are known to be good
 
     recognizer = Recognizer.load(args.recognizer)
+    threshold = recognizer.threshold if args.threshold is None else args.threshold
+    if recognizer.confidence is None and (args.scores or threshold):
+        raise InputError(f"{args.recognizer} has no confidence.safetensors; leave --scores and --threshold out")
     remaining = iter(args.files)
+    failed = False
     while paths := list(islice(remaining, FILES_AT_ONCE)):
-        waves = [audio.read(path) for path in paths]
-        # Files of one rate are heard together; the order of the lines stays that of the arguments.
-        heard: dict[int, list[int]] = {}
-        by_rate = sorted(range(len(waves)), key=lambda i: waves[i][1])
-        for rate, group in groupby(by_rate, key=lambda i: waves[i][1]):
-            indices = list(group)
-            answers = recognizer.recognize([waves[i][0] for i in indices], rate, args.batch_size)
-            heard.update(zip(indices, answers, strict=True))
+        waves = {}
         for index, path in enumerate(paths):
-            print(path, " ".join(map(str, heard[index])), sep="\t", flush=True)
-    return 0
+            try:
+                waves[index] = _read_for(recognizer, path)
+            except InputError as error:
+                print(f"tts: error: {error}", file=sys.stderr, flush=True)
+                failed = True
+        answers = _answers(recognizer, list(waves.values()), args.batch_size, threshold)
+        for index, digits in zip(waves, answers, strict=True):
+            fields = [" ".join(str(digit) for digit, _ in digits)]
+            if args.scores:
+                fields.append(" ".join(f"{confidence:.2f}" for _, confidence in digits))
+            print(paths[index], *fields, sep="\t", flush=True)
+    return 2 if failed else 0
+
+
+def _read_for(recognizer: "Recognizer", path: Path) -> "np.ndarray":
+    from tts import audio
+
+    wave, rate = audio.read(path)
+    return audio.resample(wave, rate, recognizer.sample_rate)
+
+
+def _answers(
+    recognizer: "Recognizer", waves: "list[np.ndarray]", batch_size: int, threshold: float
+) -> list[list[tuple[int, float]]]:
+    """The digits of each wave with a confidence of at least `threshold`; without confidences all, with 1."""
+    if recognizer.confidence is None:
+        return [
+            [(digit, 1.0) for digit in own] for own in recognizer.recognize(waves, recognizer.sample_rate, batch_size)
+        ]
+    scored = recognizer.scored(waves, recognizer.sample_rate, batch_size)
+    return [[(digit, confidence) for digit, confidence in own if confidence >= threshold] for own in scored]
 
 
 DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ import torchaudio
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tts import audio
 from tts.config import Range, check
 from tts.errors import InputError
+from tts.evaluation.confidence import POOLS, ConfidenceNet, Place, places, pooled
 from tts.files import is_file
 
 BLANK = 10
@@ -154,21 +156,28 @@ class RecognizerNet(nn.Module):
         self.second = nn.Conv1d(config.channels, config.channels, 5, stride=config.stride, padding=2)
         self.norm = nn.LayerNorm(config.channels)
         sizes = [config.channels] + [2 * config.width] * (config.layers - 1)
+        self.layer_widths = [config.channels] + [2 * config.width] * config.layers
         self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(2 * config.width, CLASSES)
 
-    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """mels (B, frames, M), counts (B,) -> last hidden layer (B, N, 2 x width), lengths (B,) in frames of 20 ms."""
+    def layers(self, mels: Tensor, counts: Tensor) -> tuple[list[Tensor], Tensor]:
+        """mels (B, frames, M), counts (B,) -> outputs of the convolutions and of each LSTM layer, the last one last,
+        each (B, N, its width), and lengths (B,) in frames of 20 ms."""
         x = torch.relu(self.first(mels.transpose(1, 2)))
         x = x * mask(counts, x.shape[2])[:, None, :]  # as the convolution's own padding: zeros
         x = torch.relu(self.second(x)).transpose(1, 2)
         lengths = (counts - 1) // self.config.stride + 1
         turned = reversal(lengths, x.shape[1])
-        x = self.dropout(self.norm(x))
+        outputs = [self.dropout(self.norm(x))]
         for layer in self.lstm:
-            x = self.dropout(layer(x, turned))
-        return x, lengths
+            outputs.append(self.dropout(layer(outputs[-1], turned)))
+        return outputs, lengths
+
+    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """mels (B, frames, M), counts (B,) -> last hidden layer (B, N, 2 x width), lengths (B,) in frames of 20 ms."""
+        outputs, lengths = self.layers(mels, counts)
+        return outputs[-1], lengths
 
     def forward(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, C) float32 and lengths (B,) int64."""
@@ -190,12 +199,26 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
     return answers
 
 
+class ScoredDigit(NamedTuple):
+    """A digit, and how sure it is that it was one, 0 to 1."""
+
+    digit: int
+    confidence: float
+
+
 class Recognizer:
     """Digits heard in waves. Read-only once loaded, so it may be shared between threads."""
 
     sample_rate = 8000
 
-    def __init__(self, net: RecognizerNet, card: dict[str, Any], device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        net: RecognizerNet,
+        card: dict[str, Any],
+        device: str | torch.device = "cpu",
+        confidence: ConfidenceNet | None = None,
+    ) -> None:
+        self.confidence = confidence.to(device).eval() if confidence else None
         self.net = net.to(device).eval()
         self.front_end = FrontEnd(net.config).to(device)
         self.card = card
@@ -204,6 +227,8 @@ class Recognizer:
     @classmethod
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
         """The recogniser in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
+
+        With confidence.safetensors beside them (`scripts/train_confidence.py`) it can say how sure it is of a digit.
 
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
@@ -219,17 +244,28 @@ class Recognizer:
             # Stored as float16 to be small; float32 is what a CPU computes in.
             weights = {name: x.float() for name, x in load_file(folder / "recognizer.safetensors").items()}
             net.load_state_dict(weights, assign=True)
+            confidence = None
+            if is_file(folder / "confidence.safetensors"):
+                with torch.device("meta"):
+                    confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
+                weights = {name: x.float() for name, x in load_file(folder / "confidence.safetensors").items()}
+                confidence.load_state_dict(weights, assign=True)
         except OSError as error:
             raise InputError(f"{folder}: no recogniser there ({error.strerror or error}); "
                              "give a folder that scripts/train_recognizer.py wrote") from None  # fmt: skip
         except Exception as error:  # whatever is wrong inside the files, they are the user's
             detail = str(error).splitlines()[0][:200]
             raise InputError(f"{folder}: the recogniser is damaged ({detail}); train or copy it again") from None
-        return cls(net, card, device)
+        return cls(net, card, device, confidence)
+
+    @property
+    def threshold(self) -> float:
+        """The confidence below which `tts recognize` rejects a digit; 0 where the recognizer has no confidence."""
+        return float(self.card["confidence"]["threshold"]) if self.confidence else 0.0
 
     @torch.inference_mode()
     def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
-        """The digits heard in each wave, [] for none.
+        """The digits heard in each wave, [] for none. Nothing is rejected: see `scored`.
 
         Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the level does not matter.
 
@@ -240,6 +276,34 @@ class Recognizer:
             for index, digits in zip(indices, greedy(*self.net(*self.front_end(padded, lengths))), strict=True):
                 result[index] = digits
         return result
+
+    @torch.inference_mode()
+    def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
+        """The digits of `recognize`, each with its confidence.
+
+        Args and Raises as `recognize`; InputError also for a recognizer without confidence.
+        """
+        if self.confidence is None:
+            raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
+        result: list[list[ScoredDigit]] = [[] for _ in waves]
+        for index, found, vectors in self.pooled_digits(waves, sample_rate, batch_size):
+            scores = self.confidence(vectors).sigmoid().tolist()
+            result[index] = [ScoredDigit(place.digit, score) for place, score in zip(found, scores, strict=True)]
+        return result
+
+    @torch.inference_mode()
+    def pooled_digits(
+        self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32
+    ) -> Iterator[tuple[int, list[Place], Tensor]]:
+        """For each wave with digits: its index, where they are, and the confidence's inputs, (digits, D)."""
+        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
+            layers, counts = self.net.layers(*self.front_end(padded, lengths))
+            paths = self.net.out(layers[-1]).argmax(-1).cpu().numpy()
+            for row, (index, count) in enumerate(zip(indices, counts.tolist(), strict=True)):
+                found = places(paths[row, :count], BLANK)
+                if found:
+                    own = [layer[row, :count] for layer in layers]
+                    yield index, found, torch.stack([pooled(own, place) for place in found])
 
     @torch.inference_mode()
     def features(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
@@ -281,8 +345,10 @@ class Recognizer:
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
     ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Waves of like length together: their indices, (B, T) float32 zero-padded at self.sample_rate, and lengths."""
-        if not 1000 <= sample_rate <= 384_000:
-            raise InputError(f"the sample rate is {sample_rate} Hz; it must be from 1000 to 384000")
+        if not audio.RATES[0] <= sample_rate <= audio.RATES[1]:
+            raise InputError(
+                f"the sample rate is {sample_rate} Hz; it must be from {audio.RATES[0]} to {audio.RATES[1]}"
+            )
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
         ready: list[Tensor] = []
@@ -292,10 +358,7 @@ class Recognizer:
                 raise InputError(f"wave {index} has shape {array.shape}; one channel, shape (T,), is needed")
             if not np.isfinite(array).all():
                 raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            if sample_rate != self.sample_rate and len(tensor):
-                tensor = torchaudio.functional.resample(tensor, sample_rate, self.sample_rate)
-            ready.append(tensor)
+            ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
         order = [i for i in range(len(ready)) if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
         order.sort(key=lambda i: -len(ready[i]))
         while order:

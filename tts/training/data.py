@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_recipes.audio_io import read_audio, to_mono
 from data_recipes.fsdd import build_recordings, build_takes, prepare
 from data_recipes.sequences import Sequence, SequenceStream, fixed_split
 from tts import text
+from tts.audio import read, resample
 from tts.errors import InputError
 from tts.text_encoder import TextEncoder
 from tts.training.batches import Batch, Collate, Stream, WordVectors
@@ -78,8 +78,8 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
     encoder = _encoder(config)
     words = text.words(spoken)
     options = config.data.recordings
-    audio, sample_rate = read_audio(path)
-    prepared = prepare(to_mono(audio, sample_rate, options.sample_rate), options)
+    wave, sample_rate = read(path)
+    prepared = prepare(resample(wave, sample_rate, options.sample_rate), options)
     if prepared is None:
         raise InputError(f"{path} holds silence only; use a recording of speech")
     sequence = Sequence(
