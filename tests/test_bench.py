@@ -26,7 +26,7 @@ def bench(voice_folder, *arguments):
 
 def test_a_row_is_measured(here, voice_folder, capsys):
     """The real thing, in miniature: processes, timer, memory."""
-    assert bench(voice_folder, "--rows", "cpu", "--out", "b.json") == 0
+    assert bench(voice_folder, "--rows", "native", "--out", "b.json") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     report = json.loads(Path("b.json").read_text())
@@ -40,7 +40,7 @@ def test_a_row_is_measured(here, voice_folder, capsys):
     assert 0 < row["first_audio_ms"] < 10_000
     assert row["streams"] == 1
     assert 30 < row["memory_mb"] < 400  # torch would make it more
-    settings = {"voice": "small", "seconds": 0.01, "streams": 32, "threads": None}
+    settings = {"voice": "small", "seconds": 0.01, "streams": 32, "torch_streams": 256, "threads": None}
     assert report["settings"] == settings
     assert report["versions"]["torch"] == torch.__version__.split("+")[0]
     assert report["machine"]["cores"] >= 1
@@ -52,24 +52,25 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
     """In this process, which therefore keeps its cores."""
     kept = []
     monkeypatch.setattr(rows, "_stay_on", kept.append)
-    settings = rows.Settings(str(voice_folder), 0.01, 2, None)
-    reference = rows._measure("reference", "speed", settings)
-    assert reference["samples"] == rows.REFERENCE_SECONDS * 8000
-    assert reference["first_audio_ms"] > 0
-    many = rows._measure("cpu-many", "speed", settings)
-    assert kept == [1, None]
+    settings = rows.Settings(str(voice_folder), 0.01, 2, 3, None)
+    one = rows._measure("torch", "speed", settings)
+    assert one["samples"] == rows.TORCH_SECONDS * 8000
+    assert one["first_audio_ms"] > 0
+    assert rows._measure("torch-many", "speed", settings)["samples"] == 3 * rows.TORCH_SECONDS * 8000
+    many = rows._measure("native-many", "speed", settings)
+    assert kept == [1, None, None]
     texts = [rows.TEXT] * 8
     voice = tts.load_voice(voice_folder)
     assert many["samples"] == sum(len(one.samples) for one in voice.speak_batch(texts, ["ann", "bob"] * 4))
     assert "first_audio_ms" not in many
-    assert rows._measure("cpu-many", "memory", settings)["memory_mb"] > 30
+    assert rows._measure("native-many", "memory", settings)["memory_mb"] > 30
 
 
 @pytest.mark.parametrize("name", ["help", "first"])
 def test_starts(voice_folder, monkeypatch, name):
     asked = []
     monkeypatch.setattr(rows.subprocess, "run", lambda command, env, **_: asked.append((command, env)))
-    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, None))
+    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 3, None))
     assert figures["runs"] >= 1
     command, environment = asked[0]
     if name == "help":
@@ -81,32 +82,32 @@ def test_starts(voice_folder, monkeypatch, name):
 
 
 def test_a_row_that_fails_leaves_the_others(here, voice_folder, monkeypatch, capsys):
-    settings = rows.Settings("nowhere", 0.01, 2, None)
-    failed = rows.measure_in_processes("cpu", settings)
+    settings = rows.Settings("nowhere", 0.01, 2, 3, None)
+    failed = rows.measure_in_processes("native", settings)
     assert "there is no voice 'nowhere'" in failed["failed"]
     monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
-    assert bench(voice_folder, "--rows", "cpu-many,cpu", "--markdown", "b.md") == 1
+    assert bench(voice_folder, "--rows", "native-many,native", "--markdown", "b.md") == 1
     assert "failed: MemoryError" in capsys.readouterr().out
-    assert "| CPU, one stream on one core | 1 | 160,000 | 20.0 | 3.2 ms | 95 MB | 45 % |" in Path("b.md").read_text()
+    assert "| native, one stream on one core | 1 | 160,000 | 20.0 | 3.2 ms | 95 MB | 45 % |" in Path("b.md").read_text()
 
 
 FIGURES = {
-    "reference": {
+    "torch": {
         "streams": 1,
         "samples_per_second": 1234.5,
         "times_real_time": 0.154,
         "first_audio_ms": 130.0,
         "memory_mb": 600.2,
     },
-    "cpu": {
+    "native": {
         "streams": 1,
         "samples_per_second": 160_000.0,
         "times_real_time": 20.0,
         "first_audio_ms": 3.21,
         "memory_mb": 95.3,
     },
-    "cpu-many": {"streams": 32, "failed": "MemoryError"},
+    "native-many": {"streams": 32, "failed": "MemoryError"},
     "help": {"seconds": 0.1234, "runs": 50},
     "first": {"failed": "it broke"},
 }
@@ -135,12 +136,12 @@ def test_tables(here, voice_folder, monkeypatch, capsys):
     out = capsys.readouterr().out
     about, speech, starts, rates, parts = out.strip().split("\n\n")
     assert about.startswith("Voice small, 8000 Hz; ")
-    header, reference, cpu, many = speech.splitlines()
+    header, plain, native, many = speech.splitlines()
     assert header.split()[:3] == ["engine", "streams", "samples/s"]
-    assert "1,234" in reference
-    assert "0.15" in reference
-    assert cpu.endswith("45 %")
-    assert len(cpu) == len(header)
+    assert "1,234" in plain
+    assert "0.15" in plain
+    assert native.endswith("45 %")
+    assert len(native) == len(header)
     assert many.endswith("32  failed: MemoryError")
     assert starts.splitlines()[1].split() == ["tts", "--help", "0.12", "50"]
     assert "failed: it broke" in starts
@@ -164,11 +165,12 @@ def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "gpu"], "--rows names 'gpu'; the rows are reference, cpu, cpu-many, help"),
+        (["--rows", "gpu"], "--rows names 'gpu'; the rows are native, native-many, torch, torch-many, help"),
         (["--rows", ""], "--rows names ''"),
         (["--seconds", "0"], "--seconds is 0"),
         (["--seconds", "nan"], "--seconds is nan"),
         (["--streams", "0"], "--streams is 0"),
+        (["--torch-streams", "0"], "--torch-streams is 0"),
         (["--threads", "0"], "--threads is 0"),
         (["--threads", "99999"], "--threads is 99999; this process may use"),
         (["--voice", "nobody"], "there is no voice 'nobody'"),
@@ -195,10 +197,10 @@ def test_mistakes(here, voice_folder, monkeypatch, capsys, arguments, message):
 def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch, threads, share):
     for module in ("machine", "report"):
         monkeypatch.setattr(f"tts.bench.{module}.cores", lambda: [0, 1])
-    many = {"row": "cpu-many", "title": "", "streams": 32, "samples_per_second": 2e5, "times_real_time": 25.0}
+    many = {"row": "native-many", "title": "", "streams": 32, "samples_per_second": 2e5, "times_real_time": 25.0}
     monkeypatch.setattr(reports, "measure_in_processes", lambda *_: many | {"memory_mb": 1.0})
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
-    assert bench(voice_folder, "--rows", "cpu-many", "--threads", threads, "--out", "b.json") == 0
+    assert bench(voice_folder, "--rows", "native-many", "--threads", threads, "--out", "b.json") == 0
     (row,) = json.loads(Path("b.json").read_text())["rows"]
     assert row["share_of_limit"] == pytest.approx(share)
 
@@ -206,5 +208,5 @@ def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch
 def test_a_limit_that_cannot_be_measured(here, voice_folder, monkeypatch, capsys):
     monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: {"failed": "no room"})
-    assert bench(voice_folder, "--rows", "cpu") == 1
+    assert bench(voice_folder, "--rows", "native") == 1
     assert "failed: no room" in capsys.readouterr().out

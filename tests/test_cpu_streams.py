@@ -7,11 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from test_generation import VARIANTS, arrays, make_model
+from test_generation import NATIVE, arrays, make_model, named, torch_engine
 
 from tts.errors import InputError
-from tts.generation.cpu import SHARED_BLOCK_FRAMES, CpuEngine
-from tts.generation.reference import ReferenceEngine
+from tts.generation.cpu import SHARED_BLOCK_FRAMES, NativeEngine
 from tts.generation.request import Request, Sampling
 from tts.generation.weights import round_to_bfloat16
 
@@ -50,36 +49,36 @@ def rounded(model, form):
 
 
 @pytest.mark.parametrize("form", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}], ids=["full", "ranked"])
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "sample_layers": 3}], ids=["full", "ranked"])
 def test_neighbours_blocks_and_threads_do_not_matter(options, form):
     model = rounded(make_model(**options), form)
     requests = make_requests(model, 23)
-    alone = CpuEngine(model.config, arrays(model), threads=1)
+    alone = NativeEngine(model.config, arrays(model), threads=1)
     assert alone.form == form
     expected = [alone.generate([request])[0] for request in requests]
     assert {one.stop_reason for one in expected} == {"stop", "cap"}
     for threads, block, streams in ((1, 64, 4), (1, 1, 5), (1, 64, 23), (2, 3, 9), (3, 64, 100), (2, 64, 1)):
-        engine = CpuEngine(model.config, arrays(model), block_frames=block, threads=threads)
+        engine = NativeEngine(model.config, arrays(model), block_frames=block, threads=threads)
         assert_equal(list(engine.generate_each(requests, streams)), expected)
-    assert_equal(CpuEngine(model.config, arrays(model)).generate(requests), expected)
-    backwards = CpuEngine(model.config, arrays(model), threads=2).generate(requests[::-1])
+    assert_equal(NativeEngine(model.config, arrays(model)).generate(requests), expected)
+    backwards = NativeEngine(model.config, arrays(model), threads=2).generate(requests[::-1])
     assert_equal(backwards[::-1], expected)
 
 
-@pytest.mark.parametrize("options", VARIANTS[::5], ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", NATIVE[::2], ids=named)
 def test_many_agree_with_one_in_every_variant(options):
     model = make_model(**options)
     requests = make_requests(model, 7, max_frames=20)
-    engine = CpuEngine(model.config, arrays(model), threads=2)
+    engine = NativeEngine(model.config, arrays(model), threads=2)
     assert_equal(engine.generate(requests), [engine.generate([request])[0] for request in requests])
 
 
-def test_pairs_of_bfloat16_agree_with_the_reference():
-    for options in ({"cell": "gru"}, {"upsample_rank": 5, "sample_layers": 3}):
+def test_pairs_of_bfloat16_agree_with_the_torch_engine():
+    for options in ({}, {"upsample_rank": 5, "sample_layers": 3}):
         model = rounded(make_model(**options), "bfloat16")
         requests = make_requests(model, 3)
         assert_equal(
-            CpuEngine(model.config, arrays(model)).generate(requests), ReferenceEngine(model).generate(requests)
+            NativeEngine(model.config, arrays(model)).generate(requests), torch_engine(model).generate(requests)
         )
 
 
@@ -90,7 +89,7 @@ def test_rounding():
 
 def test_pieces_joined_are_the_whole():
     model = make_model()
-    engine = CpuEngine(model.config, arrays(model))
+    engine = NativeEngine(model.config, arrays(model))
     for request, whole in zip(requests := make_requests(model, 5), engine.generate(requests), strict=True):
         for first in (1, 5, 500):
             pieces = []
@@ -109,7 +108,7 @@ def test_pieces_joined_are_the_whole():
 def test_requests_are_pulled_lazily_and_given_in_order():
     model = make_model(hazard=-30.0)
     words = np.ones((1, 12), np.float32)
-    engine = CpuEngine(model.config, arrays(model), threads=2)
+    engine = NativeEngine(model.config, arrays(model), threads=2)
     pulled = itertools.count()
     lengths = [400, *[3] * 10_000]  # the first takes long; the others must not pile up behind it
 
@@ -129,7 +128,7 @@ def test_requests_are_pulled_lazily_and_given_in_order():
 
 def test_no_thread_is_left():
     model = make_model()
-    engine = CpuEngine(model.config, arrays(model), threads=3)
+    engine = NativeEngine(model.config, arrays(model), threads=3)
     before = threading.active_count()
     made = engine.generate_each(iter(make_requests(model, 50)))
     next(made)
@@ -150,7 +149,7 @@ def test_a_request_that_fails_comes_after_what_was_before_it():
         yield from requests
         raise InputError("line 7 is empty; write a word")
 
-    engine = CpuEngine(model.config, arrays(model), threads=2)
+    engine = NativeEngine(model.config, arrays(model), threads=2)
     made = []
     with pytest.raises(InputError, match="line 7"):
         made.extend(engine.generate_each(failing(), 4))
@@ -160,7 +159,7 @@ def test_a_request_that_fails_comes_after_what_was_before_it():
 
 def test_nothing_to_make():
     model = make_model()
-    engine = CpuEngine(model.config, arrays(model))
+    engine = NativeEngine(model.config, arrays(model))
     assert engine.generate([]) == []
     assert list(engine.generate_each(iter([]))) == []
 
@@ -169,16 +168,16 @@ def test_nothing_to_make():
 def test_refused_counts(count):
     model = make_model()
     with pytest.raises(InputError, match="threads"):
-        CpuEngine(model.config, arrays(model), threads=count)
+        NativeEngine(model.config, arrays(model), threads=count)
     with pytest.raises(InputError, match="streams"):
-        CpuEngine(model.config, arrays(model)).generate_each([], streams=count)
+        NativeEngine(model.config, arrays(model)).generate_each([], streams=count)
 
 
 def test_places_are_given_up_at_once():
     """Ten thousand short utterances take a place after the other: no more calls than they need."""
     model = make_model(hazard=-30.0)
     words = np.ones((1, 12), np.float32)
-    engine = CpuEngine(model.config, arrays(model), threads=1)
+    engine = NativeEngine(model.config, arrays(model), threads=1)
     many = [Request(words, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
     long = Request(words, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
     made = list(engine.generate_each([long, *many], 5))
@@ -190,7 +189,7 @@ def test_a_long_text_makes_no_large_table():
     model = make_model(hazard=20.0)
     rng = np.random.default_rng(0)
     words = rng.normal(size=(100_000, 12)).astype(np.float32)
-    engine = CpuEngine(model.config, arrays(model))
+    engine = NativeEngine(model.config, arrays(model))
     engine.generate([Request(words[:1], 0, 0, 1, 1)])
     tracemalloc.start()
     made = engine.generate([Request(words, 0, 0, 200_000, 9)])[0]
@@ -204,7 +203,7 @@ def test_a_table_of_words_is_the_same_wherever_a_piece_ends():
     model = make_model(hazard=1.0)
     words = np.random.default_rng(0).normal(size=(700, 12)).astype(np.float32)
     request = Request(words, 1, 3, 3000, 9)
-    whole = CpuEngine(model.config, arrays(model)).generate([request])
+    whole = NativeEngine(model.config, arrays(model)).generate([request])
     assert whole[0].stop_reason == "stop"
     for block in (256, 17):
-        assert_equal(CpuEngine(model.config, arrays(model), block_frames=block).generate([request]), whole)
+        assert_equal(NativeEngine(model.config, arrays(model), block_frames=block).generate([request]), whole)

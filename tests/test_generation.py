@@ -13,12 +13,13 @@ import torch
 
 from tts.errors import InputError
 from tts.generation import cpu_frames
-from tts.generation.cpu import CpuEngine
+from tts.generation.cpu import NativeEngine
 from tts.generation.cpu_kernels import LANES, NEVER
 from tts.generation.cpu_layout import padded
 from tts.generation.features import clock_features as clock_features_without_torch
-from tts.generation.reference import ReferenceEngine
-from tts.generation.request import LEAST_UNIFORM, Request, Sampling, Uniforms, draw_level, timing_threshold
+from tts.generation.native_family import unsupported
+from tts.generation.request import LEAST_UNIFORM, Request, Sampling, Uniforms, timing_threshold
+from tts.generation.torch_engine import TorchEngine, draw_codes, timing_thresholds
 from tts.generation.weights import weight_shapes
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier, clock_features
@@ -56,7 +57,21 @@ VARIANTS = [
     {"quantization": "linear", "q_levels": 300},
     {"timing": "planned", "plan_dim": 10},
     {"timing": "planned", "plan_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
+    {"timing": "planned", "plan_dim": 3, "upsample_rank": 5, "frame_size": 16},
+    # As above, in what the native engine supports.
+    {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "sample_layers": 3},
 ]
+NATIVE = [options for options in VARIANTS if unsupported(dataclasses.replace(SMALL, **options)) is None]
+"""Of these the native engine supports."""
+
+
+def named(options):
+    """A test's name for the options of a variant."""
+    return "-".join(map(str, options.values())) or "default"
+
+
+def torch_engine(model):
+    return TorchEngine(model, "cpu")
 
 
 def make_model(seed=0, hazard=-2.5, **options):
@@ -170,8 +185,7 @@ def test_the_models_are_worth_comparing():
     for options in VARIANTS:
         model = make_model(**options)
         requests = make_requests(model)
-        engine = CpuEngine(model.config, arrays(model))
-        made.append(engine.generate(requests))
+        made.append(torch_engine(model).generate(requests))
         logits = teacher_forced(model, requests, made[-1]).logits
         entropy = torch.distributions.Categorical(logits=logits).entropy() / np.log(model.config.q_levels)
         sure.append(1 - entropy.mean().item())
@@ -184,13 +198,13 @@ def test_the_models_are_worth_comparing():
     assert 0 < forced < ends / 2
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", NATIVE, ids=named)
 def test_engines_agree(options):
     model = make_model(**options)
     requests = make_requests(model)
-    reference = ReferenceEngine(model).generate(requests)
-    assert_same(model, requests, CpuEngine(model.config, arrays(model)).generate(requests), reference)
-    for one in reference:
+    made = torch_engine(model).generate(requests)
+    assert_same(model, requests, NativeEngine(model.config, arrays(model)).generate(requests), made)
+    for one in made:
         assert one.levels.dtype == np.int16
         assert len(one.levels) % model.config.frame_size == 0
         if one.stop_reason == "stop":
@@ -199,42 +213,45 @@ def test_engines_agree(options):
 
 def test_engines_agree_on_float16_weights():
     """Weights that float16 holds exactly take the engine's compact path."""
-    for cell in ("lstm", "gru"):
-        model = make_model(cell=cell, n_rnn=2).half().float()
+    for rank in (0, 5):
+        model = make_model(upsample_rank=rank).half().float()
         requests = make_requests(model)
-        engine = CpuEngine(model.config, arrays(model))
+        engine = NativeEngine(model.config, arrays(model))
         assert engine._weights.upsample.dtype == np.uint16
-        assert_same(model, requests, engine.generate(requests), ReferenceEngine(model).generate(requests))
+        assert_same(model, requests, engine.generate(requests), torch_engine(model).generate(requests))
 
 
 def test_engines_agree_at_full_size():
     torch.manual_seed(0)
     model = TwoTier(TwoTierConfig(n_speakers=2))
     request = Request(np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32), 1, 3, 12, 6)
-    ours = CpuEngine(model.config, arrays(model)).generate([request])
-    assert_same(model, [request], ours, ReferenceEngine(model).generate([request]))
+    ours = NativeEngine(model.config, arrays(model)).generate([request])
+    assert_same(model, [request], ours, torch_engine(model).generate([request]))
 
 
-@pytest.mark.parametrize("options", VARIANTS[::3], ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", VARIANTS, ids=named)
 def test_teacher_forcing_gives_the_same_logits(options, monkeypatch):
-    """What the reference drew from, sample by sample, is what `forward` says of the same samples, in a padded batch."""
+    """What the torch engine drew from, sample by sample, is what `forward` says of these samples, in a padded batch."""
     model = make_model(**options)
     requests = make_requests(model)
     seen = []
     monkeypatch.setattr(
-        "tts.generation.reference.draw_level",
-        lambda logits, u, temperature: seen.append(logits.copy()) or draw_level(logits, u, temperature),
+        "tts.generation.torch_engine.draw_codes",
+        lambda logits, u, temperature: seen.append(logits.numpy().copy()) or draw_codes(logits, u, temperature),
     )
-    for engine in (ReferenceEngine(model), CpuEngine(model.config, arrays(model))):
+    engines = [torch_engine(model)]
+    if options in NATIVE:
+        engines.append(NativeEngine(model.config, arrays(model)))
+    for engine in engines:
         seen.clear()
         made = engine.generate(requests)
         forced = teacher_forced(model, requests, made)
-        stepwise = np.split(np.array(seen), np.cumsum([len(one.levels) for one in made])[:-1]) if seen else None
         for i, (request, one) in enumerate(zip(requests, made, strict=True)):
             logits = forced.logits[i].flatten(0, 1)[: len(one.levels)]
             assert_drawn_from(logits, request, one, model.config.frame_size)
-            if stepwise:
-                np.testing.assert_allclose(logits.numpy(), stepwise[i], atol=1e-4, rtol=1e-5)
+            if seen:
+                stepwise = np.stack(seen[: len(one.levels)])[:, i]
+                np.testing.assert_allclose(logits.numpy(), stepwise, atol=1e-4, rtol=1e-5)
             assert advances(forced.advance_logits[i], request, one, model.config) == one.word_ends
 
 
@@ -259,7 +276,8 @@ def advances(logits, request, one, config):
 @pytest.mark.parametrize(
     ("n_words", "hazard", "longest"), [(1, -2.0, 15), (5, -2.0, 15), (150, -2.0, 15), (30, -5.0, 170)]
 )
-def test_planned_durations(n_words, hazard, longest):
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_planned_durations(n_words, hazard, longest, engine):
     """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
     model = make_model(timing="planned", plan_dim=10, hazard=hazard)
     words = np.random.default_rng(n_words).normal(size=(n_words, 12)).astype(np.float32)
@@ -268,13 +286,12 @@ def test_planned_durations(n_words, hazard, longest):
     assert len(set(frames)) > 1 or n_words == 1
     assert n_words < 30 or any(count < 0 for count in frames)
     assert longest < 64 or any(64 < count < longest for count in frames)
-    made = CpuEngine(model.config, arrays(model)).generate([request])[0]
+    engine = torch_engine(model) if engine == "torch" else NativeEngine(model.config, arrays(model))
+    made = engine.generate([request])[0]
     assert made.word_ends == (np.cumsum(np.abs(frames)) * model.config.frame_size).tolist()
     assert made.forced_advances == sum(count < 0 for count in frames)
     assert made.stop_reason == "stop"
-    capped = CpuEngine(model.config, arrays(model)).generate(
-        [dataclasses.replace(request, max_frames=abs(frames[0]) + len(frames) - 2)]
-    )[0]
+    capped = engine.generate([dataclasses.replace(request, max_frames=abs(frames[0]) + len(frames) - 2)])[0]
     assert capped.stop_reason == "cap"
     assert (capped.levels == made.levels[: len(capped.levels)]).all()
 
@@ -282,7 +299,7 @@ def test_planned_durations(n_words, hazard, longest):
 def test_planned_timing_hears_how_much_is_left():
     model = make_model(timing="planned")
     request = make_requests(model)[1]
-    made = CpuEngine(model.config, arrays(model)).generate([request])
+    made = NativeEngine(model.config, arrays(model)).generate([request])
     before = teacher_forced(model, [request], made).logits
     later = dataclasses.replace(made[0], word_ends=[made[0].word_ends[0] + 12, *made[0].word_ends[1:]])
     after = teacher_forced(model, [request], [later]).logits
@@ -293,14 +310,14 @@ def test_planned_timing_hears_how_much_is_left():
 def test_nothing_depends_on_blocks_or_neighbours(spread):
     model = make_model()
     requests = make_requests(model, sampling=Sampling(0.9, spread))
-    whole = CpuEngine(model.config, arrays(model)).generate(requests)
+    whole = NativeEngine(model.config, arrays(model)).generate(requests)
     for block in (1, 7):
-        engine = CpuEngine(model.config, arrays(model), block_frames=block)
+        engine = NativeEngine(model.config, arrays(model), block_frames=block)
         for request, one in zip(requests, whole, strict=True):
             again = engine.generate([request])[0]
             np.testing.assert_array_equal(again.levels, one.levels)
             assert again.word_ends == one.word_ends
-    assert CpuEngine(model.config, arrays(model)).generate([]) == []
+    assert NativeEngine(model.config, arrays(model)).generate([]) == []
 
 
 def test_uniforms():
@@ -327,14 +344,20 @@ def test_compiled_exp():
     assert np.isfinite([cpu_frames._exp(np.float32("inf")), cpu_frames._exp(np.float32("-inf"))]).all()
 
 
-def test_draw_level_follows_the_distribution():
+def draw(logits, uniforms, temperature):
+    """One code for each uniform, all of the same (Q,) logits, as the torch engine draws."""
+    n = len(uniforms)
+    wide = torch.from_numpy(logits).expand(n, -1)
+    return draw_codes(wide, torch.from_numpy(uniforms), torch.full((n,), temperature, dtype=torch.float64)).numpy()
+
+
+def test_drawing_follows_the_distribution():
     logits = np.log(np.array([0.1, 0.0, 0.6, 0.3]) + 1e-30).astype(np.float32)
-    u = (np.arange(10_000) + np.float32(0.5)) / np.float32(10_000)
-    levels = np.array([draw_level(logits, np.float32(x), 1.0) for x in u])
+    u = (np.arange(10_000, dtype=np.float32) + np.float32(0.5)) / np.float32(10_000)
+    levels = draw(logits, u, 1.0)
     np.testing.assert_allclose(np.bincount(levels, minlength=4) / len(u), [0.1, 0.0, 0.6, 0.3], atol=1e-3)
     assert (np.diff(levels) >= 0).all()
-    cold = [draw_level(logits, np.float32(x), 0.05) for x in u[::100]]
-    assert set(cold) == {2}
+    assert set(draw(logits, u[::100], 0.05)) == {2}
 
 
 @pytest.mark.parametrize("q_levels", [10, 64])
@@ -348,7 +371,7 @@ def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
     model.output.bias.data.copy_(logits)
     frames = 2500
     request = Request(np.ones((1, 12), np.float32), 0, 7, frames, frames, Sampling(temperature))
-    levels = CpuEngine(model.config, arrays(model)).generate([request])[0].levels
+    levels = NativeEngine(model.config, arrays(model)).generate([request])[0].levels
     expected = torch.softmax(logits.double() / temperature, 0).numpy() * len(levels)
     chi_squared = ((np.bincount(levels, minlength=q_levels) - expected) ** 2 / expected).sum()
     # Its mean is Q - 1, its variance 2 (Q - 1).
@@ -368,7 +391,7 @@ def test_the_ends_of_the_draw():
             columns = np.ascontiguousarray(columns.reshape(LANES, -1).T).reshape(-1)
             totals = np.zeros(LANES, np.float32)
             drawn = cpu_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
-            assert drawn == draw_level(logits, np.float32(uniform), 1.0) == level
+            assert drawn == draw(logits, np.array([uniform], np.float32), 1.0)[0] == level
 
 
 @pytest.mark.parametrize("logit", [-3.0, -1.0, 1.0])
@@ -377,7 +400,7 @@ def test_the_advance_rule_is_the_hazard(logit):
     model = make_model(conditioning="pointer")
     torch.nn.init.zeros_(model.advance.weight)
     torch.nn.init.constant_(model.advance.bias, logit)
-    engine = CpuEngine(model.config, arrays(model))
+    engine = NativeEngine(model.config, arrays(model))
     words = np.ones((400, 12), np.float32)
     one = engine.generate([Request(words, 0, 1, 100_000, 1000)])[0]
     durations = np.diff([0, *one.word_ends]) / model.config.frame_size
@@ -398,6 +421,10 @@ def test_timing_threshold():
     assert np.isfinite(timing_threshold(1 - 2**-24, 1.0))
     assert timing_threshold(0.99, 0.0) == pytest.approx(np.log(2))
     assert timing_threshold(0.99, 0.5) < timing_threshold(0.99, 1.0)
+    uniforms = np.array([LEAST_UNIFORM, 0.3, 0.99, 1 - 2**-24], np.float32)
+    for spread in (0.0, 0.3, 1.0):
+        both = timing_thresholds(torch.from_numpy(uniforms), torch.full((4,), spread, dtype=torch.float64)).tolist()
+        assert both == pytest.approx([timing_threshold(u, spread) for u in uniforms], rel=1e-12)
 
 
 @pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
@@ -406,7 +433,7 @@ def test_caps_are_reported(conditioning):
     model = make_model(hazard=-30.0, conditioning=conditioning)
     torch.nn.init.zeros_(model.advance.weight)
     words = np.ones((3, 12), np.float32)
-    for engine in (CpuEngine(model.config, arrays(model)), ReferenceEngine(model)):
+    for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
         short, long = engine.generate([Request(words, 0, 0, 9, 4), Request(words, 0, 0, 12, 4)])
         assert short.stop_reason == "cap"
         assert len(short.levels) == 9 * 8
@@ -419,12 +446,23 @@ def test_caps_are_reported(conditioning):
 
 
 def test_many_words():
+    """More than either engine holds at a time."""
     model = make_model(hazard=20.0)
-    made = CpuEngine(model.config, arrays(model)).generate([Request(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)])[0]
-    assert made.word_ends == [8 * (k + 1) for k in range(1000)]
+    request = Request(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)
+    for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
+        assert engine.generate([request])[0].word_ends == [8 * (k + 1) for k in range(1000)]
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize("options", [options for options in VARIANTS if options not in NATIVE][::4], ids=named)
+def test_what_the_native_engine_does_not_support(options):
+    model = make_model(**options)
+    reason = unsupported(model.config)
+    assert reason.removeprefix("model.").split(":")[0] in options
+    with pytest.raises(InputError, match=f"native engine does not support {reason}; use the engine torch"):
+        NativeEngine(model.config, arrays(model))
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=named)
 def test_weight_shapes_are_the_model_s(options):
     model = TwoTier(dataclasses.replace(SMALL, **options))
     assert weight_shapes(model.config) == {name: tuple(t.shape) for name, t in model.state_dict().items()}
@@ -452,7 +490,7 @@ def test_refused_weights(change, message):
     weights = arrays(make_model())
     change(weights)
     with pytest.raises(InputError, match=message):
-        CpuEngine(SMALL, weights)
+        NativeEngine(SMALL, weights)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tts.generation.cpu import CpuEngine
+from tts.generation.cpu import NativeEngine
 from tts.generation.request import Request
 from tts.generation.roofline import Machine, limits, measure_machine, operations
 from tts.models.config import TwoTierConfig
@@ -112,7 +112,7 @@ def test_relu_shares_are_the_model_s():
     model = TwoTier(TwoTierConfig(word_dim=3, dim=16, sample_dim=24, frame_size=8, hist_size=9, sample_layers=3))
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     request = Request(np.ones((1, 3), np.float32), 0, 0, 40, 40)
-    engine = CpuEngine(model.config, weights)
+    engine = NativeEngine(model.config, weights)
     shares = engine.relu_shares(request)
     levels = torch.from_numpy(engine.generate([request])[0].levels.astype(np.int64))[None]
     seen = []

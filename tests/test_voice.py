@@ -87,7 +87,7 @@ def test_what_changes_a_saying():
     voice = make_voice()
     first = voice.speak("4 7 2").levels
     np.testing.assert_array_equal(first, voice.speak("4-7-2").levels)
-    np.testing.assert_array_equal(first, voice.speak("472", engine="reference").levels)
+    np.testing.assert_array_equal(first, voice.speak("472", engine="torch").levels)
     for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"timing_spread": 0.0}):
         again = voice.speak("472", **other).levels
         assert not np.array_equal(first, again), other
@@ -95,7 +95,7 @@ def test_what_changes_a_saying():
 
 def test_prepare_changes_nothing():
     voice = make_voice()
-    for engine in ("auto", "cpu", "reference"):
+    for engine in ("auto", "native", "torch"):
         voice.prepare(engine)
     np.testing.assert_array_equal(voice.speak("4 7 2").levels, make_voice().speak("4 7 2").levels)
 
@@ -134,14 +134,14 @@ def test_batch_mistakes():
             many("4 7 2")
         with pytest.raises(InputError, match="speakers is 'ann'; give a list"):
             many(["4", "7", "2"], "ann")
-    for engine in ("cpu", "reference"):
+    for engine in ("native", "torch"):
         assert voice.speak_batch([], engine=engine) == []
         assert list(voice.speak_each([], engine=engine)) == []
     with pytest.raises(InputError, match="no engine"):
         voice.speak_batch([], engine="gpu")
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("engine", ["native", "torch"])
 def test_stream(engine):
     voice = make_voice()
     whole = voice.speak("4 7 2" * 9, "bob", 3, engine=engine)
@@ -159,17 +159,17 @@ def test_stream(engine):
 
 def test_a_stream_that_is_left():
     voice = make_voice()
-    stream = voice.stream("4 7 2", engine="reference")
+    stream = voice.stream("4 7 2", engine="torch")
     first = next(stream)
     np.testing.assert_array_equal(stream.audio().samples, voice.speak("472").samples)
-    with voice.stream("4 7 2", engine="reference") as left:
+    with voice.stream("4 7 2", engine="torch") as left:
         np.testing.assert_array_equal(next(left), first)
     assert list(left) == []
     with pytest.raises(InputError, match="closed before its end"):
         left.audio()
 
 
-@pytest.mark.parametrize(("engine", "streams"), [("cpu", None), ("cpu", 1), ("cpu", 3), ("reference", None)])
+@pytest.mark.parametrize(("engine", "streams"), [("native", None), ("native", 1), ("native", 3), ("torch", None)])
 def test_each_is_in_order_and_as_alone(engine, streams):
     voice = make_voice()
     texts = ["4", "7 2 1 1", "0", "five"]
@@ -179,7 +179,7 @@ def test_each_is_in_order_and_as_alone(engine, streams):
         np.testing.assert_array_equal(audio.levels, voice.speak(text, "bob", seed).levels)
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("engine", ["native", "torch"])
 def test_what_comes_before_a_mistake_is_said(engine):
     voice = make_voice()
     each = voice.speak_each(iter(["4", "7", "ten", "1"]), engine=engine)
@@ -333,7 +333,7 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
         ({"temperature": 10**400}, "temperature"),
-        ({"engine": "gpu"}, "choose one of auto, cpu, reference"),
+        ({"engine": "gpu"}, "choose one of auto, native, torch"),
     ],
     ids=lambda value: str(value)[:30],
 )

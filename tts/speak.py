@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, metavar="N", help="same seed, same samples (default: %(default)s)"
     )
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
-    parser.add_argument("--engine", choices=("auto", "cpu", "reference"), default="auto", help="default: %(default)s")
+    parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto", help="default: %(default)s")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for what the user can mend."""
+    from tts.generation.native_family import unsupported, without_native
     from tts.text import words
     from tts.voice import load_voice
 
@@ -67,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not many:
         words(arguments.text)  # a text that cannot be said is told before a voice is loaded
     voice = load_voice(arguments.voice)
+    if arguments.engine == "auto" and (reason := unsupported(voice.config.model)):
+        print(f"tts: warning: {without_native(reason)}", file=sys.stderr)
+        arguments.engine = "torch"
     with ExitStack() as open_sinks:
         sinks = _open_sinks(arguments, voice.sample_rate, open_sinks)
         if many:

@@ -17,6 +17,7 @@ import math
 import os
 import re
 import threading
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from tts import audio as audio_files
 from tts import config as configs
 from tts.errors import InputError
 from tts.files import failure, is_file, kind, new_folder, write_together
+from tts.generation.native_family import unsupported, without_native
 from tts.generation.request import Engine, Generated, Request, Sampling, integer, number
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
@@ -52,8 +54,9 @@ _FIRST_USE = threading.Lock()
 """Held while a voice makes an engine or asks its text encoder. One for all voices, so that a voice can be pickled."""
 _NO_CAP_SECONDS = 1e9  # 30 years; their frames can still be counted in 64 bits
 
-EngineName = Literal["auto", "cpu", "reference"]
-"""Who makes the samples, the same ones: "cpu" (compiled), "reference" (plain PyTorch, slow); "auto" is "cpu"."""
+EngineName = Literal["auto", "native", "torch"]
+"""What makes the samples: "native" (compiled, on a CPU) or "torch" (plain PyTorch, on a GPU where there is one). "auto"
+is "native" where that supports the model; else a warning says why, and it is "torch"."""
 
 
 @dataclass(frozen=True)
@@ -521,12 +524,15 @@ class Voice:
     def engine(self, name: EngineName = "auto") -> Engine:
         """The engine that makes the samples, for those who want levels; made at the first call, then kept.
 
-        Raises InputError where there is no such engine.
+        Raises InputError where there is no such engine, or "native" does not support the model.
         """
         if name not in get_args(EngineName):
             raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
         if name == "auto":
-            name = "cpu"
+            reason = unsupported(self.config.model)
+            name = "torch" if reason else "native"
+            if reason and name not in self._engines:
+                warnings.warn(without_native(reason), stacklevel=3)
         if name not in self._engines:
             with _FIRST_USE:
                 if name not in self._engines:  # another thread may have been first
@@ -629,14 +635,14 @@ class Voice:
         return int(min(seconds, _NO_CAP_SECONDS) * self.sample_rate / frame)
 
     def _new_engine(self, name: EngineName) -> Engine:
-        if name == "cpu":
-            from tts.generation.cpu import CpuEngine
+        if name == "native":
+            from tts.generation.cpu import NativeEngine
 
-            return CpuEngine(self.config.model, self._weights)
+            return NativeEngine(self.config.model, self._weights)
 
-        from tts.generation.reference import ReferenceEngine
+        from tts.generation.torch_engine import TorchEngine
 
-        return ReferenceEngine(self.model())
+        return TorchEngine(self.model())
 
 
 def load_voice(name: str | Path | None = None) -> Voice:
@@ -790,7 +796,7 @@ def _lasting(name: str, values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _rounded(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """As float16, matrices of 8 significant bits, which the CPU engine widens fastest (docs/LOG.md: what is lost)."""
+    """As float16, matrices of 8 significant bits, the native engine's fastest form (docs/LOG.md: what is lost)."""
     rounded = {}
     for name, array in weights.items():
         matrix = array.ndim > 1 and np.isfinite(array).all()

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how fast a voice speaks, or a training is beside a plain SampleRNN's (default: %(default)s)",
     )
     parser.add_argument("--voice", metavar="VOICE", help="a name (see `tts voices`), a folder or a Hugging Face Hub id")
-    parser.add_argument("--rows", metavar="ROW,…", help="only these, e.g. cpu,cold; default: all")
+    parser.add_argument("--rows", metavar="ROW,…", help="only these, e.g. native,cold; default: all")
     parser.add_argument(
         "--seconds",
         type=float,
@@ -37,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=32,
         metavar="N",
-        help="texts at a time in the row cpu-many (default: %(default)s)",
+        help="texts at a time in the row native-many (default: %(default)s)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="of the row cpu-many (default: one for each core)")
+    parser.add_argument(
+        "--torch-streams", type=int, default=256, metavar="N", help="and in the row torch-many (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of the row native-many (default: one for each core)")
     parser.add_argument("--out", type=path_argument, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=path_argument, metavar="FILE", help="write the tables as Markdown")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
@@ -57,7 +60,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if not (math.isfinite(arguments.seconds) and 0 < arguments.seconds <= 3600):
         raise InputError(f"--seconds is {arguments.seconds}; it must lie between 0 and 3600")
-    for flag in ("streams", "threads"):
+    for flag in ("streams", "torch_streams", "threads"):
         value = getattr(arguments, flag)
         if value is not None and not 1 <= value <= 100_000:
             raise InputError(f"--{flag.replace('_', '-')} is {value}; it must lie between 1 and 100000")
@@ -83,6 +86,7 @@ def _run_speak(arguments: argparse.Namespace) -> int:
         voice=arguments.voice,
         seconds=arguments.seconds,
         streams=arguments.streams,
+        torch_streams=arguments.torch_streams,
         threads=arguments.threads,
     )
     voice = load_voice(arguments.voice)

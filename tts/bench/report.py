@@ -47,10 +47,10 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
     for name in progress:
         progress.set_description(name)
         report["rows"].append(measure_in_processes(name, settings))
-    of_cpu = [row for row in report["rows"] if row["row"] in ("cpu", "cpu-many")]
-    if of_cpu:
+    of_native = [row for row in report["rows"] if row["row"] in ("native", "native-many")]
+    if of_native:
         report["limits"] = measure_limits(settings)
-        for row in of_cpu:
+        for row in of_native:
             _add_share(row, report["limits"], settings)
     report["machine"]["load_average_after"] = round(os.getloadavg()[0], 2)
     return report
@@ -59,7 +59,7 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
 def _add_share(row: dict[str, Any], limits: dict[str, Any], settings: Settings) -> None:
     """How much of what so many cores could do was reached."""
     if "samples_per_second" in row and "failed" not in limits:
-        of_one_core = limits["one" if row["row"] == "cpu" else "many"]["samples_per_second"]
+        of_one_core = limits["one" if row["row"] == "native" else "many"]["samples_per_second"]
         used = min(settings.threads or len(cores()), row["streams"])  # a stream stays on one core
         row["limit_samples_per_second"] = of_one_core * used
         row["share_of_limit"] = row["samples_per_second"] / row["limit_samples_per_second"]
@@ -98,7 +98,7 @@ def about(report: Report) -> str:
 
 
 def tables(report: Report) -> list[Table]:
-    """Speech, starts, and what limits the CPU engine: those that were measured."""
+    """Speech, starts, and what limits the native engine: those that were measured."""
     speech = [row for row in report["rows"] if isinstance(ROWS[row["row"]], Engine)]
     starts = [row for row in report["rows"] if not isinstance(ROWS[row["row"]], Engine)]
     found: list[Table] = []

@@ -21,7 +21,7 @@ from tts.voice import EngineName, Voice, load_voice
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
-REFERENCE_SECONDS = 0.1  # of audio; it takes thousands of times as long
+TORCH_SECONDS = 0.1  # of audio of each text by the torch engine, which is slow on a CPU
 ROUNDS = 4  # of texts for each place, so that the end, when places stay empty, weighs little
 
 LIMITS = "limits"
@@ -37,6 +37,7 @@ class Settings:
     voice: str | None
     seconds: float
     streams: int
+    torch_streams: int
     threads: int | None
 
 
@@ -50,6 +51,8 @@ class Engine:
     """Which setting says how many texts are made at a time; None: one, on one core."""
     max_seconds: float | None = None
     """Where each text is cut."""
+    rounds: int = ROUNDS
+    """Texts for each place."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ class Start:
 
 
 ROWS: dict[str, Engine | Start] = {
-    "reference": Engine("reference (plain PyTorch), one stream", "reference", max_seconds=REFERENCE_SECONDS),
-    "cpu": Engine("CPU, one stream on one core", "cpu"),
-    "cpu-many": Engine("CPU, many streams", "cpu", "streams"),
+    "native": Engine("native, one stream on one core", "native"),
+    "native-many": Engine("native, many streams", "native", "streams"),
+    "torch": Engine("torch, one stream", "torch", max_seconds=TORCH_SECONDS),
+    "torch-many": Engine("torch, many streams", "torch", "torch_streams", TORCH_SECONDS, rounds=1),
     "help": Start("tts --help", ("--help",)),
     "cold": Start('tts speak "4 7 2", code compiled before', ("speak", "4 7 2")),
     "first": Start('tts speak "4 7 2", the very first time', ("speak", "4 7 2"), compiled=False),
@@ -87,7 +91,7 @@ def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def measure_limits(settings: Settings) -> dict[str, Any]:
-    """What the CPU engine could reach on one core of this machine, and why; `failed` says why it is not known."""
+    """What the native engine could reach on one core of this machine, and why; `failed` says why it is not known."""
     return _in_process({"row": LIMITS, "what": "speed", "settings": dataclasses.asdict(settings)})
 
 
@@ -141,11 +145,12 @@ def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
     voice.prepare(row.engine, streams)
     if row.streams is None:
         return voice, lambda: len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
-    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(ROUNDS * streams)]
+    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
 
     def say() -> int:
         texts = [TEXT] * len(speakers)
-        return sum(len(one.samples) for one in voice.speak_each(texts, speakers, engine=row.engine, streams=streams))
+        said = voice.speak_each(texts, speakers, max_seconds=row.max_seconds, engine=row.engine, streams=streams)
+        return sum(len(one.samples) for one in said)
 
     return voice, say
 
@@ -176,7 +181,7 @@ def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
 
 def _find_limits(settings: Settings) -> dict[str, Any]:
     """The roofline of the voice on one core: rates by where weights come from, work by part, seconds at those rates."""
-    from tts.generation.cpu import CpuEngine
+    from tts.generation.cpu import NativeEngine
     from tts.generation.request import Request
     from tts.generation.roofline import CACHES, FORMS, limits, measure_machine, operations
     from tts.text import words
@@ -184,8 +189,8 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     of_a_core = max(1, settings.streams // (settings.threads or len(cores())))
     _stay_on(1)
     voice = load_voice(settings.voice)
-    engine = voice.engine("cpu")
-    assert isinstance(engine, CpuEngine)
+    engine = voice.engine("native")
+    assert isinstance(engine, NativeEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
     vectors = part_vectors(voice.word_vectors(spoken), model.word_parts)
@@ -207,7 +212,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
 
 
 def _stay_on(count: int | None) -> None:
-    """Keep to the first so many cores; the CPU engine has a thread for each that it may use. None: all."""
+    """Keep to the first so many cores; the native engine has a thread for each that it may use. None: all."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores()[:count])
 

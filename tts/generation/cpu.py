@@ -1,23 +1,25 @@
-"""The CPU engine: utterances made alone, in pieces, or many at a time; compiled code, no torch.
+"""The native engine: utterances made alone, in pieces, or many at a time, on a CPU; compiled code, no torch.
 
-`cpu_layout` folds and lays out the weights, `cpu_frames` is the compiled loop, `cpu_kernels` are its sums. Here
-utterances get places in that loop and give them up. What is said for a request is the same bits whatever is made beside
-it, by however many threads and in pieces of whatever size.
+`cpu_layout` folds and lays out the weights, `cpu_frames` is the compiled loop, `cpu_kernels` are its sums; here are the
+places for utterances in that loop, which `scheduler` gives away. What is made for a request is the same bits whatever
+is made beside it, by however many threads and in pieces of whatever size. The engine supports the models that ship;
+`unsupported` says which others it does not.
 """
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from tts.errors import InputError
-from tts.generation.cpu_frames import FORCED, Slots, run_frames
+from tts.generation.cpu_frames import Slots, run_frames
 from tts.generation.cpu_kernels import LANES
 from tts.generation.cpu_layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros
+from tts.generation.native_family import unsupported
 from tts.generation.plan import Plan, Planner
-from tts.generation.request import Generated, Request, Uniforms
+from tts.generation.request import Generated, Request, StopReason, Uniforms
+from tts.generation.scheduler import Piece, make_each, make_one
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
 
@@ -27,7 +29,7 @@ SHARED_BLOCK_FRAMES = 16
 """A stream that stops keeps its place until the end of a call; so calls for many streams are short."""
 
 
-class CpuEngine:
+class NativeEngine:
     """Speaks with a model's weights on CPU cores."""
 
     def __init__(
@@ -47,8 +49,11 @@ class CpuEngine:
                 One request is made by the calling thread alone.
 
         Raises:
-            InputError: see `checked_weights`; or there is no such number of threads.
+            InputError: see `checked_weights`; or the engine does not support the model; or there is no such number of
+                threads.
         """
+        if reason := unsupported(config):
+            raise InputError(f"the native engine does not support {reason}; use the engine torch")
         assert 1 <= block_frames <= WORDS_AT_A_TIME, block_frames
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1")
@@ -66,11 +71,7 @@ class CpuEngine:
         return list(self.generate_each(requests, max(streams, 1)))
 
     def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
-        """Make each utterance, yielded in the order of the requests; memory does not grow with their number.
-
-        Requests are asked for one at a time, by the thread that asks for the utterances, when there is a place for them
-        and fewer than 4 x `streams` are in the making or wait for an earlier one. If `requests` raises, what came
-        before is made and yielded first.
+        """Make each utterance, yielded in the order of the requests; see `scheduler.make_each`.
 
         Args:
             requests: any number.
@@ -84,47 +85,9 @@ class CpuEngine:
         return self._each(iter(requests), streams or self.threads * STREAMS_PER_THREAD)
 
     def _each(self, requests: Iterator[Request], streams: int) -> Iterator[Generated]:
-        n_groups = min(self.threads, streams)
-        groups = [_Group(self, streams // n_groups + (k < streams % n_groups)) for k in range(n_groups)]
-        pool = ThreadPoolExecutor(n_groups) if n_groups > 1 else None
-        ready: dict[int, Generated] = {}
-        running: dict[Future[list[_Utterance]], _Group] = {}
-        failure: Exception | None = None
-        pulled = given = 0
-        more = True
-        try:
-            while True:
-                idle = [group for group in groups if group not in running.values()]
-                while more and pulled - given < 4 * streams and any(group.free for group in idle):
-                    try:
-                        request = next(requests)
-                    except StopIteration:
-                        more = False
-                    except Exception as error:
-                        failure, more = error, False
-                    else:
-                        max((group for group in idle if group.free), key=lambda group: len(group.free)).put(
-                            self._begin(pulled, request)
-                        )
-                        pulled += 1
-                for group in idle:
-                    if group.busy:
-                        running[_submitted(pool, group)] = group
-                while given in ready:
-                    yield ready.pop(given)
-                    given += 1
-                if not running and not more:
-                    break
-                if not running:  # what was ready had to be given before more could be asked for
-                    continue
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    del running[future]
-                    ready.update((one.index, one.result()) for one in future.result())
-            if failure is not None:
-                raise failure
-        finally:
-            if pool is not None:
-                pool.shutdown(wait=True, cancel_futures=True)
+        count = min(self.threads, streams)
+        groups = [_Group(self, streams // count + (k < streams % count)) for k in range(count)]
+        yield from make_each(groups, requests)
 
     def stream(self, request: Request, first_frames: int = 5) -> Generator[np.ndarray, None, Generated]:
         """Make one utterance and yield it as it is made; returns (as StopIteration's value) the whole.
@@ -136,29 +99,12 @@ class CpuEngine:
         Yields:
             (t,) int16 levels, t a multiple of frame_size; joined they are `Generated.levels`.
         """
-        assert first_frames >= 1, first_frames
-        group = _Group(self, 1)
-        utterance = self._begin(0, request)
-        group.put(utterance)
-        frames = first_frames
-        while group.busy:
-            group.run(min(frames, self.block_frames))
-            yield utterance.pieces[-1]
-            frames *= 2
-        return utterance.result()
-
-    def _begin(self, index: int, request: Request) -> "_Utterance":
-        gates = WordGates(self._folder, request.words, request.speaker)
-        return _Utterance(index, request, gates, self._planner.plan(request) if self._planner else None)
+        return make_one(_Group(self, 1), request, first_frames)
 
     def relu_shares(self, request: Request) -> tuple[float, ...]:
         """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
         group = _Group(self, 1)
-        group.put(self._begin(0, request))
-        samples = 0
-        while group.busy:
-            group.run()
-            samples += int(group.slots.done.sum()) * self.config.frame_size
+        samples = sum(len(codes) for codes in make_one(group, request, self.block_frames))
         return tuple((group.slots.positive / (samples * self.config.sample_dim)).tolist())
 
     @property
@@ -167,93 +113,70 @@ class CpuEngine:
         return self._folder.form
 
 
-def _submitted(pool: ThreadPoolExecutor | None, group: "_Group") -> "Future[list[_Utterance]]":
-    if pool is not None:
-        return pool.submit(group.run)
-    done: Future[list[_Utterance]] = Future()
-    done.set_result(group.run())
-    return done
+class _Making(NamedTuple):
+    """What a place is given of its request, a block at a time."""
 
-
-@dataclass
-class _Utterance:
-    """A request in the making."""
-
-    index: int
-    request: Request
     gates: WordGates
     plan: Plan | None
-    pieces: list[np.ndarray] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    frames: int = 0
-    forced: int = 0
-
-    def result(self) -> Generated:
-        stopped = len(self.ends) == self.gates.count
-        return Generated(np.concatenate(self.pieces), self.ends, "stop" if stopped else "cap", self.forced)
+    uniforms: Uniforms
 
 
 class _Group:
-    """Places for utterances that one thread makes together."""
+    """Places for utterances that one thread makes together; a `scheduler.Worker`."""
 
-    def __init__(self, engine: CpuEngine, places: int) -> None:
-        self.engine = engine
-        self.frames = engine.block_frames if places == 1 else min(engine.block_frames, SHARED_BLOCK_FRAMES)
-        self.free = list(range(places))
-        self.busy: dict[int, tuple[_Utterance, Uniforms]] = {}
-        self.slots = _new_slots(engine, places, self.frames)
+    def __init__(self, engine: NativeEngine, places: int) -> None:
+        self.engine, self.places = engine, places
+        self.block_frames = engine.block_frames if places == 1 else min(engine.block_frames, SHARED_BLOCK_FRAMES)
+        self.busy: dict[int, _Making] = {}
+        self.slots = _new_slots(engine, places, self.block_frames)
 
-    def put(self, utterance: _Utterance) -> None:
-        """Give an utterance a free place."""
-        slot, request = self.free.pop(), utterance.request
-        c, s, w = self.engine.config, self.slots, self.engine._folder.weights
-        states = (c.n_rnn, -1, c.dim)
-        s.h.reshape(states)[:, slot] = w["h0"]
-        if c.cell == "lstm":
-            s.c.reshape(states)[:, slot] = w["c0"]
-        s.values.reshape(len(s.done), -1)[slot] = 0.0
-        s.levels[slot] = c.q_levels // 2
+    def begin(self, place: int, request: Request) -> None:
+        """See `scheduler.Worker`."""
+        engine, s = self.engine, self.slots
+        c, w = engine.config, engine._folder.weights
+        gates = WordGates(engine._folder, request.words, request.speaker)
+        s.h.reshape(-1, c.dim)[place] = w["h0"][0]
+        s.c.reshape(-1, c.dim)[place] = w["c0"][0]
+        s.values.reshape(self.places, -1)[place] = 0.0
+        s.levels[place] = c.q_levels // 2
         max_word_frames = request.max_word_frames if c.conditioning == "pointer" else request.max_frames + 1
-        s.words[slot] = 0, 0, utterance.gates.count, max_word_frames
-        s.frames[slot] = 0, request.max_frames
-        s.timing[slot] = 0.0, 0.0, request.sampling.timing_spread
-        s.inverse_temperature[slot] = 1 / request.sampling.temperature
-        self.busy[slot] = utterance, Uniforms(request.seed, c.frame_size)
+        s.words[place] = 0, 0, gates.count, max_word_frames
+        s.frames[place] = 0, request.max_frames
+        s.timing[place] = 0.0, 0.0, request.sampling.timing_spread
+        s.inverse_temperature[place] = 1 / request.sampling.temperature
+        plan = engine._planner.plan(request) if engine._planner else None
+        self.busy[place] = _Making(gates, plan, Uniforms(request.seed, c.frame_size))
 
-    def run(self, frames: int | None = None) -> list[_Utterance]:
-        """Make so many frames of each; returns those that are finished, their places free again."""
-        frames = self.frames if frames is None else frames
-        c, s = self.engine.config, self.slots
-        for slot, (utterance, uniforms) in self.busy.items():
-            s.uniforms[slot, :frames] = uniforms.rows(frames)
-            utterance.gates.reach(int(s.words[slot, 0]), frames)
-            word = int(s.words[slot, 0])
-            s.base[slot] = utterance.gates.table.ctypes.data, utterance.gates.first, word
-            if utterance.plan is not None:
-                s.plan[slot, : frames + 1] = [utterance.plan[word + k] for k in range(frames + 1)]
-        run_frames(self.engine._weights, s, self.engine._shape, frames, c.cell == "lstm", c.history == "real")
-        finished = []
-        for slot, (utterance, _) in list(self.busy.items()):
-            made = int(s.done[slot])
-            utterance.pieces.append(s.made[slot, : made * c.frame_size].copy())
-            events = s.events[slot, :made]
-            utterance.ends += ((utterance.frames + 1 + np.flatnonzero(events)) * c.frame_size).tolist()
-            utterance.forced += int(np.count_nonzero(events & FORCED))
-            utterance.frames += made
-            if s.words[slot, 0] == s.words[slot, 2] or s.frames[slot, 0] == s.frames[slot, 1]:
-                s.words[slot] = 0  # nothing to say
-                del self.busy[slot]
-                self.free.append(slot)
-                finished.append(utterance)
-        return finished
+    def run(self, frames: int) -> list[Piece]:
+        """See `scheduler.Worker`."""
+        s = self.slots
+        for place, (gates, plan, uniforms) in self.busy.items():
+            s.uniforms[place, :frames] = uniforms.rows(frames)
+            word = int(s.words[place, 0])
+            gates.reach(word, frames)
+            s.base[place] = gates.table.ctypes.data, gates.first, word
+            if plan is not None:
+                s.plan[place, : frames + 1] = [plan[word + k] for k in range(frames + 1)]
+        run_frames(self.engine._weights, s, self.engine._shape, frames)
+        return [self._piece(place) for place in list(self.busy)]
+
+    def _piece(self, place: int) -> Piece:
+        s, made = self.slots, int(self.slots.done[place])
+        stopped, capped = s.words[place, 0] == s.words[place, 2], s.frames[place, 0] == s.frames[place, 1]
+        reason: StopReason | None = "stop" if stopped else "cap" if capped else None
+        if reason:
+            s.words[place] = 0  # nothing to say
+            del self.busy[place]
+        codes = s.made[place, : made * self.engine.config.frame_size].copy()
+        return Piece(place, codes, s.events[place, :made].copy(), reason)
 
 
-def _new_slots(engine: CpuEngine, n: int, frames: int) -> Slots:
+def _new_slots(engine: NativeEngine, n: int, frames: int) -> Slots:
     c, shape = engine.config, engine._shape
     scratch = max(shape.H, shape.S) + 2 * LANES
     return Slots(
-        h=aligned_zeros(c.n_rnn, n, c.dim),
-        c=aligned_zeros(c.n_rnn, n, c.dim),
+        h=aligned_zeros(n, c.dim),
+        c=aligned_zeros(n, c.dim),
         values=aligned_zeros(n, shape.P + shape.F),
         levels=np.zeros((n, shape.P + shape.F), np.int64),
         words=np.zeros((n, 4), np.int64),

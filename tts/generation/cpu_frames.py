@@ -1,4 +1,4 @@
-"""The compiled loop of the CPU engine: frames of several utterances in step, no Python inside.
+"""The compiled loop of the native engine: frames of several utterances in step, no Python inside.
 
 The frame tier takes its step for all utterances together, so that its weights, too many for the inner caches, are
 read once for four of them. The sample tier then makes one utterance's frame after the other: what a sample can know
@@ -8,8 +8,8 @@ is left for a sample is the frame's own samples so far, the hidden layers and th
 numba keeps the compiled code in `__pycache__` beside this file; where that is read-only, in the user's cache folder (on
 Linux `~/.cache/numba`), or in `$NUMBA_CACHE_DIR` if that is set. Where none can be written, each process compiles anew.
 
-Letters: F = frame_size, H = hist_size, P = max(H, F), S = sample_dim, Q levels, D = dim, G = the width of a layer's
-gate sums (4 x D), r = upsample_rank; a width with a + is padded with zeros.
+Letters: F = frame_size, H = hist_size, P = max(H, F), S = sample_dim, Q levels, D = dim, G = the width of the
+LSTM's gate sums (4 x D), r = upsample_rank; a width with a + is padded with zeros.
 """
 
 import math
@@ -34,13 +34,12 @@ from tts.generation.cpu_kernels import (
     intrinsic,
     list_positive,
 )
+from tts.generation.scheduler import ADVANCED, FORCED
 
 # Everything of fastmath but the licence to assume that NaN and infinity do not happen.
 FASTMATH = {"reassoc", "contract", "arcp", "afn", "nsz"}
 # numba compiles anew where this file has changed; its kernels lie in another one.
 _KERNELS = zlib.crc32(Path(cpu_kernels.__file__).read_bytes())
-ADVANCED, FORCED = 1, 2
-"""What `Slots.events` says of a frame: the word ended after it; it did so at its cap."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,19 +59,17 @@ def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 class Weights(NamedTuple):
     """The model, folded and laid out, all arrays flat. "table": weights in one of `cpu_kernels`' three forms."""
 
-    clock: np.ndarray  # (clock_frames, G+) float32: the clock's part of layer 0's gates
+    clock: np.ndarray  # (clock_frames, G+) float32: the clock's part of the gates
     left: np.ndarray  # (clock_frames, G+) float32: the same of the frames left, empty where nobody planned them
     heard: np.ndarray  # (F, G+) table: of the previous frame's samples
-    inputs: np.ndarray  # (n_rnn - 1, panels, D, panel) table: of the layer below; panels side by side are the gates
-    recurrent: np.ndarray  # (n_rnn, panels, D, panel) table: of the layer's own state
-    gate_bias: np.ndarray  # (n_rnn - 1, G+) float32
+    recurrent: np.ndarray  # (panels, D, panel) table: of the state; panels side by side are the gates
     advance: np.ndarray  # (D,) float32
     advance_bias: np.ndarray  # (1,) float32
     upsample: np.ndarray  # (panels, D, panel) table; panels side by side are (F, S+), or (F, r) and padding
     upsample_bias: np.ndarray  # (F x S+ or F x r and padding,) float32
     widen: np.ndarray  # (r, S+) table, empty without a rank
-    history: np.ndarray  # (H, S+) table, a row per lag, oldest first; for embeddings (H, Q, S+)
-    last: np.ndarray  # (Q, S+) table: what the last level adds; empty for embeddings
+    history: np.ndarray  # (H, S+) table, a row per lag, oldest first
+    last: np.ndarray  # (Q, S+) table: what the last level adds
     hidden: np.ndarray  # (sample_layers - 1, S, S+) table
     hidden_bias: np.ndarray  # (sample_layers - 1, S+) float32
     output: np.ndarray  # (S, Q+) table; level q lies in column (q % depth) x LANES + q // depth, depth = Q+ / LANES
@@ -94,13 +91,8 @@ class Shape(NamedTuple):
     sample_width: int  # S
     logit_width: int  # Q
     told_width: int  # what the upsampling makes
-    input_width: int  # inputs to a layer add to the first so many gates,
-    recurrent_width: int  # its state to so many from `recurrent_at` on
-    recurrent_at: int
-    input_panel: int
-    recurrent_panel: int
+    gate_panel: int
     told_panel: int
-    n_rnn: int
     hidden_layers: int
     clock_frames: int
     planned: int  # 1: durations come with the request
@@ -109,8 +101,8 @@ class Shape(NamedTuple):
 class Slots(NamedTuple):
     """Places for n utterances in the making, and scratch space."""
 
-    h: np.ndarray  # (n_rnn, n, D) float32, flat
-    c: np.ndarray  # (n_rnn, n, D) float32, flat
+    h: np.ndarray  # (n, D) float32, flat
+    c: np.ndarray  # (n, D) float32, flat
     values: np.ndarray  # (n, P + F) float32, flat: the P samples before the frame, the frame's so far, zeros
     levels: np.ndarray  # (n, P + F) int64: the same as levels
     words: np.ndarray  # (n, 4) int64: word, frames since it began, how many words there are, the cap on a word's frames
@@ -121,7 +113,7 @@ class Slots(NamedTuple):
     inverse_temperature: np.ndarray  # (n,) float32
     uniforms: np.ndarray  # (n, frames of a call, F + 1) float32
     made: np.ndarray  # (n, frames of a call x F) int16: levels made by the call
-    events: np.ndarray  # (n, frames of a call) uint8
+    events: np.ndarray  # (n, frames of a call) uint8: see `scheduler.Piece`
     done: np.ndarray  # (n,) int64: frames made by the call
     positive: np.ndarray  # (sample_layers,) int64: units above 0, summed over all samples
     live: np.ndarray  # (n,) int64
@@ -178,16 +170,6 @@ def _lstm_cell(gates: Any, h: Any, c: Any) -> None:
     for d in range(D):
         c[d] = _sigmoid(f[d]) * c[d] + _sigmoid(i[d]) * _tanh(g[d])
         h[d] = _sigmoid(o[d]) * _tanh(c[d])
-
-
-@_compiled
-def _gru_cell(gates: Any, h: Any) -> None:
-    """`gates`: candidate's input part, reset, update, candidate's recurrent part."""
-    D = h.shape[0]
-    n, r, z, m = gates[:D], gates[D : 2 * D], gates[2 * D : 3 * D], gates[3 * D : 4 * D]
-    for d in range(D):
-        candidate = _tanh(n[d] + _sigmoid(r[d]) * m[d])
-        h[d] = candidate + _sigmoid(z[d]) * (h[d] - candidate)
 
 
 @_compiled
@@ -329,10 +311,10 @@ def _draw(logits: Any, uniform: Any, inverse_temperature: Any, totals: Any, Q: A
 
 
 @_inlined
-def _step(w: Any, s: Any, shape: Any, n: Any, row: Any, is_lstm: Any) -> None:
+def _step(w: Any, s: Any, shape: Any, n: Any, row: Any) -> None:
     """One step of the frame tier for the first n of the slots `s.live`, up to what it tells the sample tier."""
     F, P, D, G = shape.F, shape.P, shape.D, shape.G
-    slots, zero = s.done.shape[0], np.int64(0)  # numba would compile a function once more for a literal 0
+    zero = np.int64(0)  # numba would compile a function once more for a literal 0
     for k in range(n):
         slot = s.live[k]
         word, since = s.words[slot, 0], s.words[slot, 1]
@@ -354,77 +336,18 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any, is_lstm: Any) -> None:
             add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
         else:
             add_rows(s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
-    for layer in range(shape.n_rnn):
-        state_at = layer * slots * D
-        if layer > 0:
-            for k in range(n):
-                begin = s.live[k] * G
-                for column in range(G):  # by hand: numba compiles seconds of code for an assignment of slices
-                    s.gates[begin + column] = w.gate_bias[(layer - 1) * G + column]
-            table_at = (layer - 1) * D * shape.input_width
-            below = state_at - slots * D
-            _multiply(
-                s.gates,
-                G,
-                zero,
-                s.gates,
-                G,
-                w.inputs,
-                table_at,
-                s.h,
-                below,
-                D,
-                shape.input_width,
-                shape.input_panel,
-                s.live,
-                n,
-            )
-        table_at = layer * D * shape.recurrent_width
-        _multiply(
-            s.gates,
-            G,
-            shape.recurrent_at,
-            s.gates,
-            G,
-            w.recurrent,
-            table_at,
-            s.h,
-            state_at,
-            D,
-            shape.recurrent_width,
-            shape.recurrent_panel,
-            s.live,
-            n,
-        )
-        for k in range(n):
-            slot = s.live[k]
-            at = state_at + slot * D
-            gates = s.gates[slot * G : (slot + 1) * G]
-            if is_lstm:
-                _lstm_cell(gates, s.h[at : at + D], s.c[at : at + D])
-            else:
-                _gru_cell(gates, s.h[at : at + D])
-    top = (shape.n_rnn - 1) * slots * D
+    _multiply(s.gates, G, zero, s.gates, G, w.recurrent, zero, s.h, zero, D, G, shape.gate_panel, s.live, n)
+    for k in range(n):
+        slot = s.live[k]
+        _lstm_cell(s.gates[slot * G : (slot + 1) * G], s.h[slot * D : (slot + 1) * D], s.c[slot * D : (slot + 1) * D])
+    width = shape.told_width
     _multiply(
-        s.told,
-        shape.told_width,
-        zero,
-        w.upsample_bias,
-        zero,
-        w.upsample,
-        zero,
-        s.h,
-        top,
-        D,
-        shape.told_width,
-        shape.told_panel,
-        s.live,
-        n,
+        s.told, width, zero, w.upsample_bias, zero, w.upsample, zero, s.h, zero, D, width, shape.told_panel, s.live, n
     )
 
 
 @_inlined
-def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any) -> None:
+def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
     """The F samples of a slot's frame."""
     F, H, P, S, Q, width = shape.F, shape.H, shape.P, shape.S, shape.Q, shape.sample_width
     values_at = slot * (P + F)
@@ -433,32 +356,25 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any, is_real: Any)
     if shape.r > 0:
         _rows_of_places(s.x, zero, s.zeros, zero, zero, w.widen, s.told, x_at, shape.r, shape.r, zero, F, width)
         x, x_at = s.x, zero
-    if is_real:
-        # The samples of this frame, not yet made, are zeros: four places at a time hear what the first of them can.
-        _rows_of_places(x, x_at, x, x_at, width, w.history, s.values, values_at + P - H, one, H, one, F, width)
+    # The samples of this frame, not yet made, are zeros: four places at a time take what the first of them can.
+    _rows_of_places(x, x_at, x, x_at, width, w.history, s.values, values_at + P - H, one, H, one, F, width)
     for f in range(F):
-        if is_real:
-            own = min(f, H)
-            add_rows(
-                s.y,
-                0,
-                x,
-                x_at + f * width,
-                w.last,
-                s.levels[slot, P + f - 1] * width,
-                w.history,
-                (H - own) * width,
-                width,
-                s.values,
-                values_at + P + f - own,
-                own,
-                width,
-            )
-        else:
-            for lag in range(H):
-                s.offsets[lag] = (lag * Q + s.levels[slot, P + f - H + lag]) * width
-                s.scales[lag] = 1.0
-            add_listed_rows(s.y, x, x_at + f * width, w.history, 0, s.offsets, s.scales, H, width)
+        own = min(f, H)
+        add_rows(
+            s.y,
+            0,
+            x,
+            x_at + f * width,
+            w.last,
+            s.levels[slot, P + f - 1] * width,
+            w.history,
+            (H - own) * width,
+            width,
+            s.values,
+            values_at + P + f - own,
+            own,
+            width,
+        )
         for layer in range(shape.hidden_layers):
             count = list_positive(s.y, width, width, s.offsets, s.scales)
             s.positive[layer] += count
@@ -487,7 +403,7 @@ def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
     if shape.planned > 0:
         over = s.plan[slot, s.words[slot, 0] - s.base[slot, 2]] == s.words[slot, 1]
     else:
-        top = ((shape.n_rnn - 1) * s.done.shape[0] + slot) * D
+        top = slot * D
         logit = np.float64(w.advance_bias[0])
         for d in range(D):
             logit += np.float64(s.h[top + d] * w.advance[d])
@@ -503,7 +419,7 @@ def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
 
 
 @_compiled
-def run_frames(w: Any, s: Any, shape: Any, frames: Any, is_lstm: Any, is_real: Any) -> None:
+def run_frames(w: Any, s: Any, shape: Any, frames: Any) -> None:
     """Make up to `frames` frames of each slot that has words and frames left; `s.done` says how many were made."""
     for slot in range(s.done.shape[0]):
         s.done[slot] = 0
@@ -515,9 +431,9 @@ def run_frames(w: Any, s: Any, shape: Any, frames: Any, is_lstm: Any, is_real: A
                 n += 1
         if n == 0:
             return
-        _step(w, s, shape, n, row, is_lstm)
+        _step(w, s, shape, n, row)
         for k in range(n):
-            _make_samples(w, s, shape, s.live[k], row, is_real)
+            _make_samples(w, s, shape, s.live[k], row)
             _advance(w, s, shape, s.live[k], row)
 
 

@@ -1,4 +1,4 @@
-"""The inner loops of the CPU engine, written in LLVM's own language so that they stay in registers.
+"""The inner loops of the native engine, written in LLVM's own language so that they stay in registers.
 
 Each is a numba intrinsic: sums of weight rows, `out = start + sum of scale x row`, that hold a block of columns in
 registers from the first row to the last. A column's sum always runs over the rows in order, by fused multiply-adds, so

@@ -1,8 +1,8 @@
-"""Folds a model's weights for the CPU engine: once per model (`lay_out`) and once per utterance (`WordGates`).
+"""Folds a model's weights for the native engine: once per model (`lay_out`) and once per utterance (`WordGates`).
 
 What is linear in something that hardly changes is folded beforehand: the word, next-word and speaker parts of the
-frame tier's first gates once per word, the clock's part once per clock value, embedding x first layer into one row
-per (lag, level). What remains is sums of weight rows, laid out so that the rows are contiguous.
+frame tier's gates once per word, the clock's part once per clock value. What remains is sums of weight rows, laid out
+so that the rows are contiguous.
 
 Letters as in `cpu_frames`; W words.
 """
@@ -29,10 +29,7 @@ class Folder:
         self.config = config
         self.weights = weights
         c = config
-        inputs, states = (4 * c.dim, 4 * c.dim) if c.cell == "lstm" else (3 * c.dim, 3 * c.dim)
-        self.input_width, self.recurrent_width = padded(inputs), padded(states)
-        self.recurrent_at = 4 * c.dim - states
-        self.gate_width = padded(max(self.input_width, self.recurrent_at + self.recurrent_width))
+        self.gate_width = padded(4 * c.dim)
         self.sample_width = padded(c.sample_dim)
         self.form = ""
         """The name in `FORMS` of how the weights were laid out."""
@@ -53,44 +50,22 @@ class Folder:
             sample_width=self.sample_width,
             logit_width=padded(c.q_levels),
             told_width=self.told_width,
-            input_width=self.input_width,
-            recurrent_width=self.recurrent_width,
-            recurrent_at=self.recurrent_at,
-            input_panel=_panel(self.input_width),
-            recurrent_panel=_panel(self.recurrent_width),
+            gate_panel=_panel(self.gate_width),
             told_panel=_panel(self.told_width),
-            n_rnn=c.n_rnn,
             hidden_layers=c.sample_layers - 1,
             clock_frames=c.clock_frames,
             planned=int(c.timing == "planned"),
         )
 
-    def gate_rows(self, name: str) -> np.ndarray:
-        """(in, gates) of a recurrent weight or (gates,) of a bias; a GRU's gates in the order that its sums lie in.
-
-        torch keeps a GRU's gates as reset, update, candidate. The candidate's input and recurrent parts must stay
-        apart, so the sums lie as [candidate's input, reset, update, candidate's recurrent]: input parts add to the
-        first 3 x D, recurrent parts to the last 3 x D.
-        """
-        array = self.weights[f"rnn.{name}"]
-        if self.config.cell == "gru" and "_ih_" in name:
-            array = np.roll(array, self.config.dim, axis=0)
-        return array.T
-
-    def bias(self, layer: int) -> np.ndarray:
-        """(G+,): both biases of a layer, each where its gates lie."""
-        D = self.config.dim
-        bias = np.zeros(self.gate_width, np.float32)
-        of_input, of_state = self.gate_rows(f"bias_ih_l{layer}"), self.gate_rows(f"bias_hh_l{layer}")
-        bias[: len(of_input)] += of_input
-        bias[4 * D - len(of_state) : 4 * D] += of_state
-        return bias
+    def gate_bias(self) -> np.ndarray:
+        """(G+,): both of torch's biases of the LSTM."""
+        return _widened(self.weights["rnn.bias_ih_l0"] + self.weights["rnn.bias_hh_l0"], self.gate_width)
 
     def lay_out(self) -> Weights:
         """Every weight where the compiled loop reads it."""
         c, w = self.config, self.weights
         S = self.sample_width
-        first = self.gate_rows("weight_ih_l0")  # (input_dim, gates): heard, this word, next word, speaker, clocks
+        first = w["rnn.weight_ih_l0"].T  # (input_dim, gates): previous frame, this word, next word, speaker, clocks
         features = clock_features(c.clock_frames, c.clock_dim)
         clocks = first[c.frame_size + c.told_dim :]
         left = features @ clocks[c.clock_dim :] if c.timing == "planned" else np.zeros((0, 0), np.float32)
@@ -100,28 +75,21 @@ class Folder:
             upsample, upsample_bias = _widened(upsample, S, axis=1), _widened(upsample_bias, S)
         tables = {
             "heard": _widened(first[: c.frame_size], self.gate_width),
-            "inputs": self._panels([self.gate_rows(f"weight_ih_l{k}") for k in range(1, c.n_rnn)], self.input_width),
-            "recurrent": self._panels(
-                [self.gate_rows(f"weight_hh_l{k}") for k in range(c.n_rnn)], self.recurrent_width
-            ),
-            "upsample": self._panels([upsample.reshape(-1, c.dim).T], self.told_width),
+            "recurrent": _panels(w["rnn.weight_hh_l0"].T, self.gate_width),
+            "upsample": _panels(upsample.reshape(-1, c.dim).T, self.told_width),
             "widen": _widened(w["widen.weight"].T, S) if c.upsample_rank else np.zeros((0, S), np.float32),
-            "history": _widened(self._history(), S),
-            "last": _widened(w["last_level.weight"] if c.history == "real" else np.zeros((0, 0), np.float32), S),
+            "history": _widened(w["hear.weight"].T, S),  # a row per lag, oldest first
+            "last": _widened(w["last_level.weight"], S),
             "hidden": _widened(_stack([w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]), S),
             "output": self._by_draw(w["output.weight"].T, 0.0),
         }
-        # The embeddings' products are exact in no shorter form; all the rest is in one form, or it would be compiled
-        # once for each mixture.
-        folded = tables.pop("history") if c.history == "embedding" else None
+        # All in one form, or the loop would be compiled once for each mixture.
         self.form = shortest_form(list(tables.values()))
         pack = FORMS[self.form].pack
         laid = {name: pack(table) for name, table in tables.items()}
-        laid["history"] = _aligned(folded) if folded is not None else laid["history"]
         return Weights(
             clock=_aligned(_widened(features @ clocks[: c.clock_dim], self.gate_width)).reshape(-1),
             left=_aligned(_widened(left, self.gate_width)).reshape(-1),
-            gate_bias=_aligned(_stack([self.bias(k) for k in range(1, c.n_rnn)])).reshape(-1),
             advance=_aligned(w["advance.weight"][0]),
             advance_bias=_aligned(w["advance.bias"]),
             upsample_bias=_aligned(_widened(upsample_bias.reshape(-1), self.told_width)),
@@ -133,16 +101,6 @@ class Folder:
             **{name: table.reshape(-1) for name, table in laid.items()},
         )
 
-    def _panels(self, tables: Sequence[np.ndarray], width: int) -> np.ndarray:
-        """(len(tables), panels, D, panel) of tables (D, up to `width`)."""
-        panel = _panel(width)
-        return _stack(
-            [
-                np.ascontiguousarray(_widened(table, width).reshape(len(table), -1, panel).transpose(1, 0, 2))
-                for table in tables
-            ]
-        )
-
     def _by_draw(self, output: np.ndarray, nothing: float) -> np.ndarray:
         """The last axis, levels, as the draw wants them: see `Weights.output`; `nothing` in the columns to spare."""
         depth = padded(self.config.q_levels) // LANES
@@ -150,14 +108,6 @@ class Folder:
         wide[..., : output.shape[-1]] = output
         turned = wide.reshape(*output.shape[:-1], LANES, depth).swapaxes(-1, -2)
         return np.ascontiguousarray(turned).reshape(wide.shape)
-
-    def _history(self) -> np.ndarray:
-        """`real`: (H, S), a row per lag, oldest first; `embedding`: (H x Q, S)."""
-        c, w = self.config, self.weights
-        if c.history == "real":
-            return w["hear.weight"].T
-        hear = w["hear.weight"].reshape(c.sample_dim, c.hist_size, c.embedding_dim)
-        return np.einsum("qe,she->hqs", w["levels.weight"], hear, optimize=True).reshape(-1, c.sample_dim)
 
 
 class WordGates:
@@ -178,7 +128,7 @@ class WordGates:
         self.first = 0
         """The word of the table's first row."""
         self.table = self._both(0)
-        """(some words, G+) float32: the biases and the word, next-word and speaker parts of layer 0's gates."""
+        """(some words, G+) float32: the biases and the word, next-word and speaker parts of the gates."""
 
     def reach(self, word: int, further: int) -> None:
         """See to it that the table holds the words `word` … `word + further`, where there are such; at most 256."""
@@ -199,8 +149,8 @@ class WordGates:
         embedded = embed_words(w, self._words[begin : end + 1], ends=end == self.count)
         voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
         told = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
-        part = self._folder.gate_rows("weight_ih_l0")[c.frame_size : c.frame_size + c.told_dim]
-        gates = np.tile(self._folder.bias(0), (end - begin, 1))
+        part = w["rnn.weight_ih_l0"].T[c.frame_size : c.frame_size + c.told_dim]
+        gates = np.tile(self._folder.gate_bias(), (end - begin, 1))
         gates[:, : part.shape[1]] += product(told, part)
         return gates
 
@@ -213,6 +163,12 @@ def padded(width: int) -> int:
 def _panel(width: int) -> int:
     """A panel is read from end to end; as wide as one pass over it, if that goes up in the width."""
     return BLOCK if width % BLOCK == 0 else width
+
+
+def _panels(table: np.ndarray, width: int) -> np.ndarray:
+    """(panels, D, panel) of a table (D, up to `width`)."""
+    panel = _panel(width)
+    return np.ascontiguousarray(_widened(table, width).reshape(len(table), -1, panel).transpose(1, 0, 2))
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:

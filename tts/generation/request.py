@@ -25,6 +25,8 @@ from tts.errors import InputError
 MAX_SEED = 2**64 - 1
 LEAST_UNIFORM = np.float32(2**-25)
 
+StopReason = Literal["stop", "cap"]
+
 
 def number(name: str, value: Any) -> float | int:
     """A real number of Python's or NumPy's as Python's own, for the setting `name`; an int stays one.
@@ -99,7 +101,7 @@ class Generated:
     """(T,) int16, T a multiple of frame_size."""
     word_ends: list[int]
     """The sample after each finished word's turn, rising; the last one is T if the utterance stopped by itself."""
-    stop_reason: Literal["stop", "cap"]
+    stop_reason: StopReason
     """"stop": the last word's turn ended; "cap": `max_frames` came first."""
     forced_advances: int
     """How many words were ended by `max_word_frames` instead of by the model."""
@@ -161,11 +163,3 @@ def timing_threshold(uniform: float, timing_spread: float) -> float:
     """
     pulled = min(0.5 + timing_spread * (float(uniform) - 0.5), 1.0 - 2.0**-24)
     return -math.log1p(-pulled)
-
-
-def draw_level(logits: np.ndarray, uniform: np.float32, temperature: float) -> int:
-    """The level that `uniform` in [0, 1) stands for, by inverse CDF; `logits` (Q,) float32."""
-    scaled = logits.astype(np.float32) / np.float32(temperature)
-    running = np.cumsum(np.exp(scaled - scaled.max()), dtype=np.float32)
-    # The minimum: u x total can round up to the total itself.
-    return min(int(np.searchsorted(running, uniform * running[-1], side="right")), len(logits) - 1)

@@ -47,7 +47,7 @@ def operations(
 
     Args:
         config: the model's shape.
-        relu_shares: of each sample layer's units, the share that is above 0 (`CpuEngine.relu_shares`); None: all.
+        relu_shares: of each sample layer's units, the share that is above 0 (`NativeEngine.relu_shares`); None: all.
         weight_bytes: of one weight in memory: 2 for a voice's, 4 for float32.
 
     Returns:

@@ -1,0 +1,174 @@
+"""Which utterance is made in which place: shared by all engines.
+
+An engine makes utterances in the places of one or more workers. Here requests are taken one by one, each is given a
+free place, and results are yielded in the order of the requests. A place is free again as soon as its utterance has
+ended, so short utterances do not wait for long ones, and memory does not grow with the number of requests.
+
+Letters: F = frame_size, N frames.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from tts.generation.request import Generated, Request, StopReason
+
+ADVANCED, FORCED = 1, 2
+"""What `Piece.events` says of a frame: a segment ended after it; it did so at its cap."""
+AHEAD = 4
+"""Requests taken before their results are yielded, at most, for each place."""
+
+
+class Piece(NamedTuple):
+    """What one call of `Worker.run` made in one place."""
+
+    place: int
+    codes: np.ndarray
+    """(N x F,) int16, N at least 1; a copy, for the caller to keep."""
+    events: np.ndarray
+    """(N,) uint8: `ADVANCED`, `ADVANCED | FORCED` or 0 for each frame."""
+    stop_reason: StopReason | None
+    """As `Generated.stop_reason`, and the place is free again; None: the utterance has not ended."""
+
+
+class Worker(Protocol):
+    """Makes several utterances side by side, each in a place of its own."""
+
+    @property
+    def places(self) -> int:
+        """How many, at least 1."""
+        ...
+
+    @property
+    def block_frames(self) -> int:
+        """The most frames of a call of `run`."""
+        ...
+
+    def begin(self, place: int, request: Request) -> None:
+        """Start an utterance in a free place, 0 … `places` - 1."""
+        ...
+
+    def run(self, frames: int) -> list[Piece]:
+        """Make so many frames, or as many as are left, in each place that is in use; a piece for each of these."""
+        ...
+
+
+@dataclass
+class _Utterance:
+    """A request in the making."""
+
+    index: int
+    pieces: list[np.ndarray] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    frames: int = 0
+    forced: int = 0
+
+    def add(self, piece: Piece) -> Generated | None:
+        """Append a piece; after the last one the whole utterance."""
+        self.pieces.append(piece.codes)
+        frame_size = len(piece.codes) // len(piece.events)
+        self.ends += ((self.frames + 1 + np.flatnonzero(piece.events)) * frame_size).tolist()
+        self.frames += len(piece.events)
+        self.forced += int(np.count_nonzero(piece.events & FORCED))
+        if piece.stop_reason is None:
+            return None
+        return Generated(np.concatenate(self.pieces), self.ends, piece.stop_reason, self.forced)
+
+
+class _Crew:
+    """A worker, and who is in its places."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.free = list(range(worker.places))  # a heap: the lowest place first, so that those in use lie together
+        self.making: dict[int, _Utterance] = {}
+
+    def begin(self, index: int, request: Request) -> None:
+        place = heappop(self.free)
+        self.worker.begin(place, request)
+        self.making[place] = _Utterance(index)
+
+    def run(self) -> list[tuple[int, Generated]]:
+        """Make a block of frames; the utterances that ended, by index."""
+        ended = []
+        for piece in self.worker.run(self.worker.block_frames):
+            utterance = self.making[piece.place]
+            if whole := utterance.add(piece):
+                del self.making[piece.place]
+                heappush(self.free, piece.place)
+                ended.append((utterance.index, whole))
+        return ended
+
+
+def make_each(workers: Sequence[Worker], requests: Iterator[Request]) -> Iterator[Generated]:
+    """Make each utterance, yielded in the order of the requests.
+
+    Requests are taken one at a time, by the thread that takes the results, when there is a free place and fewer than
+    `AHEAD` for each place have been taken and not yielded. If `requests` raises, what came before is made and yielded
+    first. Several workers run in a thread each; with one, everything happens in the calling thread.
+    """
+    crews = [_Crew(worker) for worker in workers]
+    most = AHEAD * sum(worker.places for worker in workers)
+    ready: dict[int, Generated] = {}
+    running: dict[Future[list[tuple[int, Generated]]], _Crew] = {}
+    failure: Exception | None = None
+    taken = given = 0
+    more = True
+    with ThreadPoolExecutor(len(crews)) if len(crews) > 1 else nullcontext() as pool:
+        while True:
+            idle = [crew for crew in crews if crew not in running.values()]
+            while more and taken - given < most and any(crew.free for crew in idle):
+                try:
+                    request = next(requests)
+                except StopIteration:
+                    more = False
+                except Exception as error:
+                    failure, more = error, False
+                else:
+                    max(idle, key=lambda crew: len(crew.free)).begin(taken, request)
+                    taken += 1
+            for crew in idle:
+                if crew.making:
+                    running[_submitted(pool, crew)] = crew
+            while given in ready:
+                yield ready.pop(given)
+                given += 1
+            if not running and not more:
+                break
+            if running:  # else all that was taken is ready, and has been yielded: there is room for more
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[future]
+                    ready.update(future.result())
+    if failure is not None:
+        raise failure
+
+
+def make_one(worker: Worker, request: Request, first_frames: int) -> Generator[np.ndarray, None, Generated]:
+    """Make one utterance in the first of a worker's free places, and yield (t,) int16 codes as they are made.
+
+    The first piece has `first_frames` frames; each is up to twice as long as the one before. Returns (as the value of
+    StopIteration) the whole utterance.
+    """
+    assert first_frames >= 1, first_frames
+    worker.begin(0, request)
+    utterance, frames = _Utterance(0), first_frames
+    while True:
+        (piece,) = worker.run(min(frames, worker.block_frames))
+        whole = utterance.add(piece)
+        yield piece.codes
+        if whole:
+            return whole
+        frames *= 2
+
+
+def _submitted(pool: ThreadPoolExecutor | None, crew: _Crew) -> Future[list[tuple[int, Generated]]]:
+    if pool is not None:
+        return pool.submit(crew.run)
+    done: Future[list[tuple[int, Generated]]] = Future()
+    done.set_result(crew.run())
+    return done

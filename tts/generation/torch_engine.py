@@ -1,0 +1,341 @@
+"""The torch engine: plain PyTorch over a batch of utterances, on any device and for every option of the model.
+
+Per frame it takes one step of the frame tier, then one call of the model's own sample tier per sample, each for all
+utterances at once. Utterances are padded to common buffers, and the scheduler gives a place to the next one as soon as
+its utterance has ended. On a GPU the frame is captured as a CUDA graph and replayed, since its kernels are too short to
+be started one by one; on a CPU the same function runs as it is.
+
+Matrix products in PyTorch may round differently for different batch sizes, so what is made beside an utterance can
+change a sample where a uniform falls exactly between two codes: rarely, see the tests.
+
+Letters: B places, F = frame_size, H = hist_size, S = sample_dim, Q levels, D = dim, U units of a text, K frames of a
+block, R rows of the window on a text.
+"""
+
+import copy
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tts.errors import InputError
+from tts.generation.plan import Plan, Planner
+from tts.generation.request import Generated, Request, StopReason, Uniforms
+from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
+from tts.models.two_tier import TwoTier
+
+BLOCK_FRAMES = 32
+"""An utterance that ends keeps its place until the end of its block; each block costs the host some work per place."""
+WINDOW = 64
+"""Units of a text that are on the device at a time, at least `BLOCK_FRAMES`; longer texts are moved along."""
+CPU_STREAMS, GPU_STREAMS = 256, 4096
+"""Utterances made at a time where nobody says how many."""
+
+
+class TorchEngine:
+    """Speaks with a `TwoTier` in plain PyTorch."""
+
+    def __init__(self, model: TwoTier, device: torch.device | str | None = None) -> None:
+        """Copy the model to a device.
+
+        Args:
+            model: the model; later changes of its weights have no effect.
+            device: where to run; None: CUDA if there is one, else the CPU.
+        """
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = copy.deepcopy(model).to(self.device).float().eval().requires_grad_(False)
+        weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
+        self.planner = Planner(model.config, weights) if model.config.timing == "planned" else None
+        self._idle: _Batch | None = None
+
+    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+        """Make each utterance."""
+        return list(self.generate_each(requests, max(1, min(len(requests), self._streams))))
+
+    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+        """Make each utterance, yielded in the order of the requests; see `scheduler.make_each`.
+
+        Args:
+            requests: any number.
+            streams: how many are made at a time, at least 1; None: 256 on a CPU, 4,096 on a GPU.
+
+        Raises:
+            InputError: there is no such number of streams.
+        """
+        if streams is not None and streams < 1:
+            raise InputError(f"streams is {streams}; it must be at least 1")
+        return self._each(iter(requests), streams or self._streams)
+
+    def _each(self, requests: Iterator[Request], streams: int) -> Iterator[Generated]:
+        with self._batch(streams) as batch:
+            yield from make_each([batch], requests)
+
+    def stream(self, request: Request, first_frames: int = 5) -> Generator[np.ndarray, None, Generated]:
+        """Make one utterance and yield it as it is made; see `scheduler.make_one`."""
+        with self._batch(1) as batch:
+            return (yield from make_one(batch, request, first_frames))
+
+    @property
+    def _streams(self) -> int:
+        return GPU_STREAMS if self.device.type == "cuda" else CPU_STREAMS
+
+    @contextmanager
+    def _batch(self, places: int) -> "Iterator[_Batch]":
+        """A batch that nobody else uses; the last one is kept, for its CUDA graphs."""
+        idle, self._idle = self._idle, None
+        batch = idle if idle and idle.places == places else _Batch(self, places)
+        try:
+            yield batch
+        finally:
+            batch.clear()
+            self._idle = batch
+
+
+@dataclass
+class _State:
+    """The buffers of a batch on the device; the number of a place is the index in a dimension named B."""
+
+    h: Tensor  # (n_rnn, B, D) float32: the frame tier's states
+    c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
+    codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P = max(H, F), and the frame's own
+    text: Tensor  # (1, B, R, told_dim) float32: this unit, the next one, the speaker, of each unit in the window
+    counts: Tensor  # (8, B) int64: see `_COUNTS`
+    timing: Tensor  # (4, B) float64: summed hazard, its threshold, timing_spread, temperature
+    plan: Tensor  # (1, B, K) int64: frames of the units from `plan_first` on, negative where cut
+    uniforms: Tensor  # (1, B, F + 1) float32: of the frame
+    events: Tensor  # (1, B) uint8: of the frame
+
+    def first(self, n: int) -> "_State":
+        """Views of the first n places."""
+        return _State(**{one.name: getattr(self, one.name)[:, :n] for one in fields(self)})
+
+
+_COUNTS = ("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "plan_first")
+"""The unit being said, frames since it began, frames made, units in all, the caps on frames and on a unit's frames, the
+first unit of the window, the first unit of the plan."""
+
+
+@dataclass
+class _Text:
+    """What a place is given of its request, a block at a time."""
+
+    told: Tensor  # (U, told_dim)
+    uniforms: Uniforms
+    plan: Plan | None
+
+
+class _Batch:
+    """Places for utterances that are made in step; a `scheduler.Worker`."""
+
+    @torch.inference_mode()
+    def __init__(self, engine: TorchEngine, places: int) -> None:
+        self.places, self.block_frames = places, BLOCK_FRAMES
+        self._model, self._device, self._planner = engine.model, engine.device, engine.planner
+        self._c = c = engine.model.config
+        self._past = max(c.hist_size, c.frame_size)
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=engine.device)
+
+        self._state = _State(
+            h=zeros(c.n_rnn, places, c.dim),
+            c=zeros(c.n_rnn, places, c.dim),
+            codes=zeros(1, places, self._past + c.frame_size, dtype=torch.int64),
+            text=zeros(1, places, WINDOW, c.told_dim),
+            counts=zeros(len(_COUNTS), places, dtype=torch.int64),
+            timing=zeros(4, places, dtype=torch.float64),
+            plan=zeros(1, places, BLOCK_FRAMES, dtype=torch.int64),
+            uniforms=zeros(1, places, c.frame_size + 1),
+            events=zeros(1, places, dtype=torch.uint8),
+        )
+        # The small arrays have their master on the host between blocks.
+        self._counts = np.zeros((len(_COUNTS), places), np.int64)
+        self._timing = np.ones((4, places), np.float64)
+        self._busy: dict[int, _Text] = {}
+        self._fresh: list[int] = []
+        self._graphs: dict[int, Any] = {}
+
+    def clear(self) -> None:
+        """Leave what is being made."""
+        self._busy.clear()
+        self._fresh.clear()
+        self._counts[:] = 0  # no units: nothing to say
+
+    @torch.inference_mode()
+    def begin(self, place: int, request: Request) -> None:
+        """See `scheduler.Worker`."""
+        c, model = self._c, self._model
+        words = torch.from_numpy(np.ascontiguousarray(request.words, dtype=np.float32)).to(self._device)
+        if c.conditioning == "pooled":
+            words = words.mean(0, keepdim=True)
+        units = len(words)
+        embedded = model.embed_words(words[None], torch.tensor([units], device=self._device))[0]
+        voice = model.speaker.weight[request.speaker].expand(units, -1)
+        told = torch.cat([embedded[:-1], embedded[1:], voice], dim=1)
+        plan = self._planner.plan(request) if self._planner else None
+        self._busy[place] = _Text(told, Uniforms(request.seed, c.frame_size), plan)
+        self._fresh.append(place)
+        max_unit_frames = request.max_word_frames if c.conditioning == "pointer" else request.max_frames + 1
+        # The window begins where it is out of reach, so that the first block fills it.
+        self._counts[:, place] = 0, 0, 0, units, request.max_frames, max_unit_frames, -WINDOW, 0
+        self._timing[:, place] = 0.0, 0.0, request.sampling.timing_spread, request.sampling.temperature
+
+    @torch.inference_mode()
+    def run(self, frames: int) -> list[Piece]:
+        """See `scheduler.Worker`."""
+        if not self._busy:
+            return []
+        n = min(self.places, 1 << max(self._busy).bit_length())  # few sizes, so that few graphs are captured
+        state = self._state.first(n)
+        before = self._counts[2].copy()
+        uniforms = self._upload(state, n, frames)
+        F = self._c.frame_size
+        made = torch.empty((frames, n, F), dtype=torch.int16, device=self._device)
+        events = torch.empty((frames, n), dtype=torch.uint8, device=self._device)
+        for k in range(frames):
+            state.uniforms[0].copy_(uniforms[k])
+            self._make_frame(n)
+            made[k].copy_(state.codes[0, :, self._past - F : self._past])
+            events[k].copy_(state.events[0])
+        self._counts[:, :n], self._timing[:, :n] = state.counts.cpu().numpy(), state.timing.cpu().numpy()
+        codes, ends = made.cpu().numpy(), events.cpu().numpy()
+        unit, _, done, units, most, *_ = self._counts
+        pieces = []
+        for place in list(self._busy):
+            count = int(done[place] - before[place])
+            stopped, capped = unit[place] == units[place], done[place] == most[place]
+            reason: StopReason | None = "stop" if stopped else "cap" if capped else None
+            pieces.append(Piece(place, codes[:count, place].reshape(-1), ends[:count, place].copy(), reason))
+            if reason:
+                del self._busy[place]
+                self._counts[:, place] = 0
+        return pieces
+
+    def _upload(self, state: _State, n: int, frames: int) -> Tensor:
+        """What a block needs on the device; returns its uniforms, (frames, n, F + 1)."""
+        if self._fresh:
+            fresh = torch.tensor(self._fresh, device=self._device)
+            state.h[:, fresh] = self._model.h0[:, None]
+            if self._c.cell == "lstm":
+                state.c[:, fresh] = self._model.c0[:, None]
+            state.codes[:, fresh] = self._c.q_levels // 2
+            self._fresh.clear()
+        uniforms = np.full((frames, n, self._c.frame_size + 1), 0.5, np.float32)
+        plan = np.ones((n, BLOCK_FRAMES), np.int64)
+        for place, text in self._busy.items():
+            uniforms[:, place] = text.uniforms.rows(frames)
+            unit, since, first = self._counts[[0, 1, 6], place].tolist()
+            if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.told)):
+                window = text.told[unit : unit + WINDOW]
+                state.text[0, place, : len(window)] = window
+                self._counts[6, place] = unit
+            if text.plan:
+                self._counts[7, place] = unit
+                reach, k = -since, 0
+                while reach < frames:  # the units that these frames can come to
+                    plan[place, k] = text.plan[unit + k]
+                    reach += abs(int(plan[place, k]))
+                    k += 1
+        state.counts.copy_(torch.from_numpy(self._counts[:, :n]))
+        state.timing.copy_(torch.from_numpy(self._timing[:, :n]))
+        state.plan[0].copy_(torch.from_numpy(plan))
+        return torch.from_numpy(uniforms).to(self._device)
+
+    def _make_frame(self, n: int) -> None:
+        """One frame of the first n places, on a GPU by a CUDA graph of it."""
+        if self._device.type != "cuda":
+            self._frame(self._state.first(n))
+            return
+        if n not in self._graphs:
+            self._graphs[n] = self._captured(n)
+        self._graphs[n].replay()
+
+    def _captured(self, n: int) -> Any:
+        """A CUDA graph of a frame of the first n places. Not run on a GPU yet.
+
+        Libraries set themselves up at their first calls, which must not be captured, so the frame runs some times
+        before, on a stream of its own; the state is then as before.
+        """
+        state = self._state.first(n)
+        saved = {one.name: getattr(state, one.name).clone() for one in fields(state)}
+        side = torch.cuda.Stream(self._device)
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._frame(state)
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        for name, tensor in saved.items():
+            getattr(state, name).copy_(tensor)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._frame(state)
+        return graph
+
+    def _frame(self, state: _State) -> None:
+        """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
+        c, model, past = self._c, self._model, self._past
+        unit, since, frames, units, max_frames, max_unit_frames, text_first, plan_first = state.counts
+        hazard, threshold, spread, temperature = state.timing
+        codes, uniforms = state.codes[0], state.uniforms[0]
+        place = torch.arange(len(unit), device=self._device)
+        live = (unit < units) & (frames < max_frames)
+        text = state.text[0][place, (unit - text_first).clamp(0, WINDOW - 1)]
+        clocks = [since]
+        if self._planner:
+            duration = state.plan[0][place, (unit - plan_first).clamp(0, BLOCK_FRAMES - 1)]
+            clocks.append(duration.abs() - since - 1)
+        else:
+            begins = since == 0
+            threshold.copy_(torch.where(begins, timing_thresholds(uniforms[:, -1], spread), threshold))
+            hazard.masked_fill_(begins, 0.0)
+        shown = [model.clock_table[clock.clamp(0, c.clock_frames - 1)] for clock in clocks]
+        heard = model.values(codes[:, past - c.frame_size : past])
+        states = self._step(torch.cat([heard, text, *shown], dim=1), state)
+        conditioning = model.condition(states)  # (B, F, S)
+        for f in range(c.frame_size):
+            history = codes[:, past + f - c.hist_size : past + f]
+            logits = model.run_samples(history, conditioning[:, f])
+            codes[:, past + f] = draw_codes(logits, uniforms[:, f], temperature)
+        codes[:, :past] = codes[:, c.frame_size :].clone()
+        since += 1
+        if self._planner:
+            over, cap = duration == since, duration.abs()
+        else:
+            logit = model.advance(states)[:, 0].double()
+            hazard += torch.logaddexp(logit, torch.zeros_like(logit))  # softplus
+            over, cap = hazard > threshold, max_unit_frames
+        ended = live & (over | (since >= cap))
+        state.events[0] = ADVANCED * ended + FORCED * (ended & ~over)
+        unit += ended
+        since.masked_fill_(ended, 0)
+        frames += live
+
+    def _step(self, inputs: Tensor, state: _State) -> Tensor:
+        """One step of the frame tier: (B, input_dim) to the top layer's states (B, D)."""
+        for layer, weights in enumerate(self._model.rnn.all_weights):
+            if self._c.cell == "gru":
+                inputs = torch.gru_cell(inputs, state.h[layer], *weights)
+            else:
+                inputs, cells = torch.lstm_cell(inputs, (state.h[layer], state.c[layer]), *weights)
+                state.c[layer] = cells
+            state.h[layer] = inputs
+        return inputs
+
+
+def timing_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
+    """`request.timing_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
+    pulled = 0.5 + spread * (uniforms.double() - 0.5)
+    return -torch.log1p(-pulled.clamp(max=1.0 - 2.0**-24))
+
+
+def draw_codes(logits: Tensor, uniforms: Tensor, temperature: Tensor) -> Tensor:
+    """The code that each uniform stands for, by inverse CDF: (B, Q) float32, (B,), (B,) to (B,) int64."""
+    scaled = logits / temperature.float()[:, None]
+    running = (scaled - scaled.amax(1, keepdim=True)).exp().cumsum(1)
+    target = uniforms * running[:, -1]
+    # The clamp: u x total can round up to the total itself.
+    return torch.searchsorted(running, target[:, None], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
