@@ -96,7 +96,7 @@ def test_cancelling_a_task_that_awaits_a_chunk(slow):
 
 
 def test_several_threads_share_a_stream(voice):
-    settings = {"engine": "reference", "max_seconds": 0.03}
+    settings = {"engine": "torch", "max_seconds": 0.03}
     whole = voice.speak("4 7 2", **settings)
     stream = voice.stream("4 7 2", **settings)
     with ThreadPoolExecutor(4) as pool:
