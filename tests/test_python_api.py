@@ -151,6 +151,15 @@ def test_threads_make_one_engine_and_ask_one_encoder(voice, monkeypatch):
     assert sorted(made) == ["encoder", "engine"]
 
 
+def test_many_threads_share_a_recognizer():
+    recognizer = Recognizer.load()
+    waves = [np.random.default_rng(i).normal(0, 0.1, 1600 + 800 * i).astype(np.float32) for i in range(8)]
+    alone = [recognizer.features([wave], 8000) for wave in waves]
+    with ThreadPoolExecutor(4) as pool:
+        for mine, expected in zip(pool.map(lambda w: recognizer.features([w], 8000), waves), alone, strict=True):
+            np.testing.assert_array_equal(mine, expected)
+
+
 def test_a_voice_can_be_pickled(voice):
     """As a pool of processes does with what it is to call."""
     again = pickle.loads(pickle.dumps(voice))
