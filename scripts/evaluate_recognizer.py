@@ -10,9 +10,6 @@ tell; --note says what else the machine was doing. With --card the figures are p
 import argparse
 import io
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -36,12 +33,12 @@ from tts.evaluation.metrics import wilson
 from tts.evaluation.recognizer import WEIGHTS, Recognizer
 from tts.files import check_folder, is_folder, new_folder, path_argument, write_together, write_whole
 
-from scripts.rejection import percent, rejection_figures, rejection_lines  # isort: skip
+from scripts.circumstances import circumstances, heading, percent  # isort: skip
+from scripts.rejection import rejection_figures, rejection_lines  # isort: skip
 from scripts.train_recognizer import Batches, Config  # isort: skip
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LABELS = [*map(str, range(10)), "none"]
-ROOT = Path(__file__).parents[1]
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
 
@@ -203,23 +200,6 @@ def loader_figures(train: list[Recording]) -> dict[str, float]:
     return loader
 
 
-def circumstances(note: str) -> dict[str, Any]:
-    """When, on what and of which commit the figures are."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": commit.stdout.strip() or "unknown",
-        "machine": f"{model or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "note": note,
-    }
-
-
 def draw_confusion(figures: dict[str, Any]) -> bytes:
     """One panel a speaker: rows said, columns heard, counts in the fields; as PNG."""
     import matplotlib
@@ -241,18 +221,6 @@ def draw_confusion(figures: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
-
-
-def heading(results: dict[str, Any]) -> list[str]:
-    """Lines that say how the figures were made."""
-    made = results["circumstances"]
-    return [
-        f"Made by `{results['command']}`",
-        "on {date}, commit {commit}, {machine}, threads {threads}, load average {load_average}{note}.".format(
-            **made | {"note": made["note"] and f" ({made['note']})"}
-        ),
-        "95 % Wilson intervals in brackets.",
-    ]
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """How well the recognizer's confidence tells digits from other speech; for scripts/evaluate_recognizer.py."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,7 @@ from tts.evaluation.metrics import wilson
 from tts.evaluation.recognizer import Recognizer
 
 from scripts import prompts  # isort: skip
-
-
-def percent(share: float, interval: Sequence[float]) -> str:
-    """ "1.23 % (1.00-1.50)"."""
-    return f"{100 * share:.2f} % ({100 * interval[0]:.2f}-{100 * interval[1]:.2f})"
+from scripts.circumstances import percent  # isort: skip
 
 
 def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import soxr
 
+from data_recipes import fsdd
 from tts import audio
 from tts.errors import InputError
 from tts.evaluation import cli
@@ -152,8 +153,6 @@ def test_samples_out_of_range_name_the_file(tmp_path, value, says, subtype):
     path = tmp_path / "loud.wav"
     with np.errstate(over="ignore"):
         soundfile.write(path, np.array([0.0, value, 0.1]), 8000, subtype=subtype)
-        if subtype == "FLOAT" and value == 1e300:
-            says = "infinite"
     with pytest.raises(InputError, match=says) as error:
         audio.read(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -249,7 +248,8 @@ def test_resampling_very_little(count):
     assert np.isfinite(audio.resample(np.full(count, 0.5, np.float32), 48_000, 8000)).all()
 
 
-def test_the_recognizer_and_the_recipes_resample_by_it(tmp_path, monkeypatch):
+def test_the_recognizer_and_the_recipes_resample_by_it(monkeypatch):
+    assert fsdd.resample is audio.resample and fsdd.read_channels is audio.read_channels
     calls = []
     original = audio.resample
     monkeypatch.setattr(audio, "resample", lambda *args: calls.append(args[1:]) or original(*args))

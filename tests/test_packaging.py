@@ -14,6 +14,7 @@ CARRIED = [
     "tts/voices/digits/config.json",
     "tts/voices/digits/model.safetensors",
     "tts/voices/digits/README.md",
+    "tts/evaluation/weights/confidence.safetensors",
     "tts/evaluation/weights/recognizer.safetensors",
     "tts/evaluation/weights/recognizer.json",
     "tts/py.typed",
