@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import tts
 from tts.cli import main
 from tts.generation.request import Generated
+from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier
+from tts.text_encoder import TextEncoderConfig
 from tts.voice import Voice
 
 
@@ -420,3 +424,24 @@ def test_closed_streams(here, voice_folder, closed, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_voice_that_native_does_not_support(here, capsys):
+    """One line says so, and torch makes the samples; `--engine native` is refused."""
+    torch.manual_seed(0)
+    options = {"frame_size": 16, "dim": 16, "sample_dim": 16, "hist_size": 16, "word_dim": 8, "text_dim": 4}
+    voice = Voice.from_model(
+        TwoTier(TwoTierConfig(cell="gru", n_speakers=1, **options)),
+        speakers=["ann"],
+        sample_rate=8000,
+        text_encoder=TextEncoderConfig(),
+        word_vectors={"4": np.ones(8, np.float32)},
+        max_word_seconds=0.2,
+    )
+    voice.save(here / "gru", "# gru\n")
+    assert speak(here / "gru", "4", "-o", "x.wav") == 0
+    warning, said = capsys.readouterr().err.splitlines()
+    assert warning.startswith("tts: warning: the native engine does not support model.cell: gru; the slower torch")
+    assert said.startswith("x.wav: ")
+    assert speak(here / "gru", "4", "-o", "x.wav", "--force", "--engine", "native") == 2
+    assert "use the engine torch" in capsys.readouterr().err

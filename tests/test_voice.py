@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -91,6 +92,19 @@ def test_what_changes_a_saying():
     for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"timing_spread": 0.0}):
         again = voice.speak("472", **other).levels
         assert not np.array_equal(first, again), other
+
+
+def test_models_that_native_does_not_support():
+    """`auto` warns once and uses torch; `native` is refused."""
+    voice = make_voice(config=dataclasses.replace(SMALL, cell="gru"))
+    with pytest.warns(UserWarning, match="native engine does not support model.cell: gru; the slower torch engine"):
+        said = voice.speak("4 7")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(voice.speak("4 7").levels, said.levels)
+    np.testing.assert_array_equal(voice.speak("4 7", engine="torch").levels, said.levels)
+    with pytest.raises(InputError, match=r"model\.cell: gru; use the engine torch"):
+        voice.speak("4 7", engine="native")
 
 
 def test_prepare_changes_nothing():

@@ -1,1 +1,5 @@
-"""From text vectors to samples: the plain reference sampler and the fast engines."""
+"""From word vectors to codes: requests go in (`request.Request`), utterances come out (`request.Generated`).
+
+Read `request` first: it has the interface of an engine and the rules by which all of them draw. `plan` draws durations,
+`scheduler` gives places to utterances. `cpu` is the native engine, `torch_engine` the one in plain PyTorch.
+"""

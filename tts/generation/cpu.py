@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tts.errors import InputError
-from tts.generation.cpu_frames import Slots, run_frames
+from tts.generation.cpu_arrays import Slots
+from tts.generation.cpu_frames import run_frames
 from tts.generation.cpu_kernels import LANES
 from tts.generation.cpu_layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros
 from tts.generation.native_family import unsupported
