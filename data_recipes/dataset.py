@@ -20,8 +20,8 @@ from tqdm import tqdm
 from data_recipes.audio_io import flac_bytes
 from data_recipes.fsdd import Recording
 from data_recipes.sequences import Sequence
-from tts.errors import InputError
-from tts.files import failure, is_file, is_folder, kind
+from tts.core.errors import InputError
+from tts.core.files import failure, is_file, is_folder, kind
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -24,9 +24,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_recipes.fsdd import TAKES
-from tts.errors import InputError
-from tts.files import is_folder
-from tts.paths import cache_folder
+from tts.core.errors import InputError
+from tts.core.files import is_folder
+from tts.core.paths import cache_folder
 
 FSDD_REVISION = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 FSDD_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_REVISION}.tar.gz"

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from data_recipes.denoise import denoise
 from tts.audio import read, read_channels, resample, to_mono
-from tts.config import Range, check
-from tts.errors import InputError
-from tts.files import is_folder
+from tts.core.config import Range, check
+from tts.core.errors import InputError
+from tts.core.files import is_folder
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TAKES = 50
@@ -169,7 +169,7 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
     """Takes of single digits that are not the corpus's, prepared alike: files named DIGIT_SPEAKER_TAKE.wav.
 
     Args:
-        folder: where they lie, e.g. what `scripts/clearest_takes.py` wrote. Takes of others are left out.
+        folder: where they lie, e.g. what `scripts/self_training.py` wrote. Takes of others are left out.
         options: as of the recordings beside which they are used.
         speakers: whose.
 

@@ -28,8 +28,8 @@ from data_recipes.splits import (
     check_hold_outs,
     combination_split,
 )
-from tts.config import Range, check, check_order, shown
-from tts.errors import InputError
+from tts.core.config import Range, check, check_order, shown
+from tts.core.errors import InputError
 
 FIXED_SPLITS = ("validation", "test_seen", "test_unseen", "bigram", "position", "length", "repeat")
 """Every fixed split. `validation` joins validation recordings, all others test recordings."""

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 HOLD_OUTS = ("repeat", "bigram", "position", "unseen", "length")
 """Every named hold-out, in the order in which they claim a combination."""

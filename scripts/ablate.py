@@ -16,19 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import numpy as np
 from matplotlib.figure import Figure
-from trainings import Settings, effort, judge, load, machine, parse
 
-from tts import config as configs
-from tts.console import run_command
-from tts.evaluation import evaluate
-from tts.evaluation.material import Trained, from_source
-from tts.evaluation.recognizer import Recognizer
-from tts.files import is_file, write_whole
-from tts.train import train
+from tts.cli.train import train
+from tts.core import config as configs
+from tts.core.console import run_command
+from tts.core.files import is_file, write_whole
+from tts.evaluation import running as evaluate
+from tts.evaluation.test_sets import Trained, from_source
+from tts.evaluation.trainings import Settings, effort, judge, load, machine, parse
+from tts.recognition.model import Recognizer
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
 

@@ -20,17 +20,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 import numpy as np
 from tqdm import tqdm
 
 from data_recipes.fsdd import Recording
 from data_recipes.sequences import SequenceOptions, join
 from tts import audio
-from tts.console import Parser, run_command
-from tts.errors import InputError
-from tts.files import check_folder, is_empty, new_folder, path_argument, write_whole
+from tts.core.console import Parser, run_command
+from tts.core.errors import InputError
+from tts.core.files import check_folder, is_empty, new_folder, path_argument, write_whole
 
 SAMPLE_RATE = 8000
 BUFFER_MILLISECONDS = 10_000

@@ -5,7 +5,7 @@
 The WAV files hold synthetic speech only. The picture `472.png` shows what `tts speak "4 7 2"` says (the voice's default
 speaker, seed 0) above test recordings of the same digits by the same speaker, joined with 60 ms of silence. The
 recordings are from the Free Spoken Digit Dataset (license CC BY-SA 4.0, takes 0-4, which no training uses); no
-recording is copied. Units are marked in both by the same energy rule (`tts.parts`): onset, nucleus and coda of each
+recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset, nucleus and coda of each
 word, then the pause after it.
 """
 
@@ -23,11 +23,11 @@ from PIL import Image
 import tts
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, join
-from tts.errors import InputError
-from tts.evaluation.figures import draw_spectrogram, png
-from tts.files import write_whole
-from tts.parts import part_ends
-from tts.text import digits, words
+from tts.core.errors import InputError
+from tts.core.files import write_whole
+from tts.evaluation.plots import draw_spectrogram, png
+from tts.text.normalize import digits, words
+from tts.text.units import part_ends
 from tts.voice import Voice
 
 UNITS_PER_WORD = 4

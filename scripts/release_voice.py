@@ -18,10 +18,10 @@ from typing import Any
 import yaml
 
 from data_recipes.download import FSDD_REVISION
-from tts.console import Parser, run_command
-from tts.errors import InputError
-from tts.files import check_folder, is_file, path_argument
-from tts.generation.request import Sampling
+from tts.core.console import Parser, run_command
+from tts.core.errors import InputError
+from tts.core.files import check_folder, is_file, path_argument
+from tts.generation.interface import Sampling
 from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 

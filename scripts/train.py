@@ -1,6 +1,6 @@
 """`accelerate launch scripts/train.py configs/fsdd.yaml key=value …`: train in one process or many."""
 
-from tts.train import main
+from tts.cli.train import main
 
 if __name__ == "__main__":
     main()

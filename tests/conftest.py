@@ -44,8 +44,8 @@ def voice_folder(tmp_path_factory) -> Path:
 
     from tts.models.config import TwoTierConfig
     from tts.models.two_tier import TwoTier
-    from tts.text import SPOKEN
-    from tts.text_encoder import TextEncoderConfig
+    from tts.text.encoder import TextEncoderConfig
+    from tts.text.normalize import SPOKEN
     from tts.voice import Voice
 
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ from ablate import VARIANTS, main, variant
 from accelerate.state import AcceleratorState
 from miniature_fsdd import write_corpus
 
-from tts import config as configs
+from tts.core import config as configs
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
 

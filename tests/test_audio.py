@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tts import audio
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 EVEN = st.integers(2, 512).map(lambda half: 2 * half)
 QUANTIZATIONS = st.sampled_from(["mu-law", "linear"])

@@ -16,9 +16,9 @@ import soxr
 
 from data_recipes import fsdd
 from tts import audio
-from tts.errors import InputError
-from tts.evaluation import cli
-from tts.evaluation.recognizer import Recognizer
+from tts.cli.main import evaluate as cli
+from tts.core.errors import InputError
+from tts.recognition.model import Recognizer
 
 COUNT = 800
 PLACEHOLDERS = [0, 10**9, 10**9 + 36, 2 * 10**9, 2 * 10**9 - 8, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF]

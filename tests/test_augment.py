@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_recipes.fsdd import Recording
-from tts.evaluation.augment import (
+from tts.recognition.augment import (
     CODECS,
     Augmenter,
     AugmentOptions,

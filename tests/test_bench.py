@@ -10,7 +10,7 @@ import torch
 import tts
 from tts.bench import report as reports
 from tts.bench import rows
-from tts.cli import main
+from tts.cli.main import main
 
 
 @pytest.fixture

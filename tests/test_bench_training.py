@@ -14,7 +14,7 @@ from miniature_fsdd import write_corpus
 from tts.bench import training
 from tts.bench.plain import PlainSampleRNN
 from tts.bench.training import NoiseStream, Settings, material, measure_row
-from tts.cli import main
+from tts.cli.main import main
 from tts.models.config import TwoTierConfig
 
 SMALL = TwoTierConfig(frame_size=4, dim=6, sample_dim=5, q_levels=8)

@@ -8,10 +8,10 @@ import pytest
 
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, fixed_split, join
-from tts.evaluation.evaluate import last_turn_seconds
-from tts.evaluation.material import limits_of
 from tts.evaluation.metrics import Limits, Utterance, measure_sound, summarize
-from tts.evaluation.recognizer import Recognizer
+from tts.evaluation.running import last_turn_seconds
+from tts.evaluation.test_sets import limits_of
+from tts.recognition.model import Recognizer
 from tts.voice import Audio
 
 pytestmark = pytest.mark.slow

@@ -14,11 +14,11 @@ import soundfile
 import torch
 
 import tts
-from tts.cli import main
-from tts.generation.request import Generated
+from tts.cli.main import main
+from tts.generation.interface import Generated
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text_encoder import TextEncoderConfig
+from tts.text.encoder import TextEncoderConfig
 from tts.voice import Voice
 
 
@@ -391,14 +391,14 @@ def test_mistyped_commands(capsys, arguments):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from tts.cli import make_parser; make_parser(); print(*sys.modules)"
+    code = "import sys; from tts.cli.main import make_parser; make_parser(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "torch", "transformers", "datasets", "numba", "soundfile"} & set(done.stdout.split())
 
 
 def test_speaking_imports_no_torch(here, voice_folder):
     code = (
-        "import sys; from tts.cli import main; "
+        "import sys; from tts.cli.main import main; "
         f"main(['speak', '4', '-o', 'x.wav', '--voice', {str(voice_folder)!r}]); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-import trainings
 from accelerate.state import AcceleratorState
 from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, main
 from miniature_fsdd import write_corpus
-from trainings import effort
 
+from tts.evaluation import trainings
 from tts.evaluation.metrics import Sound, Utterance
+from tts.evaluation.trainings import effort
 
 SMALL = [
     "data.speakers=[theo]",

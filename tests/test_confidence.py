@@ -6,9 +6,7 @@ import math
 import shutil
 
 import numpy as np
-import prompts
 import pytest
-import rejection
 import torch
 import train_confidence
 from hypothesis import given
@@ -17,10 +15,11 @@ from hypothesis import strategies as st
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.errors import InputError
-from tts.evaluation import cli
-from tts.evaluation.confidence import AFTER, BEFORE, ConfidenceNet, places
-from tts.evaluation.recognizer import BLANK, WEIGHTS, Recognizer, greedy
+from tts.cli.main import evaluate as cli
+from tts.core.errors import InputError
+from tts.recognition import prompts, rejection
+from tts.recognition.confidence import AFTER, BEFORE, ConfidenceNet, places
+from tts.recognition.model import BLANK, WEIGHTS, Recognizer, greedy
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from typing import Literal
 
 import pytest
 
-from tts import config as configs
-from tts.errors import InputError
+from tts.core import config as configs
+from tts.core.errors import InputError
 
 
 @dataclass(frozen=True)

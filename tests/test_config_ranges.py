@@ -10,20 +10,20 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import numpy as np
 import pytest
-import train_recognizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
-from tts import config as configs
-from tts.config import Range
-from tts.errors import InputError
-from tts.evaluation.augment import AugmentOptions
-from tts.evaluation.recognizer import RecognizerConfig
-from tts.generation.request import Sampling
+from tts.core import config as configs
+from tts.core.config import Range
+from tts.core.errors import InputError
+from tts.generation.interface import Sampling
 from tts.generation.weights import weight_shapes
 from tts.models.config import MOST_NUMBERS, TwoTierConfig
+from tts.recognition import training as train_recognizer
+from tts.recognition.augment import AugmentOptions
+from tts.recognition.model import RecognizerConfig
 from tts.training.config import DataConfig, GroupConfig, LossConfig, RunConfig, TrainConfig
 from tts.voice import VoiceConfig, load_voice
 

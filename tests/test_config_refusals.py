@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import train_recognizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_train_command import tts_train
 
-from tts import config as configs
-from tts.errors import InputError
+from tts.core import config as configs
+from tts.core.errors import InputError
+from tts.recognition import training as train_recognizer
 from tts.training.config import RunConfig
 
 ROOT = Path(__file__).parents[1]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from test_generation import NATIVE, arrays, make_model, named, torch_engine
 
-from tts.errors import InputError
-from tts.generation.cpu import SHARED_BLOCK_FRAMES, NativeEngine
-from tts.generation.request import Request, Sampling
+from tts.core.errors import InputError
+from tts.generation.interface import Request, Sampling
+from tts.generation.native.engine import SHARED_BLOCK_FRAMES, NativeEngine
 from tts.generation.weights import round_to_bfloat16
 
 

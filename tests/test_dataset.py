@@ -18,7 +18,7 @@ from data_recipes.dataset import push_to_hub, sequences_dataset
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from data_recipes.splits import combination_split
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 SMALL = ("--count", "30", "--eval-count", "10")
 

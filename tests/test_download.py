@@ -12,7 +12,7 @@ from miniature_fsdd import write_corpus
 
 from data_recipes import download
 from data_recipes.download import differing_groups, expected_hashes, fetch_fsdd, group_hash
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 
 class Server(http.server.ThreadingHTTPServer):

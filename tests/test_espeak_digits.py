@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from espeak_digits import ACCENTS, SAMPLE_RATE, VARIANTS, draw, main
 
-from tts.evaluation.evaluate import read_manifest
+from tts.evaluation.running import read_manifest
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "espeak_digits.py"
 
@@ -51,7 +51,7 @@ def test_the_seed_decides(made):
 
 
 def test_the_recogniser_understands_it(made):
-    from tts.evaluation.recognizer import Recognizer
+    from tts.recognition.model import Recognizer
 
     rows = read_manifest(made[0] / "manifest.csv", made[0])
     heard = Recognizer.load().recognize([soundfile.read(row.path)[0] for row in rows], SAMPLE_RATE)

@@ -16,14 +16,15 @@ import soundfile
 import torch
 from miniature_fsdd import write_corpus
 
-from data_recipes import cli as data_cli
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, count_combinations
 from data_recipes.splits import combination_split
-from tts.errors import InputError
+from tts.cli.main import data as data_cli
+from tts.core.errors import InputError
 from tts.evaluation import cli, evaluate
 from tts.evaluation.likelihood import Listener
-from tts.evaluation.material import (
+from tts.evaluation.report import make_tables
+from tts.evaluation.test_sets import (
     LONG_DIGITS,
     SPLITS,
     Trained,
@@ -34,11 +35,10 @@ from tts.evaluation.material import (
     from_source,
     shared_speakers,
 )
-from tts.evaluation.recognizer import Recognizer, RecognizerConfig, RecognizerNet
-from tts.evaluation.report import make_tables
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text_encoder import TextEncoderConfig
+from tts.recognition.model import Recognizer, RecognizerConfig, RecognizerNet
+from tts.text.encoder import TextEncoderConfig
 from tts.voice import Voice
 
 MODEL = TwoTierConfig(dim=24, sample_dim=16, hist_size=8, word_dim=20, text_dim=6, n_speakers=2, clock_frames=64)
@@ -183,7 +183,7 @@ def test_combinations_are_counted():
 
 
 def test_texts_of_a_manifest_are_joined(corpus, monkeypatch):
-    monkeypatch.setattr("tts.evaluation.material.SPEAKERS", ("theo",))
+    monkeypatch.setattr("tts.evaluation.test_sets.SPEAKERS", ("theo",))
     monkeypatch.setattr("data_recipes.fsdd.SPEAKERS", ("theo",))
     real = for_texts(["4 7", "two"], corpus, 0)
     assert [item.digits for item in real.sequences] == [[4, 7], [2]]
@@ -290,9 +290,9 @@ from pathlib import Path
 import torch
 from accelerate import debug_launcher
 from test_evaluate import voice
-from tts.evaluation import evaluate
-from tts.evaluation.material import from_source
-from tts.evaluation.recognizer import Recognizer, RecognizerConfig, RecognizerNet
+from tts.evaluation import running as evaluate
+from tts.evaluation.test_sets import from_source
+from tts.recognition.model import Recognizer, RecognizerConfig, RecognizerNet
 
 def work():
     torch.set_num_threads(1)

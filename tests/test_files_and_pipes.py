@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 import tts
 from data_recipes import dataset
 from tts import cli, console, files
-from tts.bench import cli as bench
-from tts.errors import InputError
+from tts.cli.main import bench as bench
+from tts.core.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,9 +75,9 @@ SURFACES = [
     Surface("release_voice {} new", "folder in"),
     Surface("release_voice voice {}", "folder out"),
     Surface("espeak_digits --out {}", "folder out"),
-    Surface("clearest_takes voice --out {}", "folder out"),
-    Surface("clearest_takes digits --out new --source {}", "folder in"),
-    Surface("clearest_takes --out new -- {}", "folder in"),
+    Surface("self_training voice --out {}", "folder out"),
+    Surface("self_training digits --out new --source {}", "folder in"),
+    Surface("self_training --out new -- {}", "folder in"),
     Surface("evaluate_recognizer --out {}", "folder out"),
     Surface("evaluate_recognizer --out new --fsdd {}", "folder in"),
     Surface("evaluate_recognizer --out new --weights {}", "folder in"),
@@ -371,7 +371,7 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
     """Nothing where no block was finished; the finished blocks otherwise."""
     import torch
 
-    from tts.evaluation import evaluate
+    from tts.evaluation import running as evaluate
 
     rows = [evaluate.FileRow(place / WAV, "4", "ann")] * (evaluate.BLOCK + 1)
     out = here / "a" / "out"
@@ -404,8 +404,8 @@ def test_an_evaluation_on_a_full_disk(place, here, voice_folder, capsys):
 
 
 def test_scripts_remove_the_folder_that_they_made(here, voice_folder, monkeypatch, capsys):
-    import clearest_takes
     import espeak_digits
+    import self_training
 
     def fail_in(out: Path) -> None:
         (out / "half.wav").touch()
@@ -416,12 +416,12 @@ def test_scripts_remove_the_folder_that_they_made(here, voice_folder, monkeypatc
     assert espeak_digits.main(["--out", "a/out"]) == 2
     assert "half.wav: No space left on device; free some space" in error_line(capsys)
     recordings = {"train": [], "validation": []}
-    monkeypatch.setattr(clearest_takes, "build_recordings", lambda *_: recordings)
-    monkeypatch.setattr(clearest_takes, "train", lambda *_: None)
-    monkeypatch.setattr(clearest_takes, "log_probabilities", lambda *_: np.zeros((1, 10)))
-    monkeypatch.setattr(clearest_takes.np, "mean", lambda _: 1.0)  # of none
-    monkeypatch.setattr(clearest_takes, "say_and_keep", lambda voice, model, args: fail_in(args.out))
-    assert clearest_takes.main([str(voice_folder), "--out", "a/out"]) == 2
+    monkeypatch.setattr(self_training, "build_recordings", lambda *_: recordings)
+    monkeypatch.setattr(self_training, "train", lambda *_: None)
+    monkeypatch.setattr(self_training, "log_probabilities", lambda *_: np.zeros((1, 10)))
+    monkeypatch.setattr(self_training.np, "mean", lambda _: 1.0)  # of none
+    monkeypatch.setattr(self_training, "say_and_keep", lambda voice, model, args: fail_in(args.out))
+    assert self_training.main([str(voice_folder), "--out", "a/out"]) == 2
     assert "half.wav: No space left on device" in capsys.readouterr().err
     assert list(here.iterdir()) == []
 

@@ -20,7 +20,7 @@ from data_recipes.fsdd import (
     prepare,
     split_of_take,
 )
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 THEO = ("theo",)
 

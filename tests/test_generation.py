@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from tts.errors import InputError
-from tts.generation import cpu_frames
-from tts.generation.cpu import NativeEngine
-from tts.generation.cpu_kernels import LANES, NEVER
-from tts.generation.cpu_layout import padded
+from tts.core.errors import InputError
 from tts.generation.features import clock_features as clock_features_without_torch
-from tts.generation.native_family import unsupported
-from tts.generation.request import LEAST_UNIFORM, Request, Sampling, Uniforms, timing_threshold
+from tts.generation.interface import LEAST_UNIFORM, Request, Sampling, Uniforms, timing_threshold
+from tts.generation.native import frames as cpu_frames
+from tts.generation.native.engine import NativeEngine
+from tts.generation.native.family import unsupported
+from tts.generation.native.kernels import LANES, NEVER
+from tts.generation.native.layout import padded
 from tts.generation.torch_engine import TorchEngine, draw_codes, timing_thresholds
 from tts.generation.weights import weight_shapes
 from tts.models.config import TwoTierConfig

@@ -9,7 +9,7 @@ import pytest
 from accelerate.state import AcceleratorState
 from test_training import data, metrics, run_config
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.training.config import TrainConfig
 from tts.training.launcher import PLUGINS, conflicts, refuse_plugins
 from tts.training.loop import train

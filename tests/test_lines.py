@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tts.errors import InputError
-from tts.lines import LONGEST, Lines
+from tts.cli.lines import LONGEST, Lines
+from tts.core.errors import InputError
 
 
 @pytest.fixture

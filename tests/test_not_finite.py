@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState
 from test_train_command import SMALL, tts_train
 from test_training import data, run_config
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
 from tts.training.loop import Hooks, train

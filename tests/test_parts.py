@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
-from tts.parts import of_words, part_ends, part_vectors, sounding
+from tts.text.units import of_words, part_ends, part_vectors, sounding
 
 
 def six(rng):

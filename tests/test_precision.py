@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-import train_recognizer
 from accelerate.state import AcceleratorState
 from miniature_fsdd import write_corpus
 from test_training import data, run_config
 
 from data_recipes.fsdd import build_recordings
-from tts import config as configs
-from tts.cli import main
-from tts.errors import InputError
+from tts.cli.main import main
+from tts.core import config as configs
+from tts.core.errors import InputError
+from tts.recognition import training as train_recognizer
 from tts.training import checkpoint, precision
 from tts.training.loop import train
 from tts.training.precision import Bf16, choose, probe

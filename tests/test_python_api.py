@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import tts
-from tts.errors import InputError
-from tts.evaluation.recognizer import Recognizer
-from tts.generation.request import Generated, Request, Sampling
+from tts.core.errors import InputError
+from tts.generation.interface import Generated, Request, Sampling
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text_encoder import TextEncoder, TextEncoderConfig
+from tts.recognition.model import Recognizer
+from tts.text.encoder import TextEncoder, TextEncoderConfig
 from tts.voice import Voice
 
 

@@ -14,7 +14,7 @@ from tts.evaluation.quality import (
     modified_inception_score,
     quality,
 )
-from tts.evaluation.recognizer import Recognizer
+from tts.recognition.model import Recognizer
 
 SURE = np.eye(10)
 FLAT = np.full((10, 10), 0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tts
-from tts.cli import make_parser
+from tts.cli.main import make_parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,9 +10,9 @@ import torchaudio
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.errors import InputError
-from tts.evaluation import cli
-from tts.evaluation.recognizer import (
+from tts.cli.main import evaluate as cli
+from tts.core.errors import InputError
+from tts.recognition.model import (
     BLANK,
     WEIGHTS,
     Recognizer,

@@ -13,7 +13,7 @@ import yaml
 from tts import load_voice
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text_encoder import TextEncoderConfig
+from tts.text.encoder import TextEncoderConfig
 from tts.voice import Voice
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"

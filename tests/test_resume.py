@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_training import MODEL, Tones, data, metrics, run_config, vectors
 
-from tts.cli import main
-from tts.errors import InputError
+from tts.cli.main import main
+from tts.core.errors import InputError
 from tts.training import checkpoint
 from tts.training.batches import Batches, Collate
 from tts.training.config import TrainConfig

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tts.generation.cpu import NativeEngine
-from tts.generation.request import Request
-from tts.generation.roofline import Machine, limits, measure_machine, operations
+from tts.bench.roofline import Machine, limits, measure_machine, operations
+from tts.generation.interface import Request
+from tts.generation.native.engine import NativeEngine
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 

@@ -12,8 +12,8 @@ import torch
 from accelerate.state import AcceleratorState
 from test_training import Tones, data, run_config
 
-from tts.cli import main
-from tts.errors import InputError
+from tts.cli.main import main
+from tts.core.errors import InputError
 from tts.training.folder import LOCK, opened
 from tts.training.loop import Hooks, train
 from tts.training.start import started

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.errors import InputError
-from tts.generation.request import Request
+from tts.core.errors import InputError
+from tts.generation.interface import Request
 from tts.generation.scheduler import ADVANCED, AHEAD, FORCED, Piece, make_each, make_one
 
 FRAME = 2

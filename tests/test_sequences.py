@@ -18,7 +18,7 @@ from data_recipes.sequences import (
     join,
 )
 from data_recipes.splits import HOLD_OUTS, combination_split
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 RATE = 8000
 

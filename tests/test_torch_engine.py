@@ -11,10 +11,10 @@ from test_cpu_streams import assert_equal, make_requests
 from test_generation import NATIVE, arrays, assert_same, make_model, named, torch_engine
 from test_generation import make_requests as three_requests
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.generation import torch_engine as engines
-from tts.generation.cpu import NativeEngine
-from tts.generation.request import Request, Sampling
+from tts.generation.interface import Request, Sampling
+from tts.generation.native.engine import NativeEngine
 from tts.generation.torch_engine import TorchEngine
 
 requires_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -10,8 +10,8 @@ import pytest
 from accelerate.state import AcceleratorState
 from miniature_fsdd import write_corpus
 
-from tts import config as configs
 from tts import load_voice
+from tts.core import config as configs
 from tts.training import checkpoint
 from tts.training.config import RunConfig
 
@@ -46,7 +46,7 @@ def fresh_accelerate():
 
 def tts_train(*arguments):
     """Exit code and stderr of `tts train`."""
-    from tts.cli import main
+    from tts.cli.main import main
 
     try:
         return main(["train", *map(str, arguments)])

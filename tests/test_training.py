@@ -17,11 +17,11 @@ import torch
 from accelerate.state import AcceleratorState
 
 from data_recipes.sequences import Sequence
-from tts import config as configs
-from tts.errors import InputError
+from tts.core import config as configs
+from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.parts import part_ends, part_vectors
+from tts.text.units import part_ends, part_vectors
 from tts.training import checkpoint
 from tts.training.batches import Batches, Collate, turn_ends
 from tts.training.config import GroupConfig, LossConfig, RunConfig, TrainConfig, ValidationConfig

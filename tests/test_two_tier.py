@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier, clock_features, frames_since
 

@@ -16,14 +16,14 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import tts
-from tts import voice as voices
-from tts.errors import InputError
-from tts.generation.request import Generated, Sampling
+from tts.core.errors import InputError
+from tts.generation.interface import Generated, Sampling
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text import SPOKEN
-from tts.text_encoder import TextEncoderConfig
+from tts.text.encoder import TextEncoderConfig
+from tts.text.normalize import SPOKEN
 from tts.voice import Voice, load_voice
+from tts.voice import voice as voices
 
 SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
 VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
@@ -505,10 +505,10 @@ def in_a_new_process(code, **environment):
 )
 def test_the_hub_out_of_reach(tmp_path, environment):
     code = """if True:
-        import tts, tts.errors
+        import tts, tts.core.errors
         try:
             tts.load_voice("someone/voice")
-        except tts.errors.InputError as error:
+        except tts.core.errors.InputError as error:
             print(error)
     """
     message = in_a_new_process(code, HF_HOME=str(tmp_path), **environment)

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from data_recipes.splits import combination_split
-from tts import config as configs
-from tts.evaluation.watching import draw_curve, held_out_texts, keep_voice
+from tts.core import config as configs
+from tts.evaluation.callbacks import draw_curve, held_out_texts, keep_voice
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.training.config import RunConfig, without_local_paths

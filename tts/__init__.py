@@ -18,7 +18,7 @@ __all__ = ["Audio", "AudioStream", "Voice", "__version__", "load_voice"]
 def __getattr__(name: str) -> Any:
     # Loaded when first used (PEP 562), so that `import tts` and `tts --help` stay instant.
     if name in ("Audio", "AudioStream", "Voice", "load_voice"):
-        from tts import voice
+        from tts.voice import voice
 
         return getattr(voice, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

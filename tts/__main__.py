@@ -2,7 +2,7 @@
 
 import sys
 
-from tts.cli import main
+from tts.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.bench.machine import caches, cores, run_apart
-from tts.parts import part_vectors
+from tts.text.units import part_vectors
 from tts.voice import EngineName, Voice, load_voice
 
 TEXT = "4 7 2 9 0"
@@ -181,10 +181,10 @@ def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
 
 def _find_limits(settings: Settings) -> dict[str, Any]:
     """The roofline of the voice on one core: rates by where weights come from, work by part, seconds at those rates."""
-    from tts.generation.cpu import NativeEngine
-    from tts.generation.request import Request
-    from tts.generation.roofline import CACHES, FORMS, limits, measure_machine, operations
-    from tts.text import words
+    from tts.bench.roofline import CACHES, FORMS, limits, measure_machine, operations
+    from tts.generation.interface import Request
+    from tts.generation.native.engine import NativeEngine
+    from tts.text.normalize import words
 
     of_a_core = max(1, settings.streams // (settings.threads or len(cores())))
     _stay_on(1)

@@ -24,9 +24,9 @@ from torch.nn import functional
 from torch.utils.benchmark import Timer
 
 from data_recipes.sequences import Sequence
-from tts import config as configs
 from tts.bench.machine import run_apart
 from tts.bench.plain import PlainSampleRNN
+from tts.core import config as configs
 from tts.models.two_tier import TwoTier
 from tts.training.batches import Batch, Batches, Collate, Stream, training_collate
 from tts.training.compute import multiply_adds

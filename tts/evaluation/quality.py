@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tts.evaluation.recognizer import Recognizer
+from tts.recognition.model import Recognizer
 
 LEAST = 1e-12
 """Probabilities are not taken to be smaller: mIS grows without bound where a classifier is wholly sure."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tts import audio
-from tts.evaluation import figures
-from tts.evaluation.evaluate import FILES
+from tts.core.files import write_whole
+from tts.evaluation import plots as figures
 from tts.evaluation.metrics import STOP_ERRORS, Limits, Utterance, align, count_errors, stop_errors
-from tts.files import write_whole
+from tts.evaluation.running import FILES
 
 PLAYED = 10
 """So many of the worst, and so many drawn at random, can be listened to."""

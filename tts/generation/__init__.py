@@ -1,5 +1,6 @@
-"""From word vectors to codes: requests go in (`request.Request`), utterances come out (`request.Generated`).
+"""Samples from a model: what engines are asked and answer, durations, the scheduler, the engines.
 
-Read `request` first: it has the interface of an engine and the rules by which all of them draw. `plan` draws durations,
-`scheduler` gives places to utterances. `cpu` is the native engine, `torch_engine` the one in plain PyTorch.
+In: a `SynthesisRequest` (unit vectors, speaker, seed, limits). Out: a `SynthesisResult` (codes, unit ends).
+Read `interface` first, then `torch_engine`, the plain one; `native/` is the compiled engine, `durations` draws unit
+durations before the first sample, `scheduler` gives requests places in a batch, for both engines.
 """

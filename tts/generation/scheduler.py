@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tts.generation.request import Generated, Request, StopReason
+from tts.generation.interface import Generated, Request, StopReason
 
 ADVANCED, FORCED = 1, 2
 """What `Piece.events` says of a frame: a segment ended after it; it did so at its cap."""

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts.errors import InputError
-from tts.generation.plan import Plan, Planner
-from tts.generation.request import Generated, Request, StopReason, Uniforms
+from tts.core.errors import InputError
+from tts.generation.durations import Plan, Planner
+from tts.generation.interface import Generated, Request, StopReason, Uniforms
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
 from tts.models.two_tier import TwoTier
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig, weight_shapes
 
 

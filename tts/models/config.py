@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from tts.audio import Quantization
-from tts.config import Range, check
-from tts.errors import InputError
+from tts.core.config import Range, check
+from tts.core.errors import InputError
 
 MOST_LEVELS = 2**15
 """What samples of a voice, int16, can count."""
@@ -43,7 +43,7 @@ class TwoTierConfig:
     """Width of a level's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
     word_parts: Literal[1, 4] = 1
-    """1, or 4: the pointer steps through onset, nucleus and coda of each word and the rest after it (`tts.parts`), and
+    """1, or 4: the pointer steps through onset, nucleus and coda of each word and the rest after it (`tts.text.units`), and
     where the model speaks of words it means these."""
     word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""

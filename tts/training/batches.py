@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
-from tts.parts import PARTS, part_ends, part_vectors
-from tts.text_encoder import TextEncoder
+from tts.text.encoder import TextEncoder
+from tts.text.units import PARTS, part_ends, part_vectors
 from tts.training.config import RunConfig
 
 EDGE_FRAMES = 2

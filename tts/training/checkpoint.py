@@ -18,8 +18,8 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tts.errors import InputError
-from tts.files import write_whole
+from tts.core.errors import InputError
+from tts.core.files import write_whole
 
 INPUTS, ADVANCE = "model.rnn.weight_ih_l0", "model.advance."
 FORMAT = "twotier-tts checkpoint 1"

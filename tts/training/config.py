@@ -1,4 +1,4 @@
-"""What a training run is: one typed config, read by `tts.config.load` and stored in every checkpoint."""
+"""What a training run is: one typed config, read by `tts.core.config.load` and stored in every checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
-from tts.config import Range, check, shown
-from tts.errors import InputError
-from tts.generation.request import Sampling
+from tts.core.config import Range, check, shown
+from tts.core.errors import InputError
+from tts.generation.interface import Sampling
 from tts.models.config import TwoTierConfig, check_size
-from tts.text_encoder import TextEncoderConfig
+from tts.text.encoder import TextEncoderConfig
 
 Count = Annotated[int, Range(1, 10**9)]
 Share = Annotated[float, Range(0, 1)]
@@ -34,7 +34,7 @@ class DataConfig:
     speakers: tuple[str, ...] = ()
     """Names of the speakers; empty: all."""
     takes: Path | None = None
-    """Folder of more takes of single digits to train on, e.g. of `scripts/clearest_takes.py`."""
+    """Folder of more takes of single digits to train on, e.g. of `scripts/self_training.py`."""
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
     sequences: SequenceOptions = field(default_factory=SequenceOptions)
 
@@ -213,7 +213,7 @@ class RunConfig:
 
 
 def without_local_paths(config: Mapping[str, Any], cls: type = RunConfig) -> dict[str, Any]:
-    """A run's config, as `tts.config.to_dict` gives it, without every field that holds a path.
+    """A run's config, as `tts.core.config.to_dict` gives it, without every field that holds a path.
 
     Paths are those of the machine that trained: they mean nothing elsewhere, and are nobody else's concern. Fields that
     `cls` does not know, of another version, are kept.

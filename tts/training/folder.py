@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 LOCK = ".lock"
 _held: set[int] = set()

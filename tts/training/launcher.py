@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.training.config import TrainConfig
 
 PLUGINS = {

@@ -15,9 +15,9 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from tqdm import tqdm
 
-from tts import config as configs
-from tts.errors import InputError
-from tts.files import write_whole
+from tts.core import config as configs
+from tts.core.errors import InputError
+from tts.core.files import write_whole
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
 from tts.training.batches import Batch, Batches, training_collate

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 from tts.training.config import GroupConfig, TrainConfig
 
 Tensors = tuple[Tensor, ...] | list[Tensor]

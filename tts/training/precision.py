@@ -9,7 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 from torch import nn
 
-from tts.errors import InputError
+from tts.core.errors import InputError
 
 Asked = Literal["auto", "fp32", "bf16"]
 """The values of `train.precision`."""

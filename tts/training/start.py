@@ -10,8 +10,8 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from tts import config as configs
-from tts.errors import InputError
+from tts.core import config as configs
+from tts.core.errors import InputError
 from tts.training import checkpoint, launcher
 from tts.training.config import RunConfig, TrainConfig
 from tts.training.folder import RunFolder, opened

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
 
-from tts.files import write_whole
+from tts.core.files import write_whole
 
 
 class JsonLinesTracker(GeneralTracker):

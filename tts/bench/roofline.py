@@ -1,0 +1,184 @@
+"""What a model costs, what a core can do, and how fast the one could therefore run on the other.
+
+The engine's work is sums of weight rows. Each part of the model is counted as multiply-adds and bytes of weights for
+one sample; a core is measured with the engine's own loops over rows in each cache and in memory; the limit is the time
+that the counted work takes at the measured rates with nothing else to do.
+
+Reference: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tts.generation.native.frames import measure_rows
+from tts.generation.native.kernels import BLOCK
+from tts.generation.native.layout import FORMS, aligned_zeros
+from tts.models.config import TwoTierConfig
+
+CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
+"""Bytes that one core of a Zen 4 server has or can reach; the defaults below."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The work of one part of the model for one sample; what is done once a frame is divided by its samples."""
+
+    dense: float
+    """Multiply-adds if nothing were skipped."""
+    effective: float
+    """Multiply-adds that are done: a hidden unit at 0 adds nothing, and its row is not read."""
+    bytes_read: float
+    """Bytes of weights that those read, each time anew; one stream."""
+    bytes_held: int
+    """Bytes of all its weights."""
+    per_frame: bool
+    """It belongs to the frame tier: all of it is read once a frame, and streams made together share it."""
+    fourfold: bool
+    """Each weight that is read is used for four places of the frame, also for one stream."""
+
+
+def operations(
+    config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None, weight_bytes: int = 2
+) -> dict[str, Part]:
+    """Count a model's work per sample, by part.
+
+    Args:
+        config: the model's shape.
+        relu_shares: of each sample layer's units, the share that is above 0 (`NativeEngine.relu_shares`); None: all.
+        weight_bytes: of one weight in memory: 2 for a voice's, 4 for float32.
+
+    Returns:
+        frame (the recurrent layers), upsample, widen (with a rank), past (what a sample hears of the frames before its
+        own), recent (its own frame, and the last level), hidden, output; in this order.
+    """
+    c = config
+    shares = relu_shares or (1.0,) * c.sample_layers
+    assert len(shares) == c.sample_layers, (shares, c.sample_layers)
+    F, D, S, H, Q = c.frame_size, c.dim, c.sample_dim, c.hist_size, c.q_levels
+    gates = {"lstm": 4, "gru": 3}[c.cell] * D
+
+    def part(
+        weights: int, per_sample: float, effective: float | None = None, per_frame: bool = False, reuse: int = 1
+    ) -> Part:
+        done = per_sample if effective is None else effective
+        return Part(per_sample, done, done * weight_bytes / reuse, weights * weight_bytes, per_frame, reuse == 4)
+
+    frame = (F + (2 * c.n_rnn - 1) * D) * gates
+    upsample = D * F * (c.upsample_rank or S)
+    parts = {
+        "frame": part(frame, frame / F, per_frame=True),
+        "upsample": part(upsample, upsample / F, per_frame=True),
+    }
+    if c.upsample_rank:
+        parts["widen"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4)
+    if c.history == "real":
+        own = sum(min(f, H) for f in range(F)) / F
+        parts["past"] = part(H * S, (H - own) * S, reuse=4)
+        parts["recent"] = part(Q * S, (own + 1) * S)
+    else:
+        parts["recent"] = part(H * Q * S, H * S)
+    hidden = (c.sample_layers - 1) * S * S
+    parts["hidden"] = part(hidden, hidden, sum(shares[:-1]) * S * S)
+    parts["output"] = part(S * Q, S * Q, shares[-1] * S * Q)
+    return parts
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One core, measured with the engine's loops over weight rows."""
+
+    form: str
+    """Of the weights: "float32", "float16" or "bfloat16"."""
+    alone: dict[str, float]
+    """Multiply-adds per second by where the weights come from (L1, L2, L3, memory), each weight used once."""
+    fourfold: dict[str, float]
+    """The same with each weight used four times, as for four streams."""
+
+    @property
+    def bytes_per_second(self) -> dict[str, float]:
+        """Bytes of weights per second from each level, each weight used once."""
+        size = FORMS[self.form].weight_bytes
+        return {level: rate * size for level, rate in self.alone.items()}
+
+    @property
+    def peak(self) -> float:
+        """Multiply-adds per second at the most."""
+        return max(*self.alone.values(), *self.fourfold.values())
+
+
+def measure_machine(form: str = "float16", seconds: float = 0.1, caches: Mapping[str, int] = CACHES) -> Machine:
+    """Measure this core: the best of many short runs, by the time that the thread itself ran.
+
+    Args:
+        form: of the weights, see `Machine.form`.
+        seconds: spent on each of the eight figures, at least.
+        caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
+    """
+    kind = FORMS[form]
+    sizes = {level: size // 2 for level, size in caches.items()} | {"memory": 8 * max(caches.values())}
+    rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
+    for level, size in sizes.items():
+        # As the engine's panels lie: rows of one block's width, one panel after the other.
+        rows = min(448, size // (BLOCK * kind.weight_bytes))
+        panels = max(size // (rows * BLOCK * kind.weight_bytes), 1)
+        table = kind.pack(np.zeros((panels * rows, BLOCK), np.float32)).reshape(-1)
+        for uses, to in rates.items():
+            work = panels * rows * BLOCK * uses
+            repeats = max(1, 4_000_000 // work)
+            out, x = aligned_zeros(uses, BLOCK), aligned_zeros(uses, rows)
+            to[level] = work * repeats / _best(seconds, out, table, x, rows, panels, uses, repeats)
+    return Machine(form, rates[1], rates[4])
+
+
+def _best(seconds: float, *arguments: object) -> float:
+    measure_rows(*arguments)
+    best, begin = np.inf, time.thread_time()
+    while time.thread_time() < begin + seconds:
+        start = time.thread_time()
+        measure_rows(*arguments)
+        best = min(best, time.thread_time() - start)
+    return float(best)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How fast a core could make a model's samples."""
+
+    levels: dict[str, str]
+    """Where each part's weights come from."""
+    seconds: dict[str, float]
+    """Of each part, for one sample, at the measured rates."""
+    samples_per_second: float
+    """All parts one after the other."""
+    peak_samples_per_second: float
+    """If every multiply-add went at the core's highest rate: no cache and no widening in the way."""
+
+
+def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches: Mapping[str, int] = CACHES) -> Limit:
+    """The speed that one core's measured rates allow; the share reached is a measured speed divided by it.
+
+    The weights of the frame tier come from the first cache that holds the whole model, since all of it passes by
+    between one use and the next; the sample tier's from the first that holds the sample tier, L2 at best.
+
+    Args:
+        parts: from `operations`.
+        machine: from `measure_machine`, of the same form of weights.
+        streams: made together by the core; from four on, the frame tier's weights are used four times each.
+        caches: bytes of each cache.
+    """
+    whole = sum(part.bytes_held for part in parts.values())
+    of_samples = sum(part.bytes_held for part in parts.values() if not part.per_frame)
+
+    def level(size: int) -> str:
+        return next((name for name, held in caches.items() if name != "L1" and size <= held), "memory")
+
+    levels = {name: level(whole if part.per_frame else of_samples) for name, part in parts.items()}
+    seconds = {}
+    for name, part in parts.items():
+        fourfold = part.fourfold or (part.per_frame and streams >= 4)
+        seconds[name] = part.effective / (machine.fourfold if fourfold else machine.alone)[levels[name]]
+    work = sum(part.effective for part in parts.values())
+    return Limit(levels, seconds, 1 / sum(seconds.values()), machine.peak / work)

@@ -1,0 +1,186 @@
+"""`tts data list|build|show`: which datasets can be built, build one, look at one."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts.core.errors import InputError
+from tts.core.files import path_argument
+
+if TYPE_CHECKING:
+    from data_recipes.fsdd import Corpus
+    from data_recipes.sequences import Sequence, SequenceOptions
+
+RECIPES = {
+    "fsdd": "the recordings of the Free Spoken Digit Dataset: single digits, trimmed and levelled",
+    "sequences": "those recordings joined into sequences of digits: train, validation and test splits with hold-outs",
+}
+ATTRIBUTION = (
+    "Free Spoken Digit Dataset by Zohar Jackson and contributors, CC BY-SA 4.0, "
+    "https://github.com/Jakobovski/free-spoken-digit-dataset"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of `tts data` its subcommands; `run` carries out what they parse."""
+    commands = parser.add_subparsers(dest="data_command", required=True, metavar="list|build|show")
+    commands.add_parser("list", help="which datasets can be built")
+    show = commands.add_parser("show", help="rows, hours, speakers and options of a dataset folder")
+    show.add_argument("folder", type=path_argument, metavar="DIR")
+    build = commands.add_parser("build", help="build a dataset folder that datasets.load_dataset reads")
+    recipes = build.add_subparsers(dest="recipe", required=True, metavar="|".join(RECIPES))
+    for name, text in RECIPES.items():
+        _add_build_arguments(recipes.add_parser(name, help=text, description=f"Build {text}."), name)
+
+
+def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--source", type=path_argument, metavar="DIR", help="the corpus in its own layout; downloaded if not given"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a dataset that was built there before")
+    parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder once it is written")
+    parser.add_argument("--speakers", nargs="+", metavar="NAME", help="these speakers only")
+    group = parser.add_argument_group("recordings")
+    group.add_argument("--sample-rate", type=int, metavar="HZ", help="default 8000")
+    group.add_argument("--denoise-db", type=float, metavar="DB", help="lower steady noise by up to this; default 0")
+    group.add_argument("--no-trim", dest="trim", action="store_const", const=False, help="keep silence at the ends")
+    group.add_argument("--trim-floor-db", type=float, metavar="DB", help="lowest trim threshold; default -40")
+    group.add_argument("--trim-ceiling-db", type=float, metavar="DB", help="highest trim threshold; default -28")
+    group.add_argument("--trim-margin-db", type=float, metavar="DB", help="threshold over the quietest; default 10")
+    group.add_argument("--pad-seconds", type=float, metavar="S", help="kept on both sides; default 0.02")
+    group.add_argument("--level-dbfs", type=_level, metavar="DB", help="level of the speech, or 'none'; default -20")
+    group.add_argument("--keep-dc", dest="remove_dc", action="store_const", const=False, help="keep the mean")
+    group.add_argument("--fade-seconds", type=float, metavar="S", help="at both ends; default 0.005")
+    if recipe != "sequences":
+        return
+    group = parser.add_argument_group("sequences")
+    group.add_argument("--count", type=int, default=10_000, metavar="N", help="rows of train; default 10000")
+    group.add_argument("--eval-count", type=int, default=500, metavar="N", help="rows of each other split; default 500")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    group.add_argument("--min-digits", type=int, metavar="K", help="default 1")
+    group.add_argument("--max-digits", type=int, metavar="K", help="default 5")
+    group.add_argument("--gap-seconds", type=float, nargs=2, metavar=("LOW", "HIGH"), help="default 0 0.12")
+    group.add_argument("--edge-seconds", type=float, nargs=2, metavar=("LOW", "HIGH"), help="default 0.03 0.12")
+    group.add_argument("--long-gap-probability", type=float, metavar="P", help="share of longer gaps; default 0.1")
+    group.add_argument("--long-gap-seconds", type=float, metavar="S", help="how long those get; default 0.35")
+    group.add_argument("--dither", type=float, metavar="RMS", help="noise added throughout; default 0.0002")
+    group.add_argument("--hold-outs", nargs="*", metavar="NAME", help="default repeat bigram position unseen")
+
+
+def _level(text: str) -> float | str:
+    return "none" if text == "none" else float(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `tts data ...`; returns the exit code. Raises: InputError for what the user can mend."""
+    if args.data_command == "list":
+        width = max(map(len, RECIPES))
+        for name, text in RECIPES.items():
+            print(f"{name:{width}}  {text}")
+        return 0
+    if args.data_command == "show":
+        print(show(args.folder))
+        return 0
+    out = build(args)
+    print(show(out))
+    if args.push_to_hub:
+        from data_recipes.dataset import push_to_hub
+
+        print(f"pushed to {push_to_hub(out, args.push_to_hub)}", file=sys.stderr)
+    return 0
+
+
+def build(args: argparse.Namespace) -> Path:
+    """Build what the parsed arguments of `tts data build` say; returns the folder."""
+    from data_recipes.dataset import check_output, check_repo_id
+    from data_recipes.fsdd import RecordingOptions, load_corpus
+    from data_recipes.sequences import SequenceOptions
+
+    if args.push_to_hub:
+        check_repo_id(args.push_to_hub)
+    check_output(args.out, args.force)  # before the work, not after it
+    recording_options = RecordingOptions(**_given(args, RecordingOptions))
+    if args.recipe == "fsdd":
+        return _build_fsdd(load_corpus(args.source, recording_options, args.speakers, progress=True), args)
+    options = SequenceOptions(**_given(args, SequenceOptions))
+    for name, least in (("count", 1), ("eval_count", 1), ("seed", 0)):
+        if getattr(args, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: need at least {least}")
+    return _build_sequences(load_corpus(args.source, recording_options, args.speakers, progress=True), options, args)
+
+
+def _given(args: argparse.Namespace, options: type) -> dict[str, Any]:
+    """The options' fields that the command line sets; for the others the dataclass has the default."""
+    given = {item.name: getattr(args, item.name, None) for item in fields(options)}
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return {name: None if value == "none" else value for name, value in plain.items() if value is not None}
+
+
+def _build_fsdd(corpus: "Corpus", args: argparse.Namespace) -> Path:
+    from data_recipes.dataset import Recipe, as_sequence, write_dataset
+
+    recipe = Recipe(
+        name="fsdd",
+        title="Free Spoken Digit Dataset, prepared",
+        description="Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the "
+        "others `train`.",
+        licence="cc-by-sa-4.0",
+        source=ATTRIBUTION,
+        options={"recordings": asdict(corpus.options)},
+        notes=corpus.notes,
+        sample_rate=corpus.options.sample_rate,
+    )
+    splits = {name: (len(rows), map(as_sequence, rows)) for name, rows in corpus.splits.items()}
+    return write_dataset(splits, recipe, args.out, args.force)
+
+
+def _build_sequences(corpus: "Corpus", options: "SequenceOptions", args: argparse.Namespace) -> Path:
+    from data_recipes.dataset import Recipe, write_dataset
+    from data_recipes.sequences import SequenceStream, available_splits, fixed_split
+
+    stream = SequenceStream(corpus.splits["train"], options, args.seed)
+    splits: dict[str, tuple[int, Iterable[Sequence]]] = {
+        "train": (args.count, map(stream.__getitem__, range(args.count)))
+    }
+    for name in available_splits(options):
+        splits[name] = (args.eval_count, fixed_split(corpus.splits, options, name, args.eval_count, args.seed))
+    details: dict[str, Any] = {
+        "sequences": asdict(options),
+        "count": args.count,
+        "eval_count": args.eval_count,
+        "seed": args.seed,
+    }
+    recipe = Recipe(
+        name="sequences",
+        title="Spoken digit sequences from the Free Spoken Digit Dataset",
+        description="Recordings of one speaker joined with drawn silences. `train` joins training recordings, "
+        "`validation` validation recordings, every other split test recordings. No combination of digits of a hold-out "
+        "in force is in `train`.",
+        licence="cc-by-sa-4.0",
+        source=ATTRIBUTION,
+        options={"recordings": asdict(corpus.options), **details},
+        notes=corpus.notes,
+        sample_rate=corpus.options.sample_rate,
+    )
+    return write_dataset(splits, recipe, args.out, args.force)
+
+
+def show(folder: Path) -> str:
+    """What a dataset folder holds, as text. Raises: InputError if it is not a whole dataset built here."""
+    import json
+
+    from data_recipes.dataset import read_recipe
+
+    recipe = read_recipe(folder)
+    lines = [f"{folder}: recipe {recipe['recipe']}, {recipe['sample_rate']} Hz", f"source: {recipe['source']}"]
+    lines += [f"note: {note}" for note in recipe["notes"]]
+    lines += [f"{'split':12} {'rows':>7} {'hours':>7}  speakers"]
+    lines += [
+        f"{name:12} {split['rows']:7} {split['hours']:7.3f}  {', '.join(split['speakers'])}"
+        for name, split in recipe["splits"].items()
+    ]
+    return "\n".join([*lines, "options: " + json.dumps(recipe["options"])])

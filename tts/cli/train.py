@@ -1,0 +1,95 @@
+"""The training command: a config, its data, the loop, and what is spoken and judged on the way.
+
+`tts train` and `accelerate launch scripts/train.py` are both this. It stands to the right of training, generation and
+evaluation, and joins them: the loop itself knows nothing of speaking.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts.core.console import Parser, run_command
+from tts.core.errors import InputError
+from tts.core.threads import wait_passively
+
+if TYPE_CHECKING:
+    from tts.training.config import RunConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("config", help="YAML file, e.g. configs/tiny.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.lr=1e-3 data.source=fsdd")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
+    parser.add_argument(
+        "--allow-batch-change",
+        action="store_true",
+        help="resume even if a step takes another number of sequences than before",
+    )
+    parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
+    parser.add_argument("--text", help="what is said in the --overfit file; default: the digits its name begins with")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train. Raises InputError for what the user can mend."""
+    from tts.core import config as configs
+    from tts.training.config import RunConfig
+
+    config = configs.load(RunConfig, arguments.config, arguments.overrides)
+    if arguments.text and not arguments.overfit:
+        raise InputError("--text says what the --overfit file says; give --overfit FILE as well")
+    if arguments.allow_batch_change and not arguments.resume:
+        raise InputError("--allow-batch-change is for a run that goes on; give --resume as well, or leave it out")
+    train(config, arguments.resume, arguments.overfit, arguments.text, arguments.allow_batch_change)
+    return 0
+
+
+def train(
+    config: "RunConfig",
+    resume: bool = False,
+    overfit: str | None = None,
+    text: str | None = None,
+    allow_batch_change: bool = False,
+) -> None:
+    """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
+    _check_output(config.output)
+    from tts.evaluation.callbacks import hooks
+    from tts.training.data import load_data, one_file
+    from tts.training.loop import train as loop
+    from tts.training.start import started
+
+    with started(config, resume, allow_batch_change) as start:
+        if overfit:
+            config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
+        else:
+            config, data = load_data(config)
+        loop(config, data, hooks(config), start=start)
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written to. Nothing is made."""
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise InputError(f"output is {folder}: {error.strerror}; choose another folder") from error
+    if not nearest.is_dir():
+        raise InputError(f"output is {folder}, but {nearest} is no folder; choose another one")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"output is {folder}, but {nearest} cannot be written to; choose another folder")
+
+
+def _digits_of_name(path: str) -> str:
+    digits = Path(path).name.split("_")[0]
+    if not digits.isdecimal():
+        raise InputError(f"the name of {path} does not begin with digits and _; say with --text what is said in it")
+    return digits
+
+
+def main() -> None:
+    """`scripts/train.py`: the command by itself, as `accelerate launch` starts it in every process."""
+    wait_passively()
+    parser = Parser(description="Train a voice.")
+    add_arguments(parser)
+    sys.exit(run_command("tts", lambda: run(parser.parse_args()), "interrupted; resume with --resume"))

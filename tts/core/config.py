@@ -1,0 +1,390 @@
+"""Typed configs: nested dataclasses, one YAML file, dotted overrides. Unknown keys and wrong values fail at once.
+
+What a number may be is declared with its field, once: `lr: Annotated[float, Range(0, 10, low_open=True)]`. A dataclass
+whose `__post_init__` calls `check` holds no other number, whoever makes it; `describe` lists the ranges for the docs.
+"""
+
+import dataclasses
+import difflib
+import functools
+import numbers
+import reprlib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+
+from tts.core.errors import InputError
+
+T = TypeVar("T")
+
+MOST_BYTES = 2**18
+"""Of a YAML file; the largest that ships has 2,000."""
+MOST_KEYS = 10_000
+"""In one mapping, once what it merges is in it."""
+MOST_LEVELS = 100
+"""Of lists and mappings in each other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that a field may hold. NaN and the infinities never are among them."""
+
+    low: float
+    high: float
+    low_open: bool = False
+    """`low` itself is not allowed."""
+    high_open: bool = False
+    even: bool = False
+
+    def __contains__(self, value: Any) -> bool:
+        above = self.low < value if self.low_open else self.low <= value
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below and not (self.even and value % 2)
+
+    def text(self, kind: type) -> str:
+        """In words, as of a field of type `kind`: "a finite number above 0 and at most 10"."""
+        if self.low == self.high:
+            return str(self.low)
+        noun = "an even number" if self.even else "a whole number" if kind is int else "a finite number"
+        if not (self.low_open or self.high_open):
+            return f"{noun} from {self.low} to {self.high}"
+        least = f"above {self.low}" if self.low_open else f"of at least {self.low}"
+        return f"{noun} {least} and {'below' if self.high_open else 'at most'} {self.high}"
+
+
+def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] = ()) -> T:
+    """Read a config: `cls`'s defaults, then the YAML file, then overrides like "train.lr=3e-4".
+
+    Args:
+        cls: a dataclass; its fields may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
+        path: a YAML file with a mapping; None for the defaults alone.
+        overrides: "dotted.key=value", the value in YAML.
+
+    Raises:
+        InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
+            the wrong type or outside its field's range.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read(Path(path))
+    for override in overrides:
+        _set(tree, override)
+    return build(cls, tree)
+
+
+def build(cls: type[T], tree: Mapping[str, Any], where: str = "") -> T:
+    """Make the dataclass `cls` of a nested mapping; `where` is the dotted path for messages. Raises as `load`."""
+    hints = field_types(cls)
+    values = {}
+    for key, value in tree.items():
+        name = f"{where}{_key(key)}"
+        if key not in hints:
+            near = difflib.get_close_matches(_key(key), hints, n=1, cutoff=0.5)
+            hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(sorted(hints))}"
+            raise InputError(f"unknown config key {name}; {hint}")
+        values[key] = _convert(hints[key], value, name)
+    try:
+        return cls(**values)
+    except TypeError as error:  # a field without a default is missing
+        raise InputError(f"config {where.rstrip('.') or cls.__name__}: {error}") from error
+    except InputError as error:  # fields that do not go together, by their own names
+        if str(error).startswith(where):
+            raise
+        raise InputError(f"{where.rstrip('.')}: {error}") from error
+
+
+def check(config: Any, where: str = "") -> None:
+    """Refuse a dataclass's numbers outside their ranges, and what is none of a Literal's values.
+
+    Args:
+        config: its sections are left out: each checks itself.
+        where: its dotted path for messages, e.g. "train.".
+
+    Raises:
+        InputError: the field, its value and what is allowed.
+    """
+    for name, kind in field_types(type(config)).items():
+        _check(kind, getattr(config, name), f"{where}{name}")
+
+
+def check_order(config: Any, names: Iterable[str], where: str = "") -> None:
+    """Refuse a pair of numbers whose first is above its second; `names` are fields. Raises InputError."""
+    for name in names:
+        low, high = getattr(config, name)
+        if low > high:
+            raise InputError(f"{where}{name} is {[low, high]}; the first number must not be above the second")
+
+
+def describe(cls: type) -> str:
+    """A Markdown table of every key of the config `cls`, what it may be and its default, for the documentation."""
+    rows = [f"| `{key}` | {allowed} | {default} |" for key, allowed, default in _rows(cls, "")]
+    return "\n".join(["| key | what it may be | default |", "| --- | --- | --- |", *rows])
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields, their ranges included, in the order of declaration."""
+    return _field_types(cls)
+
+
+@functools.cache
+def _field_types(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The config as plain dicts, lists and scalars: what `build` reads back, and YAML and JSON can hold."""
+    return _plain(dataclasses.asdict(config))
+
+
+def dump(config: Any) -> str:
+    """The config as YAML, in field order."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def shown(value: Any) -> str:
+    """A value for a message: in one line, and cut where it is long, deep or refers to itself."""
+    text = _short.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 2, 60, 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python writes no integer of more than 4,300 digits, and one of a hundred helps nobody.
+        return repr(x) if x.bit_length() <= 128 else f"an integer of {x.bit_length()} bits"
+
+
+_short = _Short()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) and key.isprintable() and len(key) <= 60 else shown(key)
+
+
+# Reading
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice, of which YAML's own loader takes the second, and what grows or nests without end."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        self._check_depth(self.flow_level)
+        super().fetch_flow_collection_start(TokenClass)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth(len(self.indents))
+        return super().add_indent(column)
+
+    def _check_depth(self, depth: int) -> None:
+        if depth >= MOST_LEVELS:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in seen:
+                raise yaml.MarkedYAMLError(problem=f"{_key(key.value)} is there twice", problem_mark=key.start_mark)
+            seen.add((key.tag, key.value))
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_KEYS:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_KEYS} keys", problem_mark=node.start_mark)
+
+
+def _parse(text: str) -> Any:
+    """YAML as values. Raises ValueError with the reason, short and in one line."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = f"{' '.join(str(error.problem or error.context).split())[:120]}{place}"
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an integer or a date that is none
+        reason = " ".join(str(error).split())[:120]
+    except RecursionError:
+        reason = "it refers to itself"
+    except Exception:  # whatever else PyYAML runs into where a tag does not fit its value: KeyError, IndexError ...
+        reason = "it holds a value that is not what its tag says"
+    raise ValueError(reason)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read config {path}: {error.strerror}; give the path of a YAML file") from error
+    if len(content) > MOST_BYTES:
+        raise InputError(f"config {path} has more than {MOST_BYTES} bytes; give the path of a YAML file")
+    try:
+        tree = _parse(content.decode("utf-8"))
+    except ValueError as error:
+        raise InputError(f"config {path} is not YAML: {error}; see configs/tiny.yaml for the form") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise InputError(f"config {path} holds a {type(tree).__name__}; it must hold a mapping of keys to values")
+    return tree
+
+
+def _set(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"{shown(override)} is no override; write key=value, e.g. train.lr=3e-4")
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"cannot set {_key(key)}: {_key(parent)} is a value, not a section")
+    try:
+        tree[last] = _parse(text)
+    except ValueError as error:
+        raise InputError(
+            f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
+        ) from error
+
+
+# Values
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _convert(_not_none(args), value, name)
+    if origin is Annotated:
+        value = _convert(args[0], value, name)
+        _check(kind, value, name)
+        return value
+    if origin is Literal:
+        _check(kind, value, name)
+        return value
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
+        return build(typing.cast(type, kind), value, f"{name}.")
+    if origin in (tuple, list):
+        return origin(_convert(*item) for item in _items(origin, args, value, name))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{name} is {shown(value)}; it must be a mapping")
+        return {
+            _convert(args[0], key, name): _convert(args[1], item, f"{name}.{_key(key)}") for key, item in value.items()
+        }
+    return _convert_scalar(kind, value, name)
+
+
+def _check(kind: Any, value: Any, name: str) -> None:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is not None:
+            _check(_not_none(args), value, name)
+    elif origin is Annotated:
+        allowed = next(note for note in args[1:] if isinstance(note, Range))
+        wanted = numbers.Integral if args[0] is int else numbers.Real
+        if isinstance(value, bool) or not isinstance(value, wanted) or value not in allowed:
+            raise InputError(f"{name} is {shown(value)}; it must be {allowed.text(args[0])}")
+    elif origin is Literal:
+        if not any(value == arg and type(value) is type(arg) for arg in args):
+            raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, args))}")
+    elif origin in (tuple, list):
+        for item in _items(origin, args, value, name):
+            _check(*item)
+    elif origin is dict:
+        for key, item in value.items():
+            _check(args[1], item, f"{name}.{_key(key)}")
+
+
+def _not_none(args: tuple[Any, ...]) -> Any:
+    return next(arg for arg in args if arg is not type(None))
+
+
+def _items(origin: Any, args: tuple[Any, ...], value: Any, name: str) -> Iterator[tuple[Any, Any, str]]:
+    """Type, value and name of each item of a tuple or list. Raises InputError if it is none, or of another length."""
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
+    if origin is tuple and args[-1] is not Ellipsis:
+        if len(value) != len(args):
+            raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")
+        kinds = list(args)
+    else:
+        kinds = [args[0]] * len(value)
+    return ((kind, item, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+
+def _convert_scalar(kind: Any, value: Any, name: str) -> Any:
+    if kind is Path and isinstance(value, str):
+        if not value or "\0" in value:
+            raise InputError(f"{name} is {shown(value)}; it must be a path")
+        return Path(value)
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 3e-4 as a string
+        except (ValueError, OverflowError):
+            pass
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise InputError(f"{name} is {shown(value)} ({type(value).__name__}); it must be of type {kind.__name__}")
+
+
+# Describing
+
+
+def _rows(cls: type, where: str) -> Iterator[tuple[str, str, str]]:
+    """Key, what it may be and default, section by section."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name, kind in field_types(cls).items():
+        args = get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            yield from _rows(typing.cast(type, kind), f"{where}{name}.")
+        elif get_origin(kind) is dict and dataclasses.is_dataclass(args[1]):
+            yield from _rows(typing.cast(type, args[1]), f"{where}{name}.PATTERN.")
+        else:
+            yield f"{where}{name}", _text(kind), _default(fields[name])
+
+
+def _text(kind: Any) -> str:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return f"{_text(_not_none(args))}, or null"
+    if origin is Annotated:
+        return next(note for note in args[1:] if isinstance(note, Range)).text(args[0])
+    if origin is Literal:
+        return " or ".join(f"`{arg}`" for arg in args)
+    if origin in (tuple, list):
+        count = "any length" if origin is list or args[-1] is Ellipsis else len(args)
+        return f"a list of {count}, each {_text(args[0])}"
+    if origin is dict:
+        return "a mapping"
+    return {bool: "`true` or `false`", str: "text", Path: "a path"}[kind]
+
+
+def _default(field: "dataclasses.Field[Any]") -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    elif field.default is not dataclasses.MISSING:
+        value = field.default
+    else:
+        return "(must be given)"
+    text = yaml.safe_dump(_plain(value), default_flow_style=True)
+    return f"`{text.removesuffix('...' + chr(10)).strip()}`"

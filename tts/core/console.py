@@ -1,0 +1,148 @@
+"""What every command of the project shares: its errors as one line, and standard streams that are full or closed.
+
+Ground floor: every room may import it.
+"""
+
+import argparse
+import codecs
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from tts.core.errors import InputError
+from tts.core.files import failure
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+_NAMES = "twotier-tts-names"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line instead of the usage and one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises InputError, which `run_command` prints."""
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help or the version; argparse's own says nothing where that cannot be written."""
+        (file or sys.stdout).write(message)
+
+
+def run_command(program: str, run: Callable[[], int | None], interrupted: str = "interrupted") -> int:
+    """Run a command, and turn every error that is the user's or the machine's into one line on standard error.
+
+    Args:
+        program: its name, with which the line begins.
+        run: the command, parsing included; returns its exit code, None for 0.
+        interrupted: what is said where the user stops it.
+
+    Returns:
+        The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130 where
+        it was interrupted; 141, without a line, where the reader of the output has left.
+    """
+    try:
+        _set_up_streams()
+        try:
+            code = run() or 0
+        except SystemExit:  # what --help and --version end with
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()  # a full disk is noticed here, and not by the interpreter on exit
+        return code
+    except InputError as error:
+        return _end(2, f"{program}: error: {error}")
+    except KeyboardInterrupt:
+        return _end(130, f"{program}: {interrupted}")
+    except BrokenPipeError:
+        return _end(141)
+    except OSError as error:
+        return _end(2, f"{program}: error: {failure(error)}")
+
+
+def output_is_closed() -> bool:
+    """Whether standard output takes nothing, e.g. after `>&-`."""
+    try:
+        return fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    except OSError:  # one in memory has no descriptor
+        return False
+
+
+def one_line(text: str) -> str:
+    """The text with every control character, line ends first of all, and every half character escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _end(code: int, message: str = "") -> int:
+    """Say what went wrong after what was printed before it, as far as either can still be written."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, message and f"{one_line(message)}\n")):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            _give_up(stream)
+    return code
+
+
+def _give_up(stream: TextIO) -> None:
+    """Send to nowhere what still waits in a stream's buffer: the interpreter would complain when it flushes it."""
+    with contextlib.suppress(OSError):  # one in memory has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Output(io.FileIO):
+    """The descriptor of standard output; its errors say that they are its."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+            raise OSError(error.errno, reason, "standard output") from None
+
+
+def _set_up_streams() -> None:
+    """Give closed streams a stand-in, and have standard output take every file name.
+
+    A descriptor that is closed would be that of the next file that is opened, and `print(file=None)` goes to standard
+    output: what is said about the samples would lie among them.
+    """
+    for descriptor, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest one that is free
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None or (sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper)):
+        old = sys.stdout
+        if old:
+            old.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Output(old.fileno() if old else 1, "w", closefd=False)),
+            encoding=old.encoding if old else None,
+            line_buffering=bool(old and old.line_buffering),
+            write_through=bool(old and old.write_through),
+        )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error(_NAMES, _name_bytes)
+        sys.stdout.reconfigure(errors=_NAMES)
+
+
+def _name_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What standard output's encoding lacks as the bytes that a file name has on disk, so that scripts find the file
+    again; as an escape where there are none."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    try:
+        return os.fsencode(error.object[error.start : error.end]), error.end
+    except UnicodeEncodeError:
+        return codecs.backslashreplace_errors(error)

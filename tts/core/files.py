@@ -1,0 +1,259 @@
+"""Paths that a user gives, and files that appear whole or not at all. Ground floor: every room may import it."""
+
+import argparse
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from tts.core.errors import InputError
+
+Kind = Literal["nothing", "file", "folder", "other"]
+"""What lies at a path, links followed: "other" is a pipe, a device or a socket."""
+
+_ABSENT = {errno.ENOENT, errno.ENOTDIR}
+_SHOWN = 120  # characters of a path in a message
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EBADF: "send it to a file or a program",
+    errno.EFBIG: "choose another place, or raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+
+
+# What lies at a path
+
+
+def kind(path: str | Path) -> Kind:
+    """What lies at a path, and "nothing" where something could be made.
+
+    `Path.exists`, `is_file` and `is_dir` raise OSError for a name that is too long, ValueError for a NUL character.
+
+    Raises:
+        InputError: no file can lie there (empty, too long, a NUL character, a loop of links), or it may not be asked.
+    """
+    if not str(path):
+        raise InputError("a path is empty; give the name of a file or folder")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return "nothing"
+        raise InputError(failure(error, path)) from None
+    except ValueError as error:  # a NUL character, or one that the file system's encoding does not have
+        raise InputError(f"{shown(path)} cannot be the name of a file ({_reason(error)}); give another path") from None
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+def exists(path: str | Path) -> bool:
+    """Whether anything lies at the path. Raises InputError as `kind`."""
+    return kind(path) != "nothing"
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a regular file lies at the path: reading it ends, and does not wait. Raises InputError as `kind`."""
+    return kind(path) == "file"
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder lies at the path. Raises InputError as `kind`."""
+    return kind(path) == "folder"
+
+
+def check_new_file(path: Path, force: bool) -> None:
+    """Raise InputError where a file cannot be written or may not be.
+
+    That is where its folder is missing or read-only, where a folder, pipe or device lies in its place, or where it
+    exists and `force` is not given.
+    """
+    found = kind(path)
+    if found == "folder":
+        raise InputError(f"cannot write {shown(path)}: it is a folder; give a file name")
+    if found == "other":  # which a file would replace
+        raise InputError(f"cannot write {shown(path)}: it is a pipe or a device; give a file name")
+    if not is_folder(path.parent):
+        raise InputError(f"cannot write {shown(path)}: the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {shown(path)}: the folder {path.parent} is read-only; choose another")
+    if found == "file" and not force:
+        raise InputError(f"{shown(path)} exists; choose another name or give --force to replace it")
+
+
+def check_folder(path: Path, name: str) -> None:
+    """Raise InputError where a folder can neither be written to nor made.
+
+    Args:
+        path: the folder; it may be missing, and its parents.
+        name: how the message calls it, e.g. "--out".
+    """
+    for place in (path, *path.parents):
+        found = kind(place)
+        if found == "folder":
+            if not os.access(place, os.W_OK):
+                raise InputError(f"{name} {shown(path)}: {place} is read-only; name another folder")
+            return
+        if found != "nothing":
+            where = "is" if place == path else f"{place} is"
+            raise InputError(f"{name} {shown(path)}: {where} a file; name a folder")
+
+
+def path_text(text: str) -> str:
+    """The `type` of an argparse argument that is a path or "-": refuses what can be no path, before any work."""
+    try:
+        kind(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def path_argument(text: str) -> Path:
+    """`path_text`, as a Path."""
+    return Path(path_text(text))
+
+
+def failure(error: OSError, path: str | Path | None = None) -> str:
+    """An error of the operating system in one line: where, what, and what to do.
+
+    Args:
+        error: what was raised.
+        path: where it happened; None: as the error says.
+    """
+    where = error.filename if path is None else path
+    where = os.fsdecode(where) if isinstance(where, bytes) else where
+    remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
+    return "".join([f"{shown(str(where))}: " if where is not None else "", _reason(error), remedy and f"; {remedy}"])
+
+
+def shown(path: str | Path) -> str:
+    """A path for a message: of one without end, its beginning and its end."""
+    text = str(path)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 3 :]}"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A context whose OSErrors name this path: a write to an open file fails without saying which."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+# Writing
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under another name, flush it to the disk, and rename it; an older one stays until then.
+
+    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns.
+
+    Raises:
+        OSError: the folder is missing or full, or refuses the file; nothing is left behind.
+    """
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files as `write_whole` does one; none appears before all are on the disk, then each in its turn.
+
+    Raises:
+        OSError: as `write_whole`.
+    """
+    with ExitStack() as undo:
+        renamed = []
+        for path, data in contents.items():
+            with naming(path):
+                temporary = _written(path, data, undo)
+            renamed.append((temporary, path))
+        for temporary, path in renamed:
+            with naming(path):
+                temporary.replace(path)
+        for folder in {path.parent for path in contents}:
+            _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the folder's new entries survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
+    """A file beside `path` that holds the data, and that `undo` removes if it is still there."""
+    # Cut, so that the temporary name is not too long where the name itself is not: 4 x 32 bytes, and a few.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:32]}.", delete=False) as file:
+        temporary = Path(file.name)
+        undo.callback(temporary.unlink, missing_ok=True)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
+    return temporary
+
+
+@contextmanager
+def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
+    """A context that makes a folder with its parents; an error removes those that it made, where they are empty.
+
+    Args:
+        path: the folder; one that is there is used.
+        whole: whether an error also removes all that lies in it, where it was missing or empty before.
+
+    Raises:
+        OSError: it cannot be made, e.g. because a file lies there.
+    """
+    made: list[Path] = []
+    whole = whole and is_empty(path)
+    try:
+        for folder in (*reversed(path.parents), path):
+            with contextlib.suppress(FileExistsError):  # another process may be making the same ones
+                if not exists(folder):
+                    folder.mkdir()
+                    made.append(folder)
+        path.mkdir(exist_ok=True)  # says so where no folder lies there
+        yield
+    except BaseException:  # also when interrupted
+        if whole:
+            remove_contents(path)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # not empty: what lies there was meant to stay
+                folder.rmdir()
+        raise
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a folder holds nothing, or is not there."""
+    found = kind(path)
+    return found == "nothing" or (found == "folder" and not any(path.iterdir()))
+
+
+def remove_contents(folder: Path) -> None:
+    """Remove all that lies in a folder, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

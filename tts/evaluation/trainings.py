@@ -1,0 +1,120 @@
+"""What scripts that train several voices and judge them alike have in common. A training is the folder of a run."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tts.core import config as configs
+from tts.core.console import Parser
+from tts.core.errors import InputError
+from tts.core.files import check_folder, is_file, path_argument
+from tts.evaluation import running as evaluate
+from tts.evaluation.report import write_reports
+from tts.evaluation.test_sets import Material
+from tts.recognition.model import Recognizer
+from tts.training.config import RunConfig
+from tts.voice import load_voice
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of every voice alike."""
+
+    texts: int
+    """In each split."""
+    seed: int
+    timing_spread: float
+
+
+def parse(
+    argv: Sequence[str] | None, description: str, example: str, trainings: Iterable[str], texts: int
+) -> tuple[argparse.Namespace, list[str]]:
+    """The command line of a script that compares trainings, and which of them it names.
+
+    Raises: InputError for a training that there is not, or a number out of range.
+    """
+    known = list(trainings)
+    parser = Parser(description=description)
+    parser.add_argument("config", help=f"YAML file, e.g. {example}")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
+    parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: the config's output")
+    parser.add_argument("--only", default=",".join(known), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
+    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
+    args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
+    if args.out:
+        check_folder(args.out, "--out")
+    names = args.only.split(",")
+    for name in names:
+        if name not in known:
+            raise InputError(f"--only {name}: no such training; choose among {', '.join(known)}")
+    for flag, least in (("n", 1), ("seed", 0)):
+        if getattr(args, flag) < least:
+            raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
+    return args, names
+
+
+def load(config: str, overrides: Sequence[str]) -> RunConfig:
+    """The config that all trainings start from. Raises: InputError if it is wrong or names no speaker."""
+    found = configs.load(RunConfig, config, overrides)
+    if not found.data.speakers:
+        raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
+    return found
+
+
+def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:
+    """Evaluate a run's voice on everything, into RUN/evaluation/NAME, unless that is done.
+
+    Raises: InputError where an evaluation lies there that was made with other settings.
+    """
+    voice = load_voice(run / "voice")
+    for name, material in materials.items():
+        out = run / "evaluation" / name
+        evaluation = evaluate.of_voice(
+            voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
+        )
+        if is_file(out / evaluate.REPORT):
+            found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
+            if found != evaluation.settings:
+                raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
+            continue
+        judged = evaluate.run(evaluation, out, seed=settings.seed)
+        assert judged is not None, "there is one process only"
+        write_reports(out, *judged)
+        evaluate.finish(out, *judged)
+
+
+def effort(metrics: Path) -> dict[str, float]:
+    """Steps, minutes and samples of audio of a training, of its own log (validation is not counted)."""
+    step, seconds, samples = 0, 0.0, 0.0
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "train/steps_per_second" in row:
+            took = (row["step"] - step) / row["train/steps_per_second"]
+            step = row["step"]
+            seconds += took
+            samples += took * row["train/samples_per_second"]
+    return {"steps": step, "minutes": seconds / 60, "samples": samples}
+
+
+def machine() -> str:
+    """The GPU, the processor, the commit and PyTorch, of which the figures are."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
+    model = names[0].split(":")[1].strip() if names else platform.machine()
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    return (
+        f"{gpu}{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
+        f"commit {commit.stdout.strip() or 'unknown'}"
+    )

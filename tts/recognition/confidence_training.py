@@ -1,0 +1,216 @@
+"""Train the recognizer's confidence: the small network that tells a digit from other speech.
+
+    python scripts/train_confidence.py --fsdd FSDD_FOLDER --prompts ASTERISK_FOLDER --out runs/confidence
+
+The recognizer itself stays as it is. Digits: FSDD's training takes, one by one and joined, half of them damaged, and
+the ten digits of one prompt voice. Other speech: the same takes reversed, pieces of them in wrong order, babble, waves
+without speech, and the prompts without digits of the voices named by --voices. What the recognizer takes for digits in
+these is what is learned from; digits and the rest weigh the same, so the threshold is 0.5. How many of FSDD's single
+validation takes (5-7) keep their digit at that is put into the card. Neither the test takes nor other voices are used.
+
+Writes OUT/confidence.safetensors, and OUT/recognizer.json, the recognizer's card with the threshold added.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
+from data_recipes.sequences import SequenceOptions, SequenceStream
+from tts import audio
+from tts.core.errors import InputError
+from tts.core.files import write_whole
+from tts.recognition import prompts
+from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
+from tts.recognition.confidence import ConfidenceNet
+from tts.recognition.model import WEIGHTS, Recognizer
+
+Item = tuple[np.ndarray, list[int]]  # a wave and the digits in it
+AS_THEY_LIE = RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
+JOINED = SequenceOptions(max_digits=4, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
+SPEEDS = (0.85, 1.0, 1.2)
+EPOCHS, BATCH, HIDDEN = 30, 256, 64
+THRESHOLD = 0.5  # where the network is undecided
+
+
+def digits(args: argparse.Namespace, takes: list[Recording], plain: list[Recording], spoil: Augmenter) -> list[Item]:
+    """Waves with digits."""
+    stream = SequenceStream(takes, JOINED, args.seed)
+    items: list[Item] = []
+    for index in range(args.count):
+        rng = np.random.default_rng([args.seed, 1, index])
+        sequence = stream[index]
+        damaged = rng.random() < 0.6
+        wave = spoil(sequence.audio, sequence.boundaries, rng) if damaged else sequence.audio
+        items.append((wave, sequence.digits))
+    for index, recording in enumerate([*plain[::2], *takes[::10]]):
+        items.append((_maybe(recording.audio, spoil, [args.seed, 2, index]), [recording.digit]))
+    for digit in range(10):
+        wave = prompts.read(args.prompts / args.digit_voice / "digits" / f"{digit}.g722")
+        items += [(one, [digit]) for one in _at_speeds(wave, spoil, [args.seed, 3, digit], 4)]
+    return items
+
+
+def others(args: argparse.Namespace, takes: list[Recording], spoil: Augmenter) -> list[Item]:
+    """Waves without digits."""
+    items: list[Item] = []
+    for index, recording in enumerate(takes[3::20]):
+        items.append((_maybe(recording.audio[::-1].copy(), spoil, [args.seed, 4, index]), []))
+    by_speaker: dict[str, list[Recording]] = {}
+    for recording in takes:
+        by_speaker.setdefault(recording.speaker, []).append(recording)
+    for index in range(args.count):
+        rng = np.random.default_rng([args.seed, 5, index])
+        own = by_speaker[takes[int(rng.integers(len(takes)))].speaker]
+        items.append((_maybe(fragments(own, rng), spoil, [args.seed, 6, index]), []))
+    for index in range(args.count // 10):
+        rng = np.random.default_rng([args.seed, 7, index])
+        babble = spoil.babbles[index % len(spoil.babbles)]
+        start, length = int(rng.integers(len(babble) - 16_000)), int(rng.integers(3000, 16_000))
+        items += [(babble[start : start + length], []), (spoil.empty(rng), [])]
+    for place, voice in enumerate(args.voices):
+        for index, wave in enumerate(prompts.digitless(args.prompts, voice).values()):
+            items += [(one, []) for one in _at_speeds(wave, spoil, [args.seed, 8 + place, index], 1)]
+    return items
+
+
+def fragments(recordings: list[Recording], rng: np.random.Generator) -> np.ndarray:
+    """Beginnings and ends of one speaker's digits, some reversed, one after the other: (T,) float32."""
+    parts = []
+    for _ in range(int(rng.integers(1, 5))):
+        wave = recordings[int(rng.integers(len(recordings)))].audio
+        cut = int(len(wave) * rng.uniform(0.3, 0.7))
+        part = (wave[:cut] if rng.random() < 0.5 else wave[cut:]).copy()
+        part = part[::-1].copy() if rng.random() < 0.4 else part
+        fade = min(40, len(part) // 2)
+        ramp = np.linspace(0, 1, fade, dtype=np.float32)
+        part[:fade] *= ramp
+        part[len(part) - fade :] *= ramp[::-1]
+        parts.append(part)
+        if rng.random() < 0.5:
+            parts.append(np.zeros(int(rng.integers(0, 1200)), np.float32))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _maybe(wave: np.ndarray, spoil: Augmenter, seed: list[int]) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return spoil(wave, [len(wave)], rng) if rng.random() < 0.5 else wave
+
+
+def _at_speeds(wave: np.ndarray, spoil: Augmenter, seed: list[int], times: int) -> Iterator[np.ndarray]:
+    for k, speed in enumerate(SPEEDS * times):
+        yield _maybe(audio.resample(wave, round(8000 * speed), 8000), spoil, [*seed, k])
+
+
+def is_digit(said: list[int], recognized: list[int]) -> list[float]:
+    """For each recognized digit 1.0 if it was said, by the longest blocks in common, else 0.0."""
+    right = [0.0] * len(recognized)
+    for block in SequenceMatcher(None, said, recognized, autojunk=False).get_matching_blocks():
+        right[block.b : block.b + block.size] = [1.0] * block.size
+    return right
+
+
+def examples(recognizer: Recognizer, items: list[Item]) -> tuple[Tensor, Tensor]:
+    """What the recognizer takes for digits: vectors (n, D), and whether each is one (n,)."""
+    vectors, right = [], []
+    for index, found, own in recognizer.pooled_digits([wave for wave, _ in items], Recognizer.sample_rate):
+        vectors.append(own)
+        right += is_digit(items[index][1], [place.digit for place in found])
+    return torch.cat(vectors), torch.tensor(right)
+
+
+def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
+    """Train; both classes weigh the same. The scaling of the inputs becomes part of the first layer."""
+    torch.manual_seed(seed)
+    mean, spread = vectors.mean(0), vectors.std(0) + 1e-3
+    inputs = (vectors - mean) / spread
+    net = ConfidenceNet(inputs.shape[1], HIDDEN)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-3)
+    weight = torch.where(right > 0, 1.0, float(right.sum() / (1 - right).sum()))
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(right)).split(BATCH):
+            x = nn.functional.dropout(inputs[chosen], 0.2)
+            hidden = nn.functional.dropout(torch.relu(net.first(x)), 0.5)
+            logits = net.second(hidden)[:, 0]
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, right[chosen], weight[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    with torch.no_grad():
+        net.first.weight /= spread
+        net.first.bias -= net.first.weight @ mean
+    return net
+
+
+def kept(recognizer: Recognizer, recordings: list[Recording]) -> list[int]:
+    """How many of the single recordings that are recognized keep their digit, and how many there are."""
+    scored = recognizer.scored([x.audio for x in recordings], Recognizer.sample_rate)
+    scores = [own[0].confidence for own, x in zip(scored, recordings, strict=True) if [d for d, _ in own] == [x.digit]]
+    return [sum(score >= THRESHOLD for score in scores), len(scores)]
+
+
+def train(args: argparse.Namespace) -> None:
+    """Everything, written to args.out."""
+    torch.set_num_threads(1)
+    recognizer = Recognizer.load(args.weights)
+    prepared, plain = build_recordings(args.fsdd), build_recordings(args.fsdd, AS_THEY_LIE)
+    takes = at_speeds(prepared["train"], AugmentOptions().speeds)
+    spoil = Augmenter(AugmentOptions(empty=0.0), takes, args.seed)
+    items = digits(args, takes, plain["train"], spoil) + others(args, takes, spoil)
+    print(f"{len(items)} waves", file=sys.stderr)
+    vectors, right = examples(recognizer, items)
+    print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
+    net = fit(vectors, right, args.seed)
+    weights = {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
+    net.load_state_dict({name: x.float() for name, x in weights.items()})
+    recognizer.confidence = net.eval()
+    recognizer.card["confidence"] = {
+        "hidden": HIDDEN,
+        "threshold": THRESHOLD,
+        "command": args.command,
+        "voices": args.voices,
+        "examples": [int(right.sum()), len(right)],
+        "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_whole(args.out / "confidence.safetensors", save(weights))
+    write_whole(args.out / "recognizer.json", (json.dumps(recognizer.card, indent=1) + "\n").encode())
+    print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
+
+
+def main() -> int:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
+    parser.add_argument(
+        "--prompts", type=Path, required=True, help="folder of Asterisk's prompts, see scripts/prompts.py"
+    )
+    parser.add_argument("--voices", nargs="+", default=["en_US_f_Allison", "es_MX_f_Allison"], help="to learn from")
+    parser.add_argument("--digit-voice", default="en_US_f_Allison", help="whose digits are used (English)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of a recognizer")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=1200, help="joined sequences, and as many of fragments")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    args.command = (
+        f"python scripts/train_confidence.py --fsdd FSDD_FOLDER --prompts ASTERISK_FOLDER "
+        f"--voices {' '.join(args.voices)} --count {args.count} --seed {args.seed}"
+    )
+    try:
+        train(args)
+    except InputError as error:
+        print(f"train_confidence: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,375 @@
+"""The digit recogniser: log-mel spectrogram, two convolutions, a bidirectional LSTM, CTC over ten digits and blank.
+
+It was trained on real recordings only (`scripts/train_recognizer.py`), never on generated speech, so that it can judge
+generated speech. Its weights ship with the package: `Recognizer.load()`.
+
+References: Graves et al. 2006 (CTC); the level normalisation follows Whisper (Radford et al. 2022, section 2.2):
+powers are taken relative to the loudest one of the utterance and everything far below it is one floor, so gain does not
+matter.
+
+Nothing depends on the rest of a batch: convolutions see zeros beyond an utterance's end, as at its beginning, and the
+backward direction of each LSTM layer starts at the utterance's own last frame.
+
+Letters: B batch, T samples, N frames after the front end (one each 20 ms), M mel bands, D width, C classes.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import torch
+import torchaudio
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tts import audio
+from tts.core.config import Range, check
+from tts.core.errors import InputError
+from tts.core.files import is_file
+from tts.recognition.confidence import POOLS, ConfidenceNet, Place, places, pooled
+
+BLANK = 10
+CLASSES = 11
+WEIGHTS = Path(__file__).parent / "weights"
+MIN_SECONDS = 0.06
+"""Shorter audio holds no digit: the answer is an empty list."""
+
+BATCH_SECONDS = 600.0
+"""No batch holds more audio than this, padding included, so that long files do not fill the memory."""
+
+
+@dataclass(frozen=True)
+class RecognizerConfig:
+    """Shape of the network. Frequencies in Hz, lengths in samples at `sample_rate`, floor in dB below the loudest.
+
+    edge: silence put at both ends of every wave, in training too. The network writes a digit down when it hears that
+    the digit is over, so one that ends with the wave would be missed.
+    """
+
+    sample_rate: Annotated[int, Range(8000, 8000)] = 8000
+    window: Annotated[int, Range(2, 4096)] = 200
+    hop: Annotated[int, Range(1, 4096)] = 80
+    n_fft: Annotated[int, Range(2, 4096)] = 256
+    mels: Annotated[int, Range(1, 1024)] = 40
+    low_hz: Annotated[float, Range(0, 4000)] = 60.0
+    high_hz: Annotated[float, Range(0, 4000)] = 3900.0
+    floor_db: Annotated[float, Range(0, 200, low_open=True)] = 60.0
+    edge: Annotated[int, Range(0, 8000)] = 800
+    channels: Annotated[int, Range(1, 1024)] = 160
+    width: Annotated[int, Range(1, 1024)] = 160
+    layers: Annotated[int, Range(1, 8)] = 2
+    dropout: Annotated[float, Range(0, 1, high_open=True)] = 0.15
+
+    stride = 2  # of the second convolution
+
+    def __post_init__(self) -> None:
+        check(self, "model.")
+        if self.window > self.n_fft:
+            raise InputError(f"model.window is {self.window}; it must be at most model.n_fft, {self.n_fft}")
+        if self.hop > self.window:
+            raise InputError(f"model.hop is {self.hop}; it must be at most model.window, {self.window}")
+        if self.mels > self.n_fft // 2 + 1:
+            raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most "
+                             f"{self.n_fft // 2 + 1}")  # fmt: skip
+        if self.low_hz >= self.high_hz:
+            raise InputError(f"model.low_hz is {self.low_hz}; it must be below model.high_hz, {self.high_hz}")
+
+
+def mask(lengths: Tensor, n: int) -> Tensor:
+    """(B, n) bool, True where a frame belongs to its utterance; lengths (B,) int64."""
+    return torch.arange(n, device=lengths.device) < lengths[:, None]
+
+
+def reversal(lengths: Tensor, n: int) -> Tensor:
+    """(B, n) int64 indices that turn each utterance's own frames round and leave the padding behind them in place."""
+    index = torch.arange(n, device=lengths.device).expand(len(lengths), n)
+    turned = lengths[:, None] - 1 - index
+    return torch.where(turned >= 0, turned, index)
+
+
+class FrontEnd(nn.Module):
+    """Waves to normalised log-mel spectrograms."""
+
+    def __init__(self, config: RecognizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            config.sample_rate,
+            n_fft=config.n_fft,
+            win_length=config.window,
+            hop_length=config.hop,
+            f_min=config.low_hz,
+            f_max=config.high_hz,
+            n_mels=config.mels,
+            center=True,
+            pad_mode="constant",  # zeros, as the padding of a batch is
+        )
+        for buffer in ("spectrogram.window", "mel_scale.fb"):  # fixed by the config: not part of the weights
+            owner, name = buffer.split(".")
+            module = getattr(self.mel, owner)
+            module.register_buffer(name, getattr(module, name), persistent=False)
+
+    def frames(self, lengths: Tensor) -> Tensor:
+        """How many frames, hop apart, belong to an utterance of so many samples."""
+        return (lengths + 2 * self.config.edge) // self.config.hop + 1
+
+    @torch.no_grad()
+    def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """waves (B, T) float32, zero beyond lengths (B,) int64 -> (B, frames, M) float32 about 0, and frames (B,)."""
+        edge = self.config.edge
+        power: Tensor = self.mel(nn.functional.pad(waves, (edge, edge))).transpose(1, 2)
+        counts = self.frames(lengths)
+        inside = mask(counts, power.shape[1])[:, :, None]
+        decibels = 10 * torch.log10(power + 1e-10)
+        loudest = decibels.masked_fill(~inside, -1e9).amax(dim=(1, 2), keepdim=True)
+        relative = (decibels - loudest).clamp(min=-self.config.floor_db)
+        # Whole bands are not centred: in a single digit that would take away what makes it that digit.
+        return ((relative + self.config.floor_db / 2) / 15).masked_fill(~inside, 0.0), counts
+
+
+class BidirectionalLSTM(nn.Module):
+    """One layer; the backward half reads each utterance from its own end, so padding is never read before speech."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.forwards = nn.LSTM(inputs, width, batch_first=True)
+        self.backwards = nn.LSTM(inputs, width, batch_first=True)
+
+    def forward(self, x: Tensor, turned: Tensor) -> Tensor:
+        """x (B, N, D) and the indices of `reversal` -> (B, N, 2 x width)."""
+        ahead, _ = self.forwards(x)
+        back, _ = self.backwards(x.gather(1, turned[:, :, None].expand_as(x)))
+        back = back.gather(1, turned[:, :, None].expand_as(back))
+        return torch.cat([ahead, back], dim=-1)
+
+
+class RecognizerNet(nn.Module):
+    """From spectrograms to CTC log-probabilities."""
+
+    def __init__(self, config: RecognizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.first = nn.Conv1d(config.mels, config.channels, 5, padding=2)
+        self.second = nn.Conv1d(config.channels, config.channels, 5, stride=config.stride, padding=2)
+        self.norm = nn.LayerNorm(config.channels)
+        sizes = [config.channels] + [2 * config.width] * (config.layers - 1)
+        self.layer_widths = [config.channels] + [2 * config.width] * config.layers
+        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in sizes)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(2 * config.width, CLASSES)
+
+    def layers(self, mels: Tensor, counts: Tensor) -> tuple[list[Tensor], Tensor]:
+        """mels (B, frames, M), counts (B,) -> outputs of the convolutions and of each LSTM layer, the last one last,
+        each (B, N, its width), and lengths (B,) in frames of 20 ms."""
+        x = torch.relu(self.first(mels.transpose(1, 2)))
+        x = x * mask(counts, x.shape[2])[:, None, :]  # as the convolution's own padding: zeros
+        x = torch.relu(self.second(x)).transpose(1, 2)
+        lengths = (counts - 1) // self.config.stride + 1
+        turned = reversal(lengths, x.shape[1])
+        outputs = [self.dropout(self.norm(x))]
+        for layer in self.lstm:
+            outputs.append(self.dropout(layer(outputs[-1], turned)))
+        return outputs, lengths
+
+    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """mels (B, frames, M), counts (B,) -> last hidden layer (B, N, 2 x width), lengths (B,) in frames of 20 ms."""
+        outputs, lengths = self.layers(mels, counts)
+        return outputs[-1], lengths
+
+    def forward(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, C) float32 and lengths (B,) int64."""
+        x, lengths = self.hidden(mels, counts)
+        return self.out(x).float().log_softmax(-1), lengths
+
+
+def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
+    """CTC's best path: log_probs (B, N, C), lengths (B,) -> the digits of each, repeats merged and blanks dropped.
+
+    Where on the path a digit stands says little about when it was said: both directions of the network were free to
+    settle on any frame, and they write a digit down when the next one begins.
+    """
+    answers = []
+    for path, length in zip(log_probs.argmax(-1).cpu().numpy(), lengths.tolist(), strict=True):
+        path = path[:length]
+        changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
+        answers.append(changes[changes != BLANK].tolist())
+    return answers
+
+
+class ScoredDigit(NamedTuple):
+    """A digit, and how sure it is that it was one, 0 to 1."""
+
+    digit: int
+    confidence: float
+
+
+class Recognizer:
+    """Digits heard in waves. Read-only once loaded, so it may be shared between threads."""
+
+    sample_rate = 8000
+
+    def __init__(
+        self,
+        net: RecognizerNet,
+        card: dict[str, Any],
+        device: str | torch.device = "cpu",
+        confidence: ConfidenceNet | None = None,
+    ) -> None:
+        self.confidence = confidence.to(device).eval() if confidence else None
+        self.net = net.to(device).eval()
+        self.front_end = FrontEnd(net.config).to(device)
+        self.card = card
+        self.device = torch.device(device)
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
+        """The recogniser in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
+
+        With confidence.safetensors beside them (`scripts/train_confidence.py`) it can say how sure it is of a digit.
+
+        Raises: InputError if the folder holds none, or one that does not fit together.
+        """
+        folder = Path(folder or WEIGHTS)
+        for name in ("recognizer.json", "recognizer.safetensors"):
+            if not is_file(folder / name):
+                raise InputError(f"{folder}: no recogniser there (it has no {name}); "
+                                 "give a folder that scripts/train_recognizer.py wrote")  # fmt: skip
+        try:
+            card = json.loads((folder / "recognizer.json").read_text())
+            with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
+                net = RecognizerNet(RecognizerConfig(**card["config"]))
+            # Stored as float16 to be small; float32 is what a CPU computes in.
+            weights = {name: x.float() for name, x in load_file(folder / "recognizer.safetensors").items()}
+            net.load_state_dict(weights, assign=True)
+            confidence = None
+            if is_file(folder / "confidence.safetensors"):
+                with torch.device("meta"):
+                    confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
+                weights = {name: x.float() for name, x in load_file(folder / "confidence.safetensors").items()}
+                confidence.load_state_dict(weights, assign=True)
+        except OSError as error:
+            raise InputError(f"{folder}: no recogniser there ({error.strerror or error}); "
+                             "give a folder that scripts/train_recognizer.py wrote") from None  # fmt: skip
+        except Exception as error:  # whatever is wrong inside the files, they are the user's
+            detail = str(error).splitlines()[0][:200]
+            raise InputError(f"{folder}: the recogniser is damaged ({detail}); train or copy it again") from None
+        return cls(net, card, device, confidence)
+
+    @property
+    def threshold(self) -> float:
+        """The confidence below which `tts recognize` rejects a digit; 0 where the recognizer has no confidence."""
+        return float(self.card["confidence"]["threshold"]) if self.confidence else 0.0
+
+    @torch.inference_mode()
+    def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
+        """The digits heard in each wave, [] for none. Nothing is rejected: see `scored`.
+
+        Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the level does not matter.
+
+        Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
+        """
+        result: list[list[int]] = [[] for _ in waves]
+        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
+            for index, digits in zip(indices, greedy(*self.net(*self.front_end(padded, lengths))), strict=True):
+                result[index] = digits
+        return result
+
+    @torch.inference_mode()
+    def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
+        """The digits of `recognize`, each with its confidence.
+
+        Args and Raises as `recognize`; InputError also for a recognizer without confidence.
+        """
+        if self.confidence is None:
+            raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
+        result: list[list[ScoredDigit]] = [[] for _ in waves]
+        for index, found, vectors in self.pooled_digits(waves, sample_rate, batch_size):
+            scores = self.confidence(vectors).sigmoid().tolist()
+            result[index] = [ScoredDigit(place.digit, score) for place, score in zip(found, scores, strict=True)]
+        return result
+
+    @torch.inference_mode()
+    def pooled_digits(
+        self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32
+    ) -> Iterator[tuple[int, list[Place], Tensor]]:
+        """For each wave with digits: its index, where they are, and the confidence's inputs, (digits, D)."""
+        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
+            layers, counts = self.net.layers(*self.front_end(padded, lengths))
+            paths = self.net.out(layers[-1]).argmax(-1).cpu().numpy()
+            for row, (index, count) in enumerate(zip(indices, counts.tolist(), strict=True)):
+                found = places(paths[row, :count], BLANK)
+                if found:
+                    own = [layer[row, :count] for layer in layers]
+                    yield index, found, torch.stack([pooled(own, place) for place in found])
+
+    @torch.inference_mode()
+    def features(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
+        """Mean over time of the last hidden layer, for distances between sets of waves: (B, D) float32.
+
+        A wave too short to hold a digit gives zeros. Args and Raises as `recognize`.
+        """
+        result = np.zeros((len(waves), 2 * self.net.config.width), dtype=np.float32)
+        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
+            hidden, counts = self.net.hidden(*self.front_end(padded, lengths))
+            inside = mask(counts, hidden.shape[1])[:, :, None]
+            result[indices] = ((hidden * inside).sum(1) / counts[:, None]).cpu().numpy()
+        return result
+
+    @torch.inference_mode()
+    def digit_probabilities(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
+        """Probability of each digit given that a wave holds exactly one: (B, 10) float32, rows sum to 1.
+
+        It is CTC's probability of each one-digit transcript, normalised over the ten. A wave too short to hold a digit
+        gives a flat row. Args and Raises as `recognize`.
+        """
+        result = np.full((len(waves), 10), 0.1, dtype=np.float32)
+        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
+            log_probs, counts = self.net(*self.front_end(padded, lengths))
+            b = len(indices)
+            targets = torch.arange(10, device=self.device).repeat(b)[:, None]
+            nll = nn.functional.ctc_loss(
+                log_probs.repeat_interleave(10, dim=0).transpose(0, 1),
+                targets,
+                counts.repeat_interleave(10),
+                torch.ones(10 * b, dtype=torch.int64, device=self.device),
+                blank=BLANK,
+                reduction="none",
+            )
+            result[indices] = (-nll.view(b, 10)).softmax(-1).cpu().numpy()
+        return result
+
+    def _batches(
+        self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
+    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Waves of like length together: their indices, (B, T) float32 zero-padded at self.sample_rate, and lengths."""
+        if not audio.RATES[0] <= sample_rate <= audio.RATES[1]:
+            raise InputError(
+                f"the sample rate is {sample_rate} Hz; it must be from {audio.RATES[0]} to {audio.RATES[1]}"
+            )
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+        ready: list[Tensor] = []
+        for index, wave in enumerate(waves):
+            array = np.asarray(wave, dtype=np.float32)
+            if array.ndim != 1:
+                raise InputError(f"wave {index} has shape {array.shape}; one channel, shape (T,), is needed")
+            if not np.isfinite(array).all():
+                raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
+            ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
+        order = [i for i in range(len(ready)) if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
+        order.sort(key=lambda i: -len(ready[i]))
+        while order:
+            fits = int(BATCH_SECONDS * self.sample_rate // len(ready[order[0]]))
+            indices = order[: max(1, min(batch_size, fits))]
+            order = order[len(indices) :]
+            chosen = [ready[i] for i in indices]
+            lengths = torch.tensor([len(x) for x in chosen], device=self.device)
+            yield indices, nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(self.device), lengths
+
+
+def card_config(config: RecognizerConfig) -> dict[str, Any]:
+    """The part of the card from which `Recognizer.load` builds the network."""
+    return asdict(config)

@@ -1,0 +1,6 @@
+"""Text to words, words to vectors and units.
+
+In: a text such as "4 7 2". Out: words, one vector a word, and the units that the pointer steps through.
+Read `normalize` first; `units` finds onset, nucleus, coda and pause in a recording, `encoder` gives a vector a word,
+`language_model` finds and loads the frozen language model that it uses.
+"""

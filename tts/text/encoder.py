@@ -1,0 +1,155 @@
+"""Words to vectors: the frozen hidden states of a language model at one layer, pooled per word.
+
+A text goes into the model as its words joined by single spaces; a word's vector is the mean of the hidden states of its
+sub-words. What has been encoded is remembered on disk, and torch and transformers are imported only for what has not.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+
+from tts.core.config import Range, check
+from tts.core.errors import InputError
+from tts.core.paths import cache_folder
+from tts.text.language_model import MINILM, LanguageModel, ModelFiles
+
+_CACHE_FORMAT = 1
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig:
+    """Which hidden states stand for a word."""
+
+    name: str = MINILM
+    """"minilm" (all-MiniLM-L6-v2, installed with the package), a folder, or a model's id on the Hugging Face hub."""
+    layer: Annotated[int, Range(-1000, 1000)] = 5
+    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
+    context: Literal["word", "text"] = "word"
+    """Each word encoded alone, or in its text, where its vector also tells of its neighbours and its place."""
+    revision: str | None = None
+    """Branch, tag or commit, for a model from the hub; None: what is in the local hub cache, else the newest."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class TextEncoder:
+    """Encodes texts with one layer of a frozen language model, in float32 on the CPU."""
+
+    def __init__(self, config: TextEncoderConfig, cache_dir: Path | None = None, *, cache: bool = True) -> None:
+        """Find the model and check its layer, without loading it.
+
+        Args:
+            config: the model, the layer and the context.
+            cache_dir: where vectors are kept; None: the package's folder in the user's cache ($TWOTIER_TTS_CACHE, else
+                twotier-tts in $XDG_CACHE_HOME or ~/.cache).
+            cache: False neither reads nor writes the cache.
+
+        Raises:
+            InputError: no such model, it cannot be reached or read, or it has no such layer.
+        """
+        self.config = config
+        self._files = files = ModelFiles.find(config.name, config.revision)
+        self.width = files.width
+        """D, the width of a word's vector."""
+        if not -files.depth - 1 <= config.layer <= files.depth:
+            raise InputError(
+                f"text encoder layer is {config.layer}, but {config.name} has {files.depth} layers; allowed are "
+                f"0 (the embeddings) to {files.depth}, or {-files.depth - 1} to -1 counted from the end"
+            )
+        self._layer = config.layer % (files.depth + 1)
+        self._model: LanguageModel | None = None
+        self._cache: _Cache | None = None
+        folder = cache_dir or cache_folder()
+        if cache and folder:
+            identity = f"{_CACHE_FORMAT} {files.fingerprint()} {self._layer} {config.context}"
+            self._cache = _Cache(folder / "word-vectors", identity, self.width)
+
+    def encode(self, texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Vectors of the words of each text.
+
+        Args:
+            texts: the words of each text, as `tts.text.normalize.words` gives them: no white space inside, none empty.
+
+        Returns:
+            For each text (W, D) float32, D = `width`. A text's vectors do not depend on the other texts (beyond
+            rounding, 1e-5).
+
+        Raises:
+            InputError: the model cannot be loaded, its tokenizer cannot tell a word, or a text is too long for it.
+        """
+        for text in texts:
+            assert all(word and not any(map(str.isspace, word)) for word in text), text
+        alone = self.config.context == "word"
+        # A unit is what the model reads at once.
+        units = [[(word,) for word in text] if alone else [tuple(text)] if text else [] for text in texts]
+        known = self._look_up(list(dict.fromkeys(unit for text in units for unit in text)))
+        nothing = np.zeros((0, self.width), np.float32)
+        return [np.concatenate([nothing, *(known[unit] for unit in text)]) for text in units]
+
+    def _look_up(self, units: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
+        """Each distinct unit's vectors, from the cache or else from the model."""
+        known = {}
+        if self._cache:
+            for unit in units:
+                vectors = self._cache.read(unit)
+                if vectors is not None:
+                    known[unit] = vectors
+        missing = [unit for unit in units if unit not in known]
+        if missing:
+            self._model = self._model or LanguageModel(self._files, self._layer)
+            for unit, vectors in zip(missing, self._model.encode(missing), strict=True):
+                known[unit] = vectors
+                if self._cache:
+                    self._cache.write(unit, vectors)
+        return known
+
+
+class _Cache:
+    """Vectors on disk, a file for each text: 32 bytes of sha256, then the float32 values.
+
+    Only ever a help: what cannot be read or is damaged counts as absent, what cannot be written is left.
+    """
+
+    def __init__(self, folder: Path, identity: str, width: int) -> None:
+        self._folder = folder / hashlib.sha256(identity.encode()).hexdigest()[:32]
+        self._width = width
+
+    def read(self, words: tuple[str, ...]) -> np.ndarray | None:
+        """(W, D) float32, or None."""
+        try:
+            content = self._path(words).read_bytes()
+        except OSError:
+            return None
+        digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if len(payload) != 4 * len(words) * self._width or digest != hashlib.sha256(payload).digest():
+            return None
+        return np.frombuffer(payload, "<f4").astype(np.float32).reshape(len(words), self._width)
+
+    def write(self, words: tuple[str, ...], vectors: np.ndarray) -> None:
+        """Keep (W, D) float32."""
+        payload = vectors.astype("<f4").tobytes()
+        path = self._path(words)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
+            try:
+                # Not flushed to the disk: a file that a crash leaves incomplete fails its checksum.
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(payload).digest() + payload)
+                Path(temporary).replace(path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError:
+            return
+
+    def _path(self, words: tuple[str, ...]) -> Path:
+        return self._folder / hashlib.sha256(" ".join(words).encode()).hexdigest()

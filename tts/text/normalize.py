@@ -1,0 +1,149 @@
+"""Text to words: what the voice can say, and nothing else. A word is one digit, "4" or "four".
+
+What separates words: white space, every kind of dash, and the punctuation of lists and sentences (, ; . ! ?). Numerals
+need no separator: "472" is three words. Everything else is refused rather than guessed at, because reading "4/7", "4°"
+or "4²" as plain digits would say something other than what was written. So is punctuation that makes a number of
+digits: a point or comma between them ("3.14", "1,000") or before the first one (".5"), and a minus ("-4").
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from tts.core.errors import InputError
+
+MAX_WORDS = 1000
+"""The longest text, in words."""
+
+_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+SPOKEN: dict[str, int] = {str(digit): digit for digit in range(10)} | {name: digit for digit, name in enumerate(_NAMES)}
+"""Every word that can be said, to its digit: "4" and "four" to 4."""
+
+_ALLOWED = 'numerals ("472") and the English words "zero" to "nine"'
+_SEPARATORS = frozenset(";!?\u061b\u06d4\u3001\u3002")  # the last four: Arabic semicolon, stop; ideographic comma, stop
+_ARABIC_COMMA = "\u060c"
+_ARABIC_NUMBER_SEPARATORS = "\u066b\u066c"
+_MINUS = "\u2212"
+_WHITE_SPACE_CONTROLS = frozenset("\t\n\v\f\r")
+_SPOKEN_PARTS = re.compile("|".join(("[0-9]", *_NAMES)))
+# Three points or more are an ellipsis, and stand between words.
+_POINT_OF_A_NUMBER = re.compile(
+    rf"(?<=[0-9])(?!\.{{3}})[.,{_ARABIC_NUMBER_SEPARATORS}]+(?=[0-9])|(?<![0-9a-z.,])\.(?=[0-9])"
+)
+_SIGN_OF_A_NUMBER = re.compile(rf"(?<![0-9a-z{_MINUS}-])[{_MINUS}-]+(?={_SPOKEN_PARTS.pattern})")
+_TO_SPACES = str.maketrans(dict.fromkeys(",.-", " "))
+_SHOWN = 40
+
+
+def words(text: str) -> list[str]:
+    """Split a text into the words to be said.
+
+    Decimal digits of every script (full-width, Arabic-Indic, Devanagari …) become ASCII numerals, letters lower case;
+    invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
+
+    Args:
+        text: e.g. "472", "4-7-2", "4, 7, 2" or "four seven two".
+
+    Returns:
+        1 to MAX_WORDS keys of `SPOKEN`, e.g. ["4", "7", "2"] or ["four", "seven", "two"].
+
+    Raises:
+        InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the
+            digits are only a part ("3.14", "-4"), or too many words.
+    """
+    if not isinstance(text, str):
+        given = " ".join(repr(text).split())
+        raise InputError(f'the text is {given[:_SHOWN]} ({type(text).__name__}); give a string, e.g. "4 7 2"')
+    plain = _plain(text)
+    _refuse_numbers(plain)
+    found: list[str] = []
+    for piece in plain.translate(_TO_SPACES).split():
+        if piece in SPOKEN:
+            found.append(piece)
+        elif piece.isascii() and piece.isdigit():
+            found.extend(piece)
+        else:
+            raise InputError(_unsayable(piece))
+    if not found:
+        raise InputError(f"the text {_shown(text)} has no words to say; write {_ALLOWED}")
+    if len(found) > MAX_WORDS:
+        raise InputError(f"the text has {len(found)} words; at most {MAX_WORDS} can be said at once, so split it up")
+    return found
+
+
+def digits(words: Iterable[str]) -> list[int]:
+    """The digits that words stand for: ["4", "seven"] to [4, 7].
+
+    Raises:
+        InputError: a word that is not in `SPOKEN`.
+    """
+    try:
+        return [SPOKEN[word] for word in words]
+    except KeyError as error:
+        raise InputError(_unsayable(error.args[0])) from None
+
+
+def _refuse_numbers(plain: str) -> None:
+    """Raise InputError where the punctuation of a text, as `_plain` gives it, makes a number of its digits."""
+    for mark, name in (
+        (_POINT_OF_A_NUMBER, "a decimal point or separator"),
+        (_SIGN_OF_A_NUMBER, "a minus before a digit"),
+    ):
+        if found := mark.search(plain):
+            piece = _piece_around(plain, found.start())
+            raise InputError(
+                f"the text {_shown(piece)} holds {name}, which the voice has no word for; "
+                f"write the digits apart: {_shown(' '.join(_SPOKEN_PARTS.findall(piece)))}"
+            )
+
+
+def _piece_around(plain: str, place: int) -> str:
+    """What stands around a place, between white space."""
+    before, after = plain[:place].rsplit(" ", 1)[-1], plain[place:].split(" ", 1)[0]
+    return before + after
+
+
+def _plain(text: str) -> str:
+    """Dashes to "-", points and commas to ASCII, other separators to spaces, digits to ASCII, letters to lower case
+    without their typographic forms."""
+    return "".join(map(_plain_character, text))
+
+
+def _plain_character(character: str) -> str:
+    if character.isascii() and character.isalnum():
+        return character.lower()
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category == "Cf":
+        return ""
+    if category == "Pd":
+        return "-"
+    if category.startswith("Z") or character in _WHITE_SPACE_CONTROLS:
+        return " "
+    if category == "Cc":
+        raise InputError(
+            f"the text holds the control character U+{ord(character):04X}; remove it, and write {_ALLOWED}"
+        )
+    if category == "Cs":
+        raise InputError(f"the text is not valid Unicode (U+{ord(character):04X}); give it in UTF-8")
+    if category.startswith("N"):
+        return character  # "²", "½" and "Ⅳ" have plain forms, but those would be other numbers
+    plain = unicodedata.normalize("NFKC", character).lower()
+    return "".join(" " if part in _SEPARATORS else "," if part == _ARABIC_COMMA else part for part in plain)
+
+
+def _unsayable(word: str) -> str:
+    message = f"the voice cannot say {_shown(word)}; it says {_ALLOWED}"
+    spoken = _SPOKEN_PARTS.findall(word)
+    if spoken and "".join(spoken) == word:
+        return f"{message}; did you mean {_shown(' '.join(spoken))}?"
+    near = difflib.get_close_matches(word, _NAMES, n=1) if len(word) <= _SHOWN else []
+    return f'{message}; did you mean "{near[0]}"?' if near else message
+
+
+def _shown(text: str) -> str:
+    """A text as an error message can hold it: quoted, on one line, cut short."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
