@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tts.core.errors import InputError
-from tts.generation.cpu_arrays import Slots
+from tts.generation.native.arrays import Slots
 from tts.generation.durations import Plan, Planner
 from tts.generation.interface import Generated, Request, StopReason, Uniforms
 from tts.generation.native.family import unsupported

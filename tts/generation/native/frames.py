@@ -8,7 +8,7 @@ is left for a sample is the frame's own samples so far, the hidden layers and th
 numba keeps the compiled code in `__pycache__` beside this file; where that is read-only, in the user's cache folder (on
 Linux `~/.cache/numba`), or in `$NUMBA_CACHE_DIR` if that is set. Where none can be written, each process compiles anew.
 
-Letters as in `cpu_arrays`.
+Letters as in `arrays`.
 """
 
 import math
@@ -22,7 +22,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from tts.generation import cpu_arrays, cpu_kernels, scheduler
+from tts.generation import scheduler
+from tts.generation.native import arrays, kernels
 from tts.generation.native.kernels import (
     LANES,
     POWER,

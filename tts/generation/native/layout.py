@@ -4,7 +4,7 @@ What is linear in something that hardly changes is folded beforehand: the word, 
 frame tier's gates once per word, the clock's part once per clock value. What remains is sums of weight rows, laid out
 so that the rows are contiguous.
 
-Letters as in `cpu_arrays`; W words.
+Letters as in `arrays`; W words.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from tts.generation.cpu_arrays import Shape, Weights
+from tts.generation.native.arrays import Shape, Weights
 from tts.generation.features import clock_features, embed_words, product
 from tts.generation.native.kernels import BLOCK, LANES, NEVER, PAIR
 from tts.models.config import TwoTierConfig
