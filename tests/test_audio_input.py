@@ -16,7 +16,7 @@ import soxr
 
 from data_recipes import fsdd
 from tts import audio
-from tts.cli.main import evaluate as cli
+from tts.cli import evaluate as cli
 from tts.core.errors import InputError
 from tts.recognition.model import Recognizer
 

@@ -19,7 +19,7 @@ from miniature_fsdd import write_corpus
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, count_combinations
 from data_recipes.splits import combination_split
-from tts.cli.main import data as data_cli
+from tts.cli import data as data_cli
 from tts.core.errors import InputError
 from tts.evaluation import cli, evaluate
 from tts.evaluation.likelihood import Listener

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import tts
 from data_recipes import dataset
 from tts import cli, console, files
-from tts.cli.main import bench as bench
+from tts.cli import bench
 from tts.core.errors import InputError
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ import torch
 from tts.core.errors import InputError
 from tts.generation.features import clock_features as clock_features_without_torch
 from tts.generation.interface import LEAST_UNIFORM, Request, Sampling, Uniforms, timing_threshold
-from tts.generation.native import frames as cpu_frames
+from tts.generation.native import frames as native_frames
 from tts.generation.native.engine import NativeEngine
 from tts.generation.native.family import unsupported
 from tts.generation.native.kernels import LANES, NEVER
@@ -345,10 +345,10 @@ def test_uniforms():
 
 def test_compiled_exp():
     x = np.linspace(-30, 30, 2001).astype(np.float32)
-    y = np.array([cpu_frames._exp(value) for value in x])
+    y = np.array([native_frames._exp(value) for value in x])
     np.testing.assert_allclose(y, np.exp(x.astype(np.float64)), rtol=4e-6)
-    assert np.isnan(cpu_frames._exp(np.float32("nan")))
-    assert np.isfinite([cpu_frames._exp(np.float32("inf")), cpu_frames._exp(np.float32("-inf"))]).all()
+    assert np.isnan(native_frames._exp(np.float32("nan")))
+    assert np.isfinite([native_frames._exp(np.float32("inf")), native_frames._exp(np.float32("-inf"))]).all()
 
 
 def draw(logits, uniforms, temperature):
@@ -397,7 +397,7 @@ def test_the_ends_of_the_draw():
             columns[:q_levels] = logits
             columns = np.ascontiguousarray(columns.reshape(LANES, -1).T).reshape(-1)
             totals = np.zeros(LANES, np.float32)
-            drawn = cpu_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
+            drawn = native_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
             assert drawn == draw(logits, np.array([uniform], np.float32), 1.0)[0] == level
 
 
@@ -522,7 +522,7 @@ def test_refused_seeds(seed):
 
 def test_without_a_place_to_cache(tmp_path):
     """With no folder to cache in, the engine still compiles; with $NUMBA_CACHE_DIR it caches there."""
-    code = "from tts.generation import cpu_frames; import numpy as np; print(round(cpu_frames._exp(np.float32(0)), 5))"
+    code = "from tts.generation.native import frames as native_frames; import numpy as np; print(round(native_frames._exp(np.float32(0)), 5))"
     for name in ("cache", "none/such"):
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name)}
         if name == "none/such":

@@ -10,8 +10,8 @@ from data_recipes.fsdd import build_recordings, build_takes, prepare
 from data_recipes.sequences import Sequence, SequenceStream, fixed_split
 from tts.audio import read, resample
 from tts.core.errors import InputError
+from tts.text import normalize as text
 from tts.text.encoder import TextEncoder
-from tts.text.normalize import normalize as text
 from tts.training.batches import Batch, Collate, Stream, WordVectors
 from tts.training.config import FILLED_IN, RunConfig
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Weights(NamedTuple):
-    """The model, folded and laid out, all arrays flat. "table": weights in one of `cpu_kernels`' three forms."""
+    """The model, folded and laid out, all arrays flat. "table": weights in one of `kernels`' three forms."""
 
     clock: np.ndarray  # (clock_frames, G+) float32: the clock's part of the gates
     left: np.ndarray  # (clock_frames, G+) float32: the same of the frames left, empty where nobody planned them

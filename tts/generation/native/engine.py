@@ -1,6 +1,6 @@
 """The native engine: utterances made alone, in pieces, or many at a time, on a CPU; compiled code, no torch.
 
-`cpu_layout` folds and lays out the weights, `cpu_frames` is the compiled loop, `cpu_kernels` are its sums; here are the
+`layout` folds and lays out the weights, `frames` is the compiled loop, `kernels` are its sums; here are the
 places for utterances in that loop, which `scheduler` gives away. What is made for a request is the same bits whatever
 is made beside it, by however many threads and in pieces of whatever size. The engine supports the models that ship;
 `unsupported` says which others it does not.
@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tts.core.errors import InputError
-from tts.generation.native.arrays import Slots
 from tts.generation.durations import Plan, Planner
 from tts.generation.interface import Generated, Request, StopReason, Uniforms
+from tts.generation.native.arrays import Slots
 from tts.generation.native.family import unsupported
 from tts.generation.native.frames import run_frames
 from tts.generation.native.kernels import LANES

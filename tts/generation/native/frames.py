@@ -39,7 +39,7 @@ from tts.generation.scheduler import ADVANCED, FORCED
 # Everything of fastmath but the licence to assume that NaN and infinity do not happen.
 FASTMATH = {"reassoc", "contract", "arcp", "afn", "nsz"}
 # numba compiles anew where this file has changed; these are compiled into it as well.
-_SOURCES = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (cpu_arrays, cpu_kernels, scheduler)))
+_SOURCES = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (arrays, kernels, scheduler)))
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

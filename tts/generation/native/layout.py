@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from tts.generation.native.arrays import Shape, Weights
 from tts.generation.features import clock_features, embed_words, product
+from tts.generation.native.arrays import Shape, Weights
 from tts.generation.native.kernels import BLOCK, LANES, NEVER, PAIR
 from tts.models.config import TwoTierConfig
 
@@ -204,7 +204,7 @@ def _fits_bfloat16(array: np.ndarray) -> bool:
 
 
 def _bfloat16_pairs(array: np.ndarray) -> np.ndarray:
-    """(…, width) float32 to (…, width / 2) uint32, see `cpu_kernels`."""
+    """(…, width) float32 to (…, width / 2) uint32, see `kernels`."""
     bits = np.ascontiguousarray(array).view(np.uint32).reshape(*array.shape[:-1], array.shape[-1] // PAIR, 2, LANES)
     return _aligned(bits[..., 0, :] | bits[..., 1, :] >> 16)
 
