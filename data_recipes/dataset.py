@@ -106,7 +106,7 @@ class Recipe:
     name: str
     title: str
     description: str
-    licence: str
+    license: str
     source: str
     options: dict[str, Any]
     notes: list[str]
@@ -217,7 +217,7 @@ def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[
     return {
         "recipe": recipe.name,
         "source": recipe.source,
-        "licence": recipe.licence,
+        "license": recipe.license,
         "sample_rate": recipe.sample_rate,
         "options": recipe.options,
         "notes": recipe.notes,
@@ -243,7 +243,7 @@ def _card(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> str:
     notes = "".join(f"- {note}\n" for note in recipe.notes)
     return f"""---
 pretty_name: {recipe.title}
-license: {recipe.licence}
+license: {recipe.license}
 language:
 - en
 task_categories:

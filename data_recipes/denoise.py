@@ -40,7 +40,7 @@ def noise_power(power: np.ndarray) -> np.ndarray:
     """(K,) mean power of the noise, from power (N, K) of speech in noise.
 
     A bin's noise has exponentially distributed power, of which the quantile q lies at -log(1 - q) times the mean. The
-    bins are smoothed over their neighbours.
+    bins are smoothed over their neighbors.
     """
     mean = np.quantile(power, QUIETEST, axis=0) / -np.log1p(-QUIETEST)
     kernel = np.hanning(9)[1:-1]

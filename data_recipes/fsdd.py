@@ -1,6 +1,6 @@
 """Free Spoken Digit Dataset: 3,000 recordings of single digits, 6 speakers x 10 digits x 50 takes, 8 kHz, mono.
 
-Licence CC BY-SA 4.0, https://github.com/Jakobovski/free-spoken-digit-dataset. Takes 0-4 are the corpus's own test
+License CC BY-SA 4.0, https://github.com/Jakobovski/free-spoken-digit-dataset. Takes 0-4 are the corpus's own test
 split and stay it; takes 5-7 are `validation`, 8-49 are `train`.
 
 Levels differ by 20 dB between speakers and some files are mostly silence, so each recording is prepared by itself:

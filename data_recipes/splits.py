@@ -18,7 +18,7 @@ DEFAULT_HOLD_OUTS = ("repeat", "bigram", "position", "unseen")
 """What `train` leaves out unless told otherwise; `length` (train 1-3 digits, test 4-5) is for asking by name."""
 
 HELD_BIGRAMS = frozenset({(3, 8), (7, 1), (0, 5)})
-"""Neighbours never heard. Each of these digits still stands left and right of all its other neighbours."""
+"""Neighbors never heard. Each of these digits still stands left and right of all its other neighbors."""
 
 HELD_POSITIONS = frozenset({(6, 1), (2, 3)})
 """(digit, position counted from 0) never heard; both digits are heard in all other positions."""

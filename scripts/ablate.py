@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
-from tts.core.files import is_file, write_whole
+from tts.core.files import atomic_write, is_file
 from tts.evaluation import running as evaluate
 from tts.evaluation.test_sets import Trained, from_source
 from tts.evaluation.trainings import Settings, effort, judge, load, machine, parse
@@ -49,15 +49,15 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     **{f"seed {seed}": (f"seed={seed}",) for seed in (1, 2)},
     "denoised recordings": ("data.recordings.denoise_db=15",),
-    "whole words": ("model.word_parts=1",),
-    "rests disturbed": ("train.disturbed_rests=0.1",),
-    "timing as heard": ("model.timing=heard",),
+    "whole words": ("model.units_per_word=1",),
+    "rests disturbed": ("train.pause_corruption=0.1",),
+    "timing as heard": ("model.duration=heard",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
     "no frame dropout": ("train.frame_dropout=0",),
     "frame dropout 0.5": ("train.frame_dropout=0.5",),
     "word noise 1": ("train.word_noise=1",),
-    "all frames scored": ("loss.scored=1",),
+    "all frames scored": ("loss.frame_share=1",),
     "full-rank upsampling": ("model.upsample_rank=0",),
     "upsampling of rank 32": ("model.upsample_rank=32",),
     **{f"frames of {size}": frame_size(size) for size in (8, 16, 64)},
@@ -81,7 +81,7 @@ def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunCon
     return replace(changed, output=out / name.replace(" ", "-"), train=replace(changed.train, steps=steps))
 
 
-def figures_of(run: Path) -> dict[str, Any]:
+def metrics_of(run: Path) -> dict[str, Any]:
     """What was found of a variant."""
     report = json.loads((run / "evaluation" / "all" / evaluate.REPORT).read_text(encoding="utf-8"))
     found = {split: report["splits"][split]["voice"] for split in SPLITS}
@@ -89,7 +89,7 @@ def figures_of(run: Path) -> dict[str, Any]:
     return {
         "effort": effort(run / "metrics.jsonl"),
         "nll_bits": found[SPLITS[0]]["nll_bits"],
-        "floor": {split: report["splits"][split]["floor"]["digit_error"] for split in SPLITS},
+        "ground_truth": {split: report["splits"][split]["ground_truth"]["digit_error"] for split in SPLITS},
         **{split: {key: found[split][key] for key in keys} for split in SPLITS},
     }
 
@@ -98,7 +98,7 @@ def collect(out: Path) -> dict[str, Any]:
     """What is done so far, by variant."""
     folders = {name: out / name.replace(" ", "-") for name in VARIANTS}
     return {
-        name: figures_of(folder)
+        name: metrics_of(folder)
         for name, folder in folders.items()
         if is_file(folder / "evaluation" / "all" / evaluate.REPORT)
     }
@@ -129,12 +129,12 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     figure = Figure(figsize=(8.0, 1.2 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
     place = np.arange(len(rows))
-    for split, colour, shift in zip(SPLITS, ("#1f6feb", "#d97706"), (-0.15, 0.15), strict=True):
+    for split, color, shift in zip(SPLITS, ("#1f6feb", "#d97706"), (-0.15, 0.15), strict=True):
         value = 100 * np.array([row[split]["digit_error"] for row in rows.values()])
         interval = 100 * np.array([row[split]["digit_error_95"] for row in rows.values()])
         spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
         label = {"test_unseen": "unseen combinations", "words": "number words"}[split]
-        axis.errorbar(value, place + shift, xerr=spread, fmt="o", markersize=4, color=colour, capsize=2, label=label)
+        axis.errorbar(value, place + shift, xerr=spread, fmt="o", markersize=4, color=color, capsize=2, label=label)
     if BASE in rows:
         axis.axvline(100 * rows[BASE]["test_unseen"]["digit_error"], color="#1f6feb", linewidth=0.6, linestyle=":")
     axis.set_yticks(place, list(rows))
@@ -151,17 +151,17 @@ def draw(rows: Mapping[str, Any]) -> bytes:
 def write(out: Path, sample_rate: int, settings: Settings) -> None:
     """Write ablations.md, ablations.json and ablations.png of all that is done."""
     rows = collect(out)
-    floor = rows[next(iter(rows))]["floor"]
+    ground_truth = rows[next(iter(rows))]["ground_truth"]
     document = [
-        f"{settings.texts} texts in each split, timing spread {settings.timing_spread}, seed {settings.seed}.",
+        f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
         f"{machine()}.",
-        f"Digit error with 95 % intervals; the floor is {100 * floor['test_unseen']:.1f} % on unseen combinations and "
-        f"{100 * floor['words']:.1f} % on the texts of the number words.",
+        f"Digit error with 95 % intervals; the floor is {100 * ground_truth['test_unseen']:.1f} % on unseen combinations and "
+        f"{100 * ground_truth['words']:.1f} % on the texts of the number words.",
         table(rows, sample_rate),
     ]
-    write_whole(out / "ablations.md", ("\n\n".join(document) + "\n").encode())
-    write_whole(out / "ablations.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_whole(out / "ablations.png", draw(rows))
+    atomic_write(out / "ablations.md", ("\n\n".join(document) + "\n").encode())
+    atomic_write(out / "ablations.json", (json.dumps(rows, indent=1) + "\n").encode())
+    atomic_write(out / "ablations.png", draw(rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -176,7 +176,7 @@ def run(argv: Sequence[str] | None) -> None:
     )
     base = load(args.config, args.overrides)
     out = args.out or base.output
-    settings = Settings(args.n, args.seed, args.timing_spread)
+    settings = Settings(args.n, args.seed, args.duration_spread)
     rate = base.data.recordings.sample_rate
     trained = Trained(base.data.recordings, base.data.sequences)
     material = from_source(base.data.source, [*SPLITS], args.n, args.seed, base.data.speakers, rate, trained)

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
-from tts.core.files import is_file, write_whole
+from tts.core.files import atomic_write, is_file
 from tts.evaluation import running as evaluate
 from tts.evaluation.metrics import Limits, Utterance, summarize
 from tts.evaluation.test_sets import Material, Trained, from_source
@@ -93,15 +93,15 @@ def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]
 
 def any_order(utterances: Sequence[Utterance]) -> float:
     """Share of the texts whose digits were all heard, and no other, in whatever order."""
-    return float(np.mean([sorted(item.heard) == sorted(item.digits) for item in utterances]))
+    return float(np.mean([sorted(item.recognized) == sorted(item.digits) for item in utterances]))
 
 
-def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
+def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
     """For each column that the run was judged in, what was found of the voice or of the floor.
 
     `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
     """
-    figures = {}
+    metrics = {}
     for column, (name, split) in COLUMNS.items():
         folder = run / "evaluation" / name
         if run.name == FIRST and name != "single":
@@ -113,8 +113,8 @@ def figures_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
         if column != "one digit":
             found = [item for item in found if len(item.digits) > 1]
         summary = summarize(found, Limits(**report["limits"]), seed)
-        figures[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
-    return figures
+        metrics[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
+    return metrics
 
 
 def is_judged(run: Path) -> bool:
@@ -127,24 +127,24 @@ def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
     """A step's trainings, as far as they are done, by row; the floor last. None done: empty."""
     done = [name for name in names if is_judged(out / name)]
     rows: dict[str, Any] = {
-        name: {"figures": figures_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
+        name: {"metrics": metrics_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
         for name in done
     }
-    floors = [figures_of(out / name, "floor", seed) for name in done]
-    assert all(floor == floors[0] for floor in floors), "the conditions were judged on different texts"
-    return rows | {"floor": {"figures": floors[0]}} if done else {}
+    floors = [metrics_of(out / name, "ground_truth", seed) for name in done]
+    assert all(ground_truth == floors[0] for ground_truth in floors), "the conditions were judged on different texts"
+    return rows | {"ground_truth": {"metrics": floors[0]}} if done else {}
 
 
 def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> str:
     """A markdown table of one figure, in per cent, a row for each condition."""
-    columns = next(iter(rows.values()))["figures"]
+    columns = next(iter(rows.values()))["metrics"]
     lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     for name, row in rows.items():
         cells = []
-        for figures in row["figures"].values():
-            cell = f"{100 * figures[value]:.1f}"
+        for metrics in row["metrics"].values():
+            cell = f"{100 * metrics[value]:.1f}"
             if interval:
-                low, high = figures[interval]
+                low, high = metrics[interval]
                 cell += f" ({100 * low:.1f}-{100 * high:.1f})"
             cells.append(cell)
         lines.append(f"| {name.replace('-', ', ')} | {' | '.join(cells)} |")
@@ -167,12 +167,12 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     axis = figure.subplots()
     width = 0.8 / len(rows)
     for number, (name, row) in enumerate(rows.items()):
-        value = 100 * np.array([x["digit_error"] for x in row["figures"].values()])
-        interval = 100 * np.array([x["digit_error_95"] for x in row["figures"].values()])
+        value = 100 * np.array([x["digit_error"] for x in row["metrics"].values()])
+        interval = 100 * np.array([x["digit_error_95"] for x in row["metrics"].values()])
         spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
         place = np.arange(len(value)) + width * (number - (len(rows) - 1) / 2)
-        colour = COLOURS.get(name, FLOOR_COLOUR)
-        axis.bar(place, value, width, yerr=spread, capsize=2, color=colour, label=name.replace("-", ", "))
+        color = COLOURS.get(name, FLOOR_COLOUR)
+        axis.bar(place, value, width, yerr=spread, capsize=2, color=color, label=name.replace("-", ", "))
     axis.set_xticks(range(len(COLUMNS)), list(COLUMNS))
     axis.set_ylabel("digit error, %")
     axis.set_ylim(bottom=0)
@@ -188,7 +188,7 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
     first, second = collect(out, [FIRST], settings.seed), collect(out, [*CONDITIONS], settings.seed)
     rate = config.data.recordings.sample_rate
     document = [
-        f"{settings.texts} texts in each split, timing spread {settings.timing_spread}, seed {settings.seed}.",
+        f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
         f"{machine()}.",
     ]
     if first:
@@ -207,10 +207,10 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
             table(second, "any_order"),
             effort_table(second, rate),
         ]
-        write_whole(out / "comparison.png", draw(second))
+        atomic_write(out / "comparison.png", draw(second))
     steps = {"single digits": first, "strings": second}
-    write_whole(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
-    write_whole(out / "comparison.json", (json.dumps(steps, indent=1) + "\n").encode())
+    atomic_write(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
+    atomic_write(out / "comparison.json", (json.dumps(steps, indent=1) + "\n").encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,7 +225,7 @@ def run(argv: Sequence[str] | None) -> None:
     )
     config = load(args.config, args.overrides)
     out = args.out or config.output
-    settings = Settings(args.n, args.seed, args.timing_spread)
+    settings = Settings(args.n, args.seed, args.duration_spread)
     recognizer = Recognizer.load()
     for name in names:
         one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)

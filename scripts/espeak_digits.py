@@ -28,7 +28,7 @@ from data_recipes.sequences import SequenceOptions, join
 from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
-from tts.core.files import check_folder, is_empty, new_folder, path_argument, write_whole
+from tts.core.files import atomic_write, check_folder, is_empty, new_folder, path_argument
 
 SAMPLE_RATE = 8000
 BUFFER_MILLISECONDS = 10_000
@@ -166,7 +166,7 @@ def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
         sequence = join([recording], SequenceOptions(), np.random.default_rng([seed, index]))
         audio.write(out / name, sequence.audio.clip(-1, 1), SAMPLE_RATE, force=True)
         rows.writerow([name, spoken.digit, spoken.speaker])
-    write_whole(out / "manifest.csv", table.getvalue().encode())
+    atomic_write(out / "manifest.csv", table.getvalue().encode())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,10 +24,10 @@ import tts
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, join
 from tts.core.errors import InputError
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 from tts.evaluation.plots import draw_spectrogram, png
 from tts.text.normalize import digits, words
-from tts.text.units import part_ends
+from tts.text.units import unit_ends
 from tts.voice import Voice
 
 UNITS_PER_WORD = 4
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         picture = draw_comparison(voice, chosen.source, chosen.take)
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_waves(voice, chosen.out)
-        write_whole(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
+        atomic_write(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
     except InputError as error:
         print(f"make_samples: {error}", file=sys.stderr)
         return 2
@@ -91,7 +91,7 @@ def draw_comparison(voice: Voice, source: Path, take: int) -> bytes:
     axes = figure.subplots(len(rows), 1, sharex=True)
     for axis, (title, wave, word_ends) in zip(axes, rows, strict=True):
         draw_spectrogram(axis, wave, spoken.sample_rate)
-        mark_units(axis, part_ends(wave, word_ends, spoken.sample_rate), said, spoken.sample_rate)
+        mark_units(axis, unit_ends(wave, word_ends, spoken.sample_rate), said, spoken.sample_rate)
         axis.set_title(title, fontsize=11, loc="left", pad=18)
         axis.set_ylabel("frequency", fontsize=10)
         axis.tick_params(labelsize=10)

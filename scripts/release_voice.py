@@ -1,6 +1,6 @@
-"""Turn the voice of a training run into one that ships: its licence, its sampling settings, its card with the figures.
+"""Turn the voice of a training run into one that ships: its license, its sampling settings, its card with the figures.
 
-python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --timing-spread 0.5 --report report/report.json
+python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --duration-spread 0.5 --report report/report.json
 
 Run it once without `--report`, evaluate the result, and run it again with the report: the weights do not change.
 """
@@ -28,7 +28,7 @@ from tts.voice import Voice, load_voice
 NAMES = {
     "test_seen": "combinations that training may hear",
     "test_unseen": "combinations never heard",
-    "bigram": "pairs of neighbours never heard",
+    "bigram": "pairs of neighbors never heard",
     "position": "digits never heard in that place",
     "length": "four and five digits",
     "repeat": "three times the same digit and more",
@@ -75,8 +75,8 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         name=arguments.to.name,
         default_speaker=arguments.default_speaker or voice.config.default_speaker,
         license="CC BY-SA 4.0",
-        sampling=Sampling(arguments.temperature, arguments.timing_spread),
-        max_word_seconds=arguments.max_word_seconds or voice.config.max_word_seconds,
+        sampling=Sampling(arguments.temperature, arguments.duration_spread),
+        max_unit_seconds=arguments.max_unit_seconds or voice.config.max_unit_seconds,
         training=training,
     )
     return rounded.with_config(changed)
@@ -98,7 +98,7 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"Says digits, sample by sample at {c.sample_rate} Hz, as {_listed(c.speakers)} said them (by default "
         f"{c.default_speaker}): a two-tier SampleRNN, conditioned on word vectors of MiniLM.",
         f'```bash\ntts speak "4 7 2" --speaker {c.speakers[-1]} -o 472.wav\n```',
-        "## Licence and attribution",
+        "## License and attribution",
         "CC BY-SA 4.0. Derived from recordings of the [Free Spoken Digit Dataset]"
         "(https://github.com/Jakobovski/free-spoken-digit-dataset) by Zohar Jackson and contributors, CC BY-SA 4.0; "
         f"revision {FSDD_REVISION}, speakers {', '.join(c.speakers)}, takes 8-49 of each digit (takes 0-4 are the "
@@ -108,11 +108,11 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}. "
         f"The list of the recordings' checksums has sha256 {t['data_sha256']}; the whole config is in `config.json`.",
         f"Sampling settings, chosen on other texts than the figures are of: temperature {c.sampling.temperature:g}, "
-        f"timing_spread {c.sampling.timing_spread:g}, max_word_seconds {c.max_word_seconds:g}.",
+        f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
         lines += ["## Figures", _figures(report), _speakers(report)]
-        lines += [f"By the recogniser of this project: `{report_command}`."]
+        lines += [f"By the recognizer of this project: `{report_command}`."]
     lines += [
         "## Limits",
         "English digits only, as numerals or words. Training had sequences of one to "
@@ -126,9 +126,9 @@ def _figures(report: dict[str, Any]) -> str:
         "| texts | voice: digit error, % | real recordings: digit error, % | voice: exact, % | cap, % |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for split, figures in report["splits"].items():
-        voice, floor = figures["voice"], figures["floor"]
-        cells = [f"{NAMES[split]} ({voice['texts']})", _percent(voice), _percent(floor)]
+    for split, metrics in report["splits"].items():
+        voice, ground_truth = metrics["voice"], metrics["ground_truth"]
+        cells = [f"{NAMES[split]} ({voice['texts']})", _percent(voice), _percent(ground_truth)]
         rows.append(f"| {' | '.join(cells)} | {100 * voice['exact']:.1f} | {100 * voice['cap']:.1f} |")
     return "\n".join(rows)
 
@@ -139,7 +139,7 @@ def _speakers(report: dict[str, Any]) -> str:
     splits = report["splits"].values()
     for speaker in next(iter(splits))["voice"]["by_speaker"]:
         cells = [speaker]
-        for system in ("voice", "floor"):
+        for system in ("voice", "ground_truth"):
             parts = [split[system]["by_speaker"][speaker] for split in splits if speaker in split[system]["by_speaker"]]
             errors = sum(part["digit_error"] * part["digits"] for part in parts)
             cells.append(f"{100 * errors / sum(part['digits'] for part in parts):.1f}")
@@ -151,9 +151,9 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _percent(figures: dict[str, Any]) -> str:
-    low, high = figures["digit_error_95"]
-    return f"{100 * figures['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+def _percent(metrics: dict[str, Any]) -> str:
+    low, high = metrics["digit_error_95"]
+    return f"{100 * metrics['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def read_report(path: Path) -> dict[str, Any]:
         raise InputError(f"--report {path}: there is no such file; give the report.json of tts evaluate")
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        for figures in report["splits"].values():
-            _ = figures["voice"], figures["floor"]
+        for metrics in report["splits"].values():
+            _ = metrics["voice"], metrics["ground_truth"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"--report {path}: is no report of tts evaluate; give its report.json") from None
     return report
@@ -180,7 +180,7 @@ def run() -> None:
     parser.add_argument("run", type=path_argument, help="a run's voice folder, e.g. runs/fsdd/voice")
     parser.add_argument("to", type=path_argument, help="e.g. tts/voices/digits")
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--timing-spread", type=float, default=1.0)
+    parser.add_argument("--duration-spread", type=float, default=1.0)
     parser.add_argument("--max-word-seconds", type=float, help="default: what the run wrote")
     parser.add_argument("--default-speaker", help="default: the run's first")
     parser.add_argument("--command", required=True, help="what trained it")

@@ -1,13 +1,13 @@
 """Have a voice say every digit many times, and keep the takes that a classifier of its own finds clearest.
 
     python scripts/self_training.py runs/first/voice --source FSDD --out runs/clearest --n 160 --keep 40
-    tts train configs/fsdd.yaml data.source=FSDD data.takes=runs/clearest train.start_from=runs/first/…
+    tts train configs/fsdd.yaml data.source=FSDD data.self_training=runs/clearest train.start_from=runs/first/…
 
 Best-of-n distillation: a voice that hears its own clearest takes beside the recordings learns to be clear, and hears
 what it says itself. Takes that end in the middle of a sound are left out, and the silence around a take is cut off, so
 that it is like a recording. The classifier is a small convolutional
 network on single digits, trained here and now on the training takes, with noise added; it shares nothing with the
-recogniser that judges voices, neither shape nor data preparation nor seed, and hears no test take.
+recognizer that judges voices, neither shape nor data preparation nor seed, and hears no test take.
 
 References: Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767.
 """
@@ -67,15 +67,15 @@ def clip(wave: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray
 
 
 def spoiled(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The wave at another speed, colour and level, in noise that follows it as a sample model's does."""
+    """The wave at another speed, color and level, in noise that follows it as a sample model's does."""
     speed = rng.uniform(0.88, 1.14)
     wave = np.interp(np.arange(0, len(wave) - 1, speed), np.arange(len(wave)), wave)
     tilt = rng.uniform(-0.4, 0.4)
     wave = wave - tilt * np.concatenate([[0.0], wave[:-1]])
     if rng.random() < 0.7:
         power = np.convolve(wave**2, np.ones(161) / 161, "same")
-        colour = np.array([1.0, rng.uniform(-0.5, 0.9)])
-        noise = np.convolve(rng.standard_normal(len(wave)), colour, "same") / np.linalg.norm(colour)
+        color = np.array([1.0, rng.uniform(-0.5, 0.9)])
+        noise = np.convolve(rng.standard_normal(len(wave)), color, "same") / np.linalg.norm(color)
         wave = wave + noise * np.sqrt(power) * 10 ** (-rng.uniform(3, 25) / 20)
     noise_floor = 10 ** (-rng.uniform(45, 70) / 20)
     return (wave + noise_floor * rng.standard_normal(len(wave))).astype(np.float32)
@@ -138,7 +138,7 @@ def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> t
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    return run_command("clearest_takes", lambda: run(argv))
+    return run_command("self_training", lambda: run(argv))
 
 
 def run(argv: Sequence[str] | None) -> None:

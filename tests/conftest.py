@@ -57,7 +57,7 @@ def voice_folder(tmp_path_factory) -> Path:
         text_encoder=TextEncoderConfig(),
         word_vectors={word: np.eye(8, dtype=np.float32)[digit % 8] for word, digit in SPOKEN.items()},
         name="small",
-        max_word_seconds=0.2,
+        max_unit_seconds=0.2,
     )
     folder = tmp_path_factory.mktemp("voices") / "small"
     voice.save(folder, "# small\n")

@@ -47,28 +47,28 @@ def test_mu_law_is_torchaudio_s(q_levels):
 @given(wave=WAVES, q_levels=EVEN, quantization=QUANTIZATIONS)
 @settings(max_examples=100, deadline=None)
 def test_the_error_is_at_most_half_a_step(wave, q_levels, quantization):
-    levels = audio.encode(wave, q_levels, quantization)
-    assert levels.dtype == np.int64
-    assert ((levels >= 0) & (levels < q_levels)).all()
+    codes = audio.encode(wave, q_levels, quantization)
+    assert codes.dtype == np.int64
+    assert ((codes >= 0) & (codes < q_levels)).all()
 
     def companded(x):
         x = x.astype(np.float64)
         return np.sign(x) * np.log1p((q_levels - 1) * np.abs(x)) / np.log(q_levels) if quantization == "mu-law" else x
 
-    decoded = audio.decode(levels, q_levels, quantization)
+    decoded = audio.decode(codes, q_levels, quantization)
     half = 1 / (q_levels - 1)
     error = np.abs(companded(decoded) - companded(wave))
     # The middle level decodes to silence instead of to half a step above it.
-    allowed = np.where(levels == q_levels // 2, 2 * half, half)
+    allowed = np.where(codes == q_levels // 2, 2 * half, half)
     assert (error <= allowed + 1e-5).all()
 
 
 @given(q_levels=EVEN, quantization=QUANTIZATIONS)
 @settings(max_examples=50, deadline=None)
 def test_levels_survive_a_round_trip(q_levels, quantization):
-    levels = np.arange(q_levels)
+    codes = np.arange(q_levels)
     np.testing.assert_array_equal(
-        audio.encode(audio.decode(levels, q_levels, quantization), q_levels, quantization), levels
+        audio.encode(audio.decode(codes, q_levels, quantization), q_levels, quantization), codes
     )
     assert (np.diff(audio.decode_table(q_levels, quantization)) > 0).all()
 

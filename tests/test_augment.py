@@ -26,7 +26,7 @@ def recordings():
 
 
 EVERYTHING = AugmentOptions(
-    turn_gain=1, filter=1, reverb=1, background=1, noise=1, rough=1, codec=1, clip=1, drop=1, click=1
+    segment_gain=1, filter=1, reverb=1, background=1, noise=1, rough=1, codec=1, clip=1, drop=1, click=1
 )
 
 

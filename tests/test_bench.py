@@ -70,8 +70,8 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
 def test_starts(voice_folder, monkeypatch, name):
     asked = []
     monkeypatch.setattr(rows.subprocess, "run", lambda command, env, **_: asked.append((command, env)))
-    figures = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 3, None))
-    assert figures["runs"] >= 1
+    metrics = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 3, None))
+    assert metrics["runs"] >= 1
     command, environment = asked[0]
     if name == "help":
         assert command[1:] == ["-m", "tts", "--help"]
@@ -125,8 +125,8 @@ LIMITS = {
     },
     "many": {"seconds": {"frame": 5e-7, "output": 2e-6}, "samples_per_second": 400_000.0},
 }
-for name, figures in FIGURES.items():
-    figures |= {"row": name, "title": rows.ROWS[name].title}
+for name, metrics in FIGURES.items():
+    metrics |= {"row": name, "title": rows.ROWS[name].title}
 
 
 def test_tables(here, voice_folder, monkeypatch, capsys):

@@ -42,10 +42,10 @@ def config(tmp_path):
 def test_the_plain_model_hears_the_past_alone_and_all_of_it():
     torch.manual_seed(0)
     model = PlainSampleRNN(SMALL, embedding_dim=3)
-    levels = torch.randint(0, 8, (1, 16), generator=torch.Generator().manual_seed(1))
-    before = model(levels)
+    codes = torch.randint(0, 8, (1, 16), generator=torch.Generator().manual_seed(1))
+    before = model(codes)
     assert before.shape == (1, 16, 8)
-    changed = levels.clone()
+    changed = codes.clone()
     changed[0, 6] = (changed[0, 6] + 3) % 8
     differs = (model(changed) != before).any(-1)[0]
     assert not differs[:7].any()

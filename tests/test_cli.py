@@ -15,7 +15,7 @@ import torch
 
 import tts
 from tts.cli.main import main
-from tts.generation.interface import Generated
+from tts.generation.interface import SynthesisResult
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
@@ -288,7 +288,7 @@ class FastEngine:
     """Answers at once."""
 
     def generate(self, requests):
-        return [Generated(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in requests]
+        return [SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in requests]
 
     def generate_each(self, requests, streams=None):
         for request in requests:
@@ -318,7 +318,7 @@ def test_voices(capsys, monkeypatch, voice_folder):
     monkeypatch.setattr(tts.voice, "VOICES", voice_folder.parent)
     assert main(["voices"]) == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["voice", "size", "rate", "licence", "speakers"]
+    assert header.split() == ["voice", "size", "rate", "license", "speakers"]
     assert row.startswith("small")
     assert "ann, bob" in row
     assert "8000 Hz" in row
@@ -436,7 +436,7 @@ def test_a_voice_that_native_does_not_support(here, capsys):
         sample_rate=8000,
         text_encoder=TextEncoderConfig(),
         word_vectors={"4": np.ones(8, np.float32)},
-        max_word_seconds=0.2,
+        max_unit_seconds=0.2,
     )
     voice.save(here / "gru", "# gru\n")
     assert speak(here / "gru", "4", "-o", "x.wav") == 0

@@ -43,9 +43,9 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     steps = json.loads((out / "comparison.json").read_text())
     rows = steps["strings"]
     assert steps["single digits"] == {}
-    assert list(rows) == ["pooled-text", "floor"]
+    assert list(rows) == ["pooled-text", "ground_truth"]
     assert rows["pooled-text"]["effort"]["steps"] == 2
-    assert all(list(row["figures"]) == list(COLUMNS) for row in rows.values())
+    assert all(list(row["metrics"]) == list(COLUMNS) for row in rows.values())
     document = (out / "comparison.md").read_text()
     assert document.count("| pooled, text |") == 4
     assert document.count("| floor |") == 3
@@ -69,8 +69,8 @@ def test_single_digits_are_the_first_step(tmp_path):
     out = tmp_path / "out"
     assert main([str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2", "--only", FIRST]) == 0
     steps = json.loads((out / "comparison.json").read_text())
-    assert list(steps["single digits"]) == [FIRST, "floor"]
-    assert list(steps["single digits"][FIRST]["figures"]) == ["one digit"]
+    assert list(steps["single digits"]) == [FIRST, "ground_truth"]
+    assert list(steps["single digits"][FIRST]["metrics"]) == ["one digit"]
     assert steps["strings"] == {}
     assert "max_digits: 1" in (out / FIRST / "config.yaml").read_text()
     assert (out / "comparison.md").read_text().count("| singles |") == 2
@@ -103,6 +103,7 @@ def test_any_order_counts_each_digit_as_often_as_it_is_said():
     sound = Sound(1.0, 0.1, -40.0, 0.1, 0.0, 0.0, -20.0, -60.0, 0)
     pairs = [([4, 7], [7, 4]), ([4, 7], [4, 7]), ([4, 4], [4]), ([4, 7], [4, 4])]
     spoken = [
-        Utterance("test_seen", i, "voice", "", said, "theo", heard, sound) for i, (said, heard) in enumerate(pairs)
+        Utterance("test_seen", i, "voice", "", said, "theo", recognized, sound)
+        for i, (said, recognized) in enumerate(pairs)
     ]
     assert any_order(spoken) == 0.5

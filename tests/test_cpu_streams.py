@@ -10,7 +10,7 @@ import torch
 from test_generation import NATIVE, arrays, make_model, named, torch_engine
 
 from tts.core.errors import InputError
-from tts.generation.interface import Request, Sampling
+from tts.generation.interface import Sampling, SynthesisRequest
 from tts.generation.native.engine import SHARED_BLOCK_FRAMES, NativeEngine
 from tts.generation.weights import round_to_bfloat16
 
@@ -19,13 +19,13 @@ def make_requests(model, count, max_frames=60):
     """Texts of all lengths, so that places become free at all times."""
     rng = np.random.default_rng(1)
     return [
-        Request(
+        SynthesisRequest(
             words=rng.normal(size=(rng.integers(1, 6), model.config.word_dim)).astype(np.float32),
             speaker=int(rng.integers(model.config.n_speakers)),
             seed=seed,
             max_frames=int(rng.integers(1, max_frames)),
-            max_word_frames=15,
-            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), timing_spread=float(rng.uniform())),
+            max_unit_frames=15,
+            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), duration_spread=float(rng.uniform())),
         )
         for seed in range(count)
     ]
@@ -35,7 +35,7 @@ def assert_equal(ours, theirs):
     """Bit by bit."""
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a.levels, b.levels)
+        np.testing.assert_array_equal(a.codes, b.codes)
         assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
 
 
@@ -100,8 +100,8 @@ def test_pieces_joined_are_the_whole():
                 except StopIteration as stop:
                     assert_equal([stop.value], [whole])
                     break
-            assert len(pieces[0]) == min(first, 64, len(whole.levels) // 8) * 8
-            np.testing.assert_array_equal(np.concatenate(pieces), whole.levels)
+            assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
+            np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
             assert all(piece.dtype == np.int16 for piece in pieces)
 
 
@@ -115,13 +115,13 @@ def test_requests_are_pulled_lazily_and_given_in_order():
     def requests():
         for frames in lengths:
             next(pulled)
-            yield Request(words, 0, frames, frames, frames)
+            yield SynthesisRequest(words, 0, frames, frames, frames)
 
     streams = 4
     made = engine.generate_each(requests(), streams)
     assert next(pulled) == 0  # nothing is asked for before the first is wanted
     for k in range(50):
-        assert len(next(made).levels) == lengths[k] * 8
+        assert len(next(made).codes) == lengths[k] * 8
         assert next(pulled) - 2 - k <= k + 4 * streams + 1
     made.close()
 
@@ -178,10 +178,10 @@ def test_places_are_given_up_at_once():
     model = make_model(hazard=-30.0)
     words = np.ones((1, 12), np.float32)
     engine = NativeEngine(model.config, arrays(model), threads=1)
-    many = [Request(words, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
-    long = Request(words, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
+    many = [SynthesisRequest(words, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
+    long = SynthesisRequest(words, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
     made = list(engine.generate_each([long, *many], 5))
-    assert [len(one.levels) for one in made] == [8 * SHARED_BLOCK_FRAMES * 10, *[8 * SHARED_BLOCK_FRAMES] * 40]
+    assert [len(one.codes) for one in made] == [8 * SHARED_BLOCK_FRAMES * 10, *[8 * SHARED_BLOCK_FRAMES] * 40]
 
 
 def test_a_long_text_makes_no_large_table():
@@ -190,19 +190,19 @@ def test_a_long_text_makes_no_large_table():
     rng = np.random.default_rng(0)
     words = rng.normal(size=(100_000, 12)).astype(np.float32)
     engine = NativeEngine(model.config, arrays(model))
-    engine.generate([Request(words[:1], 0, 0, 1, 1)])
+    engine.generate([SynthesisRequest(words[:1], 0, 0, 1, 1)])
     tracemalloc.start()
-    made = engine.generate([Request(words, 0, 0, 200_000, 9)])[0]
+    made = engine.generate([SynthesisRequest(words, 0, 0, 200_000, 9)])[0]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert made.word_ends == [8 * (k + 1) for k in range(100_000)]
+    assert made.unit_ends == [8 * (k + 1) for k in range(100_000)]
     assert peak < 20e6  # the levels and the words' ends are 6 MB of it
 
 
 def test_a_table_of_words_is_the_same_wherever_a_piece_ends():
     model = make_model(hazard=1.0)
     words = np.random.default_rng(0).normal(size=(700, 12)).astype(np.float32)
-    request = Request(words, 1, 3, 3000, 9)
+    request = SynthesisRequest(words, 1, 3, 3000, 9)
     whole = NativeEngine(model.config, arrays(model)).generate([request])
     assert whole[0].stop_reason == "stop"
     for block in (256, 17):

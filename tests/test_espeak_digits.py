@@ -54,8 +54,8 @@ def test_the_recogniser_understands_it(made):
     from tts.recognition.model import Recognizer
 
     rows = read_manifest(made[0] / "manifest.csv", made[0])
-    heard = Recognizer.load().recognize([soundfile.read(row.path)[0] for row in rows], SAMPLE_RATE)
-    assert sum(answer == [int(row.text)] for answer, row in zip(heard, rows, strict=True)) >= 8
+    recognized = Recognizer.load().recognize([soundfile.read(row.path)[0] for row in rows], SAMPLE_RATE)
+    assert sum(answer == [int(row.text)] for answer, row in zip(recognized, rows, strict=True)) >= 8
 
 
 def test_drawing():

@@ -22,7 +22,7 @@ from data_recipes.splits import combination_split
 from tts.cli import data as data_cli
 from tts.core.errors import InputError
 from tts.evaluation import cli, evaluate
-from tts.evaluation.likelihood import Listener
+from tts.evaluation.likelihood import LikelihoodScorer
 from tts.evaluation.report import make_tables
 from tts.evaluation.test_sets import (
     LONG_DIGITS,
@@ -54,7 +54,7 @@ def voice(seed=0, speakers=("theo", "nobody"), conditioning="pointer", sample_ra
         sample_rate=sample_rate,
         text_encoder=TextEncoderConfig(),
         word_vectors=VECTORS,
-        max_word_seconds=0.15,
+        max_unit_seconds=0.15,
         name=f"untrained-{seed}",
     )
 
@@ -113,7 +113,7 @@ def test_material_of_a_corpus(material):
         " ".join(NAMES[digit] for digit in item.digits) for item in material.splits["test_seen"]
     ]
     longest = max(len(item.audio) for item in material.splits["test_seen"]) / 8000
-    assert 0.3 < material.limits.turn_seconds < longest
+    assert 0.3 < material.limits.segment_seconds < longest
     assert 0.05 < material.limits.trailing_seconds < 0.3
 
 
@@ -145,7 +145,7 @@ def test_material_of_a_dataset(dataset):
         assert all(low <= len(item.digits) <= high for item in found.splits[name])
     assert [len(item.digits) for item in found.splits["any"]] == [1, 2]
     assert all(item.boundaries[-1] == len(item.audio) for items in found.splits.values() for item in items)
-    assert found.limits.turn_seconds > 0.3
+    assert found.limits.segment_seconds > 0.3
 
 
 def test_any_text_is_drawn_uniformly(corpus):
@@ -187,7 +187,7 @@ def test_texts_of_a_manifest_are_joined(corpus, monkeypatch):
     monkeypatch.setattr("data_recipes.fsdd.SPEAKERS", ("theo",))
     real = for_texts(["4 7", "two"], corpus, 0)
     assert [item.digits for item in real.sequences] == [[4, 7], [2]]
-    assert real.limits.turn_seconds > 0
+    assert real.limits.segment_seconds > 0
     assert real.reference == []  # not all of them are single digits
     assert len(for_texts(["4", "two"], corpus, 0).reference) == 400
 
@@ -203,19 +203,19 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
     report = report_of(evaluation, tmp_path)
     assert list(report["splits"]) == list(SPLITS)
     for split, systems in report["splits"].items():
-        assert set(systems) == {"voice", "floor", "baseline"}
-        assert all(figures["texts"] == 5 for figures in systems.values())
-        assert systems["voice"]["digits"] == systems["floor"]["digits"]
-        assert systems["floor"]["duration_ratio"] == 1
+        assert set(systems) == {"voice", "ground_truth", "baseline"}
+        assert all(metrics["texts"] == 5 for metrics in systems.values())
+        assert systems["voice"]["digits"] == systems["ground_truth"]["digits"]
+        assert systems["ground_truth"]["duration_ratio"] == 1
         # An untrained model knows next to nothing: about 8 bits a sample.
         if split == "digits100":
             assert systems["voice"]["nll_bits"] is None
         else:
             assert 6 < systems["voice"]["nll_bits"] < 10
-        assert systems["floor"]["joins"] == systems["floor"]["digits"] - 5
+        assert systems["ground_truth"]["joins"] == systems["ground_truth"]["digits"] - 5
         if conditioning == "pointer":
-            assert systems["voice"]["joins"] == systems["floor"]["joins"]
-        assert systems["floor"]["nll_bits"] is None
+            assert systems["voice"]["joins"] == systems["ground_truth"]["joins"]
+        assert systems["ground_truth"]["nll_bits"] is None
     lines = [json.loads(line) for line in (tmp_path / "utterances.jsonl").read_text().splitlines()]
     assert len(lines) == 3 * 5 * len(SPLITS)
     spoken = [line for line in lines if line["system"] == "voice"]
@@ -223,16 +223,16 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
     assert (rate, len(wave) / rate) == (8000, spoken[0]["sound"]["seconds"])
     for line in spoken:  # without a pointer, only where there is one word, or the cap came
         known = conditioning == "pointer" or len(line["digits"]) == 1 or line["stop_reason"] == "cap"
-        assert (line["last_turn_seconds"] is not None) == known
+        assert (line["last_segment_seconds"] is not None) == known
     assert not list(tmp_path.glob("part-*"))
-    assert set(report["quality"]) == {"voice", "floor", "baseline"}
-    for figures in report["quality"].values():
-        assert figures["fid"] >= 0 and 1 <= figures["is"] <= 10 and figures["mis"] >= 1 and figures["am"] >= 0
-    assert report["quality"]["floor"]["fid"] < report["quality"]["voice"]["fid"]
+    assert set(report["quality"]) == {"voice", "ground_truth", "baseline"}
+    for metrics in report["quality"].values():
+        assert metrics["fid"] >= 0 and 1 <= metrics["is"] <= 10 and metrics["mis"] >= 1 and metrics["am"] >= 0
+    assert report["quality"]["ground_truth"]["fid"] < report["quality"]["voice"]["fid"]
 
 
 class Interrupted:
-    """The recogniser, which stops the run at the n-th block."""
+    """The recognizer, which stops the run at the n-th block."""
 
     def __init__(self, recognizer, blocks):
         self.recognizer, self.left, self.net = recognizer, blocks, recognizer.net
@@ -339,23 +339,23 @@ def test_likelihood_by_hand(material):
         model, speakers=("theo", "nobody"), sample_rate=8000, text_encoder=TextEncoderConfig(), word_vectors=VECTORS
     )
     sequence = next(item for item in material.splits["test_seen"] if len(item.digits) == 2)
-    likelihood = Listener(flat)(sequence)
+    likelihood = LikelihoodScorer(flat)(sequence)
     assert likelihood.samples == len(sequence.audio)
     # Every level alike: log2(256) bits.
     assert likelihood.sample_nats / likelihood.samples == pytest.approx(8 * math.log(2), rel=1e-5)
     go, stay = math.log1p(math.exp(4.0)), math.log1p(math.exp(-4.0))
     frames = math.ceil(len(sequence.audio) / 32)
-    assert likelihood.turns == 2
+    assert likelihood.segments == 2
     assert likelihood.advance_nats == pytest.approx(2 * go + (frames - 2) * stay, rel=1e-4)
     first = round(sequence.boundaries[0] / 32)
     # Frames that end more than 50 ms, 12.5 frames, before the turn does.
-    early = sum(1 - math.exp(-stay * max(0, turn - 13)) for turn in (first, frames - first))
+    early = sum(1 - math.exp(-stay * max(0, segment - 13)) for segment in (first, frames - first))
     assert likelihood.early == pytest.approx(early, rel=1e-4)
-    turns = (first, frames - first)
+    segments = (first, frames - first)
     leave = 1 - math.exp(-stay)
-    lead = sum(math.exp(-stay * k) * leave * (n - 1 - k) * 32 / 8000 for n in turns for k in range(n))
+    lead = sum(math.exp(-stay * k) * leave * (n - 1 - k) * 32 / 8000 for n in segments for k in range(n))
     assert likelihood.lead_seconds == pytest.approx(lead, rel=1e-3)
-    assert likelihood.late == pytest.approx(sum(math.exp(-stay * n) for n in turns), rel=1e-4)
+    assert likelihood.late == pytest.approx(sum(math.exp(-stay * n) for n in segments), rel=1e-4)
 
 
 # Manifests
@@ -380,9 +380,9 @@ def test_files_of_any_system(files, recognizer, tmp_path):
     lines.write_text('{"path": "a.wav", "text": "4 7", "speaker": "ann"}\n\n{"path": "b.flac", "text": "nine"}\n')
     assert evaluate.read_manifest(lines, files) == rows
     report = report_of(evaluate.of_files(rows, [], None, recognizer), tmp_path / "out")
-    figures = report["splits"]["files"]["voice"]
-    assert (figures["texts"], figures["digits"], figures["over_run"]) == (2, 3, 0)
-    assert set(figures["by_speaker"]) == {"ann", "unknown"}
+    metrics = report["splits"]["files"]["voice"]
+    assert (metrics["texts"], metrics["digits"], metrics["over_run"]) == (2, 3, 0)
+    assert set(metrics["by_speaker"]) == {"ann", "unknown"}
     assert "no floor" in report["notes"][0]
 
 
@@ -396,10 +396,10 @@ def test_files_of_single_digits_stand_beside_the_split(files, material, recogniz
     out = tmp_path / "out"
     judged = evaluate.run(evaluate.of_files(rows, real, material.limits, recognizer, material.reference), out)
     quality = judged[0]["quality"]
-    assert set(quality) == {"voice", "floor"}
-    assert 0 <= quality["floor"]["fid"] < quality["voice"]["fid"]
+    assert set(quality) == {"voice", "ground_truth"}
+    assert 0 <= quality["ground_truth"]["fid"] < quality["voice"]["fid"]
     tables = {table.title: table for table in make_tables(judged[0])}
-    assert [row[0] for row in tables["Quality and variety of single digits"].rows] == ["voice", "floor"]
+    assert [row[0] for row in tables["Quality and variety of single digits"].rows] == ["voice", "ground_truth"]
     # Speakers of both systems, though they are not the same ones.
     assert [row[1] for row in tables["By speaker"].rows] == ["ann", "bob", "theo"]
     one = evaluate.of_files(rows[:1], real[:1], material.limits, recognizer, material.reference)
@@ -496,7 +496,7 @@ def test_a_baseline_must_fit(material, recognizer, tmp_path):
         (["--wav-dir", "x"], "belong together"),
         (["--wav-dir", "x", "--manifest", "y", "--voice", "z"], "leave --voice"),
         (["--data", "x", "--source", "y"], "give one of them"),
-        (["--recognizer", "/nowhere"], "no recogniser there"),
+        (["--recognizer", "/nowhere"], "no recognizer there"),
         (["--voice", "/nowhere"], "no voice"),
     ],
 )

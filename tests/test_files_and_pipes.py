@@ -238,7 +238,7 @@ def test_recognize_prints_any_name(place, here, monkeypatch):
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "\N{GRINNING FACE}" * 63])
 def test_the_longest_names_can_be_written(here, name):
-    files.write_whole(here / name, b"whole")
+    files.atomic_write(here / name, b"whole")
     assert snapshot(here)[name][2] == b"whole"
 
 
@@ -277,7 +277,7 @@ def test_a_full_disk_leaves_the_older_file(here, voice_folder, capsys):
 def test_a_dataset_on_a_full_disk(here, name):
     wave = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
     rows = [dataset.Sequence(wave, "4", [4], "ann", ["a"], [4000], 8000, "seen")]
-    recipe = dataset.Recipe("fsdd", "title", "description", "licence", "source", {}, [], 8000)
+    recipe = dataset.Recipe("fsdd", "title", "description", "license", "source", {}, [], 8000)
     out = here / name
     with full_disk(), pytest.raises(InputError, match="File too large"):
         dataset.write_dataset({"train": (1, rows)}, recipe, out)

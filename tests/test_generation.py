@@ -13,7 +13,7 @@ import torch
 
 from tts.core.errors import InputError
 from tts.generation.features import clock_features as clock_features_without_torch
-from tts.generation.interface import LEAST_UNIFORM, Request, Sampling, Uniforms, timing_threshold
+from tts.generation.interface import LEAST_UNIFORM, Sampling, SynthesisRequest, Uniforms, duration_threshold
 from tts.generation.native import frames as native_frames
 from tts.generation.native.engine import NativeEngine
 from tts.generation.native.family import unsupported
@@ -47,7 +47,7 @@ VARIANTS = [
     {"clock_dim": 0},
     {"upsample_rank": 5},
     {"upsample_rank": 5, "history": "embedding", "cell": "gru"},
-    {"timing": "planned"},
+    {"duration": "explicit"},
     {"hist_size": 3},
     {"frame_size": 1},
     {"frame_size": 40, "hist_size": 5},
@@ -55,9 +55,9 @@ VARIANTS = [
     {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
     {"q_levels": 10},
     {"quantization": "linear", "q_levels": 300},
-    {"timing": "planned", "plan_dim": 10},
-    {"timing": "planned", "plan_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
-    {"timing": "planned", "plan_dim": 3, "upsample_rank": 5, "frame_size": 16},
+    {"duration": "explicit", "duration_dim": 10},
+    {"duration": "explicit", "duration_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
+    {"duration": "explicit", "duration_dim": 3, "upsample_rank": 5, "frame_size": 16},
     # As above, in what the native engine supports.
     {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "sample_layers": 3},
 ]
@@ -91,61 +91,61 @@ def arrays(model):
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
-def make_requests(model, max_frames=40, max_word_frames=15, sampling=None):
+def make_requests(model, max_frames=40, max_unit_frames=15, sampling=None):
     rng = np.random.default_rng(0)
     return [
-        Request(
-            words=rng.normal(size=(n_words, model.config.word_dim)).astype(np.float32),
-            speaker=n_words % model.config.n_speakers,
+        SynthesisRequest(
+            words=rng.normal(size=(n_units, model.config.word_dim)).astype(np.float32),
+            speaker=n_units % model.config.n_speakers,
             seed=seed,
             max_frames=max_frames,
-            max_word_frames=max_word_frames,
+            max_unit_frames=max_unit_frames,
             sampling=sampling or Sampling(temperature=0.8),
         )
-        for n_words, seed in ((1, 0), (3, 5), (5, 2**64 - 1))
+        for n_units, seed in ((1, 0), (3, 5), (5, 2**64 - 1))
     ]
 
 
 def teacher_forced(model, requests, made):
     """Logits (B, N, F, Q) and advance logits (B, N) of generated levels fed back, as one padded batch."""
     frame = model.config.frame_size
-    frames = max(len(one.levels) for one in made) // frame
+    frames = max(len(one.codes) for one in made) // frame
     more = 0
-    levels = torch.zeros(len(made), frames * frame, dtype=torch.int64)
+    codes = torch.zeros(len(made), frames * frame, dtype=torch.int64)
     pointer = torch.zeros(len(made), frames, dtype=torch.int64)
     words = torch.zeros(len(made), max(len(r.words) for r in requests), model.config.word_dim)
     for i, (request, one) in enumerate(zip(requests, made, strict=True)):
-        levels[i, : len(one.levels)] = torch.from_numpy(one.levels.astype(np.int64))
-        words[i, : len(request.words)] = torch.from_numpy(request.words)
+        codes[i, : len(one.codes)] = torch.from_numpy(one.codes.astype(np.int64))
+        words[i, : len(request.units)] = torch.from_numpy(request.units)
         if model.config.conditioning == "pointer":
             place = np.searchsorted(one.word_ends, np.arange(frames) * frame, side="right")
             pointer[i] = torch.from_numpy(place)
-            begun = one.word_ends[-1:] != [len(one.levels)]
-            if model.config.timing == "planned" and one.stop_reason == "cap" and begun:
+            begun = one.word_ends[-1:] != [len(one.codes)]
+            if model.config.duration == "explicit" and one.stop_reason == "cap" and begun:
                 # How much was left of the word that the cap cut: more frames than were made.
-                missing = abs(planned(model, request)[len(one.word_ends)]) - int((pointer[i] == pointer[i, -1]).sum())
+                missing = abs(explicit(model, request)[len(one.word_ends)]) - int((pointer[i] == pointer[i, -1]).sum())
                 assert missing > 0
                 more = max(more, missing)
-    levels = torch.nn.functional.pad(levels, (0, more * frame))
+    codes = torch.nn.functional.pad(codes, (0, more * frame))
     pointer = torch.nn.functional.pad(pointer, (0, more), mode="replicate")
-    n_words = torch.tensor([len(r.words) for r in requests])
+    n_units = torch.tensor([len(r.words) for r in requests])
     speakers = torch.tensor([r.speaker for r in requests])
     with torch.inference_mode():
-        return model(levels, words, n_words, pointer, speakers)
+        return model(codes, words, n_units, pointer, speakers)
 
 
-def planned(model, request):
+def explicit(model, request):
     """The frames of each word, negative where cut, as the model's advance logits and their own uniforms say."""
-    model_words, chance = torch.from_numpy(request.words)[None], np.random.Philox(key=request.seed).jumped()
+    model_words, chance = torch.from_numpy(request.units)[None], np.random.Philox(key=request.seed).jumped()
     chance, frames = np.random.Generator(chance), []
-    n = torch.tensor([len(request.words)])
-    for word in range(len(request.words)):
-        pointer = torch.full((1, request.max_word_frames), word)
-        levels = torch.zeros(1, request.max_word_frames * model.config.frame_size, dtype=torch.int64)
+    n = torch.tensor([len(request.units)])
+    for word in range(len(request.units)):
+        pointer = torch.full((1, request.max_unit_frames), word)
+        codes = torch.zeros(1, request.max_unit_frames * model.config.frame_size, dtype=torch.int64)
         with torch.inference_mode():
-            said = model(levels, model_words, n, pointer, torch.tensor([request.speaker]))
+            said = model(codes, model_words, n, pointer, torch.tensor([request.speaker]))
         summed = torch.nn.functional.softplus(said.advance_logits[0].double()).cumsum(0).tolist()
-        threshold = timing_threshold(chance.random(dtype=np.float32), request.sampling.timing_spread)
+        threshold = duration_threshold(chance.random(dtype=np.float32), request.sampling.duration_spread)
         over = [total > threshold for total in summed]
         frames.append(over.index(True) + 1 if any(over) else -len(over))
     return frames
@@ -153,13 +153,13 @@ def planned(model, request):
 
 def assert_drawn_from(logits, request, one, frame):
     """Each level is the inverse CDF of the logits at its uniform; returns nothing, tolerates rounding only."""
-    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.levels)] / request.sampling.temperature
+    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.codes)] / request.sampling.temperature
     p = np.exp(scaled - scaled.max(1, keepdims=True))
     running = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
-    u = Uniforms(request.seed, frame).rows(len(one.levels) // frame)[:, :frame].reshape(-1).astype(np.float64)
+    u = Uniforms(request.seed, frame).rows(len(one.codes) // frame)[:, :frame].reshape(-1).astype(np.float64)
     place = np.arange(len(u))
-    above = running[place, one.levels]
-    below = np.where(one.levels > 0, running[place, one.levels - 1], 0.0)
+    above = running[place, one.codes]
+    below = np.where(one.codes > 0, running[place, one.codes - 1], 0.0)
     assert (u < above + 1e-4).all()
     assert (u > below - 1e-4).all()
 
@@ -168,7 +168,7 @@ def assert_same(model, requests, ours, theirs):
     """The same utterances; where a sample differs, its uniform fell on the border between two levels."""
     ties = 0
     for request, a, b in zip(requests, ours, theirs, strict=True):
-        if np.array_equal(a.levels, b.levels):
+        if np.array_equal(a.codes, b.codes):
             assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
         else:
             ties += 1
@@ -205,10 +205,10 @@ def test_engines_agree(options):
     made = torch_engine(model).generate(requests)
     assert_same(model, requests, NativeEngine(model.config, arrays(model)).generate(requests), made)
     for one in made:
-        assert one.levels.dtype == np.int16
-        assert len(one.levels) % model.config.frame_size == 0
+        assert one.codes.dtype == np.int16
+        assert len(one.codes) % model.config.frame_size == 0
         if one.stop_reason == "stop":
-            assert one.word_ends[-1] == len(one.levels)
+            assert one.word_ends[-1] == len(one.codes)
 
 
 def test_engines_agree_on_float16_weights():
@@ -224,7 +224,7 @@ def test_engines_agree_on_float16_weights():
 def test_engines_agree_at_full_size():
     torch.manual_seed(0)
     model = TwoTier(TwoTierConfig(n_speakers=2))
-    request = Request(np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32), 1, 3, 12, 6)
+    request = SynthesisRequest(np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32), 1, 3, 12, 6)
     ours = NativeEngine(model.config, arrays(model)).generate([request])
     assert_same(model, [request], ours, torch_engine(model).generate([request]))
 
@@ -247,34 +247,34 @@ def test_teacher_forcing_gives_the_same_logits(options, monkeypatch):
         made = engine.generate(requests)
         forced = teacher_forced(model, requests, made)
         for i, (request, one) in enumerate(zip(requests, made, strict=True)):
-            logits = forced.logits[i].flatten(0, 1)[: len(one.levels)]
+            logits = forced.logits[i].flatten(0, 1)[: len(one.codes)]
             assert_drawn_from(logits, request, one, model.config.frame_size)
             if seen:
-                stepwise = np.stack(seen[: len(one.levels)])[:, i]
+                stepwise = np.stack(seen[: len(one.codes)])[:, i]
                 np.testing.assert_allclose(logits.numpy(), stepwise, atol=1e-4, rtol=1e-5)
             assert advances(forced.advance_logits[i], request, one, model.config) == one.word_ends
 
 
 def advances(logits, request, one, config):
     """Where the words of an utterance end, by the advance rule, from its teacher-forced advance logits."""
-    if config.timing == "planned":
+    if config.duration == "explicit":
         return one.word_ends  # see test_planned_durations
-    frames = len(one.levels) // config.frame_size
+    frames = len(one.codes) // config.frame_size
     u = Uniforms(request.seed, config.frame_size).rows(frames)[:, -1]
     ends, hazard, since = [], 0.0, 0
     for n in range(frames):
         if since == 0:
-            hazard, threshold = 0.0, timing_threshold(u[n], request.sampling.timing_spread)
+            hazard, threshold = 0.0, duration_threshold(u[n], request.sampling.duration_spread)
         hazard += float(torch.nn.functional.softplus(logits[n]))
         since += 1
-        if hazard > threshold or (config.conditioning == "pointer" and since == request.max_word_frames):
+        if hazard > threshold or (config.conditioning == "pointer" and since == request.max_unit_frames):
             ends.append((n + 1) * config.frame_size)
             since = 0
     return ends
 
 
 @pytest.mark.parametrize(
-    ("engine", "n_words", "hazard", "longest"),
+    ("engine", "n_units", "hazard", "longest"),
     [
         ("native", 1, -2.0, 15),
         ("native", 5, -2.0, 15),
@@ -284,27 +284,27 @@ def advances(logits, request, one, config):
         ("torch", 70, -2.0, 15),
     ],
 )
-def test_planned_durations(engine, n_words, hazard, longest):
+def test_planned_durations(engine, n_units, hazard, longest):
     """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
-    model = make_model(timing="planned", plan_dim=10, hazard=hazard)
-    words = np.random.default_rng(n_words).normal(size=(n_words, 12)).astype(np.float32)
-    request = Request(words, 1, 7, 100_000, longest)
-    frames = planned(model, request)
-    assert len(set(frames)) > 1 or n_words == 1
-    assert n_words < 30 or any(count < 0 for count in frames)
+    model = make_model(duration="explicit", duration_dim=10, hazard=hazard)
+    words = np.random.default_rng(n_units).normal(size=(n_units, 12)).astype(np.float32)
+    request = SynthesisRequest(words, 1, 7, 100_000, longest)
+    frames = explicit(model, request)
+    assert len(set(frames)) > 1 or n_units == 1
+    assert n_units < 30 or any(count < 0 for count in frames)
     assert longest < 64 or any(64 < count < longest for count in frames)
     engine = torch_engine(model) if engine == "torch" else NativeEngine(model.config, arrays(model))
     made = engine.generate([request])[0]
-    assert made.word_ends == (np.cumsum(np.abs(frames)) * model.config.frame_size).tolist()
+    assert made.unit_ends == (np.cumsum(np.abs(frames)) * model.config.frame_size).tolist()
     assert made.forced_advances == sum(count < 0 for count in frames)
     assert made.stop_reason == "stop"
     capped = engine.generate([dataclasses.replace(request, max_frames=abs(frames[0]) + len(frames) - 2)])[0]
     assert capped.stop_reason == "cap"
-    assert (capped.levels == made.levels[: len(capped.levels)]).all()
+    assert (capped.codes == made.codes[: len(capped.codes)]).all()
 
 
 def test_planned_timing_hears_how_much_is_left():
-    model = make_model(timing="planned")
+    model = make_model(duration="explicit")
     request = make_requests(model)[1]
     made = NativeEngine(model.config, arrays(model)).generate([request])
     before = teacher_forced(model, [request], made).logits
@@ -322,7 +322,7 @@ def test_nothing_depends_on_blocks_or_neighbours(spread):
         engine = NativeEngine(model.config, arrays(model), block_frames=block)
         for request, one in zip(requests, whole, strict=True):
             again = engine.generate([request])[0]
-            np.testing.assert_array_equal(again.levels, one.levels)
+            np.testing.assert_array_equal(again.codes, one.codes)
             assert again.word_ends == one.word_ends
     assert NativeEngine(model.config, arrays(model)).generate([]) == []
 
@@ -361,9 +361,9 @@ def draw(logits, uniforms, temperature):
 def test_drawing_follows_the_distribution():
     logits = np.log(np.array([0.1, 0.0, 0.6, 0.3]) + 1e-30).astype(np.float32)
     u = (np.arange(10_000, dtype=np.float32) + np.float32(0.5)) / np.float32(10_000)
-    levels = draw(logits, u, 1.0)
-    np.testing.assert_allclose(np.bincount(levels, minlength=4) / len(u), [0.1, 0.0, 0.6, 0.3], atol=1e-3)
-    assert (np.diff(levels) >= 0).all()
+    codes = draw(logits, u, 1.0)
+    np.testing.assert_allclose(np.bincount(codes, minlength=4) / len(u), [0.1, 0.0, 0.6, 0.3], atol=1e-3)
+    assert (np.diff(codes) >= 0).all()
     assert set(draw(logits, u[::100], 0.05)) == {2}
 
 
@@ -377,10 +377,10 @@ def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
     logits = torch.randn(q_levels, generator=torch.Generator().manual_seed(1)) * 1.5
     model.output.bias.data.copy_(logits)
     frames = 2500
-    request = Request(np.ones((1, 12), np.float32), 0, 7, frames, frames, Sampling(temperature))
-    levels = NativeEngine(model.config, arrays(model)).generate([request])[0].levels
-    expected = torch.softmax(logits.double() / temperature, 0).numpy() * len(levels)
-    chi_squared = ((np.bincount(levels, minlength=q_levels) - expected) ** 2 / expected).sum()
+    request = SynthesisRequest(np.ones((1, 12), np.float32), 0, 7, frames, frames, Sampling(temperature))
+    codes = NativeEngine(model.config, arrays(model)).generate([request])[0].codes
+    expected = torch.softmax(logits.double() / temperature, 0).numpy() * len(codes)
+    chi_squared = ((np.bincount(codes, minlength=q_levels) - expected) ** 2 / expected).sum()
     # Its mean is Q - 1, its variance 2 (Q - 1).
     assert chi_squared < q_levels - 1 + 4 * np.sqrt(2 * (q_levels - 1))
 
@@ -409,7 +409,7 @@ def test_the_advance_rule_is_the_hazard(logit):
     torch.nn.init.constant_(model.advance.bias, logit)
     engine = NativeEngine(model.config, arrays(model))
     words = np.ones((400, 12), np.float32)
-    one = engine.generate([Request(words, 0, 1, 100_000, 1000)])[0]
+    one = engine.generate([SynthesisRequest(words, 0, 1, 100_000, 1000)])[0]
     durations = np.diff([0, *one.word_ends]) / model.config.frame_size
     p = 1 / (1 + np.exp(-logit))
     assert one.stop_reason == "stop"
@@ -418,20 +418,20 @@ def test_the_advance_rule_is_the_hazard(logit):
         expected = (1 - p) ** (n - 1) * p
         assert abs((durations == n).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(durations)) + 1e-9
     # Spread 0 is the median, each time.
-    median = engine.generate([Request(words, 0, 1, 100_000, 1000, Sampling(1.0, 0.0))])[0]
+    median = engine.generate([SynthesisRequest(words, 0, 1, 100_000, 1000, Sampling(1.0, 0.0))])[0]
     durations = np.diff([0, *median.word_ends]) / model.config.frame_size
     assert set(durations) == {np.floor(np.log(0.5) / np.log1p(-p)) + 1}
 
 
 def test_timing_threshold():
-    assert timing_threshold(0.0, 1.0) == 0.0
-    assert np.isfinite(timing_threshold(1 - 2**-24, 1.0))
-    assert timing_threshold(0.99, 0.0) == pytest.approx(np.log(2))
-    assert timing_threshold(0.99, 0.5) < timing_threshold(0.99, 1.0)
+    assert duration_threshold(0.0, 1.0) == 0.0
+    assert np.isfinite(duration_threshold(1 - 2**-24, 1.0))
+    assert duration_threshold(0.99, 0.0) == pytest.approx(np.log(2))
+    assert duration_threshold(0.99, 0.5) < duration_threshold(0.99, 1.0)
     uniforms = np.array([LEAST_UNIFORM, 0.3, 0.99, 1 - 2**-24], np.float32)
     for spread in (0.0, 0.3, 1.0):
         both = timing_thresholds(torch.from_numpy(uniforms), torch.full((4,), spread, dtype=torch.float64)).tolist()
-        assert both == pytest.approx([timing_threshold(u, spread) for u in uniforms], rel=1e-12)
+        assert both == pytest.approx([duration_threshold(u, spread) for u in uniforms], rel=1e-12)
 
 
 @pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
@@ -441,10 +441,10 @@ def test_caps_are_reported(conditioning):
     torch.nn.init.zeros_(model.advance.weight)
     words = np.ones((3, 12), np.float32)
     for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
-        short, long = engine.generate([Request(words, 0, 0, 9, 4), Request(words, 0, 0, 12, 4)])
+        short, long = engine.generate([SynthesisRequest(words, 0, 0, 9, 4), SynthesisRequest(words, 0, 0, 12, 4)])
         assert short.stop_reason == "cap"
-        assert len(short.levels) == 9 * 8
-        assert len(long.levels) == 12 * 8
+        assert len(short.codes) == 9 * 8
+        assert len(long.codes) == 12 * 8
         if conditioning == "pointer":
             assert (short.word_ends, short.forced_advances) == ([32, 64], 2)
             assert (long.word_ends, long.forced_advances, long.stop_reason) == ([32, 64, 96], 3, "stop")
@@ -455,7 +455,7 @@ def test_caps_are_reported(conditioning):
 def test_many_words():
     """More than either engine holds at a time."""
     model = make_model(hazard=20.0)
-    request = Request(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)
+    request = SynthesisRequest(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)
     for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
         assert engine.generate([request])[0].word_ends == [8 * (k + 1) for k in range(1000)]
 
@@ -510,14 +510,14 @@ def test_refused_temperatures(value):
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), 10**400], ids=lambda x: str(x)[:9])
 def test_refused_spreads(value):
-    with pytest.raises(InputError, match="timing_spread"):
-        Sampling(timing_spread=value)
+    with pytest.raises(InputError, match="duration_spread"):
+        Sampling(duration_spread=value)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_refused_seeds(seed):
     with pytest.raises(InputError, match="seed"):
-        Request(np.ones((1, 12), np.float32), 0, seed, 1, 1)
+        SynthesisRequest(np.ones((1, 12), np.float32), 0, seed, 1, 1)
 
 
 def test_without_a_place_to_cache(tmp_path):

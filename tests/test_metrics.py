@@ -26,17 +26,17 @@ from tts.evaluation.metrics import (
 )
 
 RATE = 8000
-LIMITS = Limits(trailing_seconds=0.3, turn_seconds=1.0)
+LIMITS = Limits(trailing_seconds=0.3, segment_seconds=1.0)
 CLEAN = Sound(1.0, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
-def said(digits, heard, speaker="a", **options):
+def said(digits, recognized, speaker="a", **options):
     text = " ".join(map(str, digits))
-    return Utterance("test_seen", 0, "voice", text, digits, speaker, heard, **{"sound": CLEAN, **options})
+    return Utterance("test_seen", 0, "voice", text, digits, speaker, recognized, **{"sound": CLEAN, **options})
 
 
 @pytest.mark.parametrize(
-    ("said", "heard", "edits"),
+    ("said", "recognized", "edits"),
     [
         ([4, 7, 2], [4, 7, 2], (0, 0, 0)),
         ([4, 7, 2], [4, 1, 2], (1, 0, 0)),
@@ -48,13 +48,13 @@ def said(digits, heard, speaker="a", **options):
         ([1, 2, 3], [9, 2, 8, 7], (2, 1, 0)),
     ],
 )
-def test_edits_by_hand(said, heard, edits):
-    pairs = align(said, heard)
+def test_edits_by_hand(said, recognized, edits):
+    pairs = align(said, recognized)
     counted = count_errors(pairs)
     assert (counted.substitutions, counted.insertions, counted.deletions) == edits
     assert counted.total == sum(edits)
     assert [digit for digit, _ in pairs if digit is not None] == said
-    assert [digit for _, digit in pairs if digit is not None] == heard
+    assert [digit for _, digit in pairs if digit is not None] == recognized
 
 
 def test_edits_agree_with_another_implementation():
@@ -134,9 +134,9 @@ def test_clicks_are_counted_at_joins():
     unknown = measure_sound(wave, RATE)
     assert (unknown.clicks, unknown.joins, unknown.join_clicks) == (3, None, None)
     assert measure_sound(wave, RATE, []).joins == 0
-    figures = summarize([said([4], [4], sound=sound), said([4], [4], sound=unknown)], LIMITS, seed=0)
-    assert figures["clicks_per_minute"] == pytest.approx(3 * 60)
-    assert figures["clicks_per_1000_joins"] == pytest.approx(1000 / 3)
+    metrics = summarize([said([4], [4], sound=sound), said([4], [4], sound=unknown)], LIMITS, seed=0)
+    assert metrics["clicks_per_minute"] == pytest.approx(3 * 60)
+    assert metrics["clicks_per_1000_joins"] == pytest.approx(1000 / 3)
     assert summarize([said([4], [4], sound=unknown)], LIMITS, seed=0)["clicks_per_1000_joins"] is None
 
 
@@ -158,13 +158,13 @@ def test_silence_has_no_sound():
         (said([4], [4], sound=replace(CLEAN, trailing_seconds=0.31)), ["over_run"]),
         (said([4], [4], sound=replace(CLEAN, seconds=1.01)), ["over_run"]),
         (said([4, 7], [4, 7], sound=replace(CLEAN, seconds=1.9)), []),
-        (said([4, 7], [4, 7], last_turn_seconds=1.2), ["over_run"]),
-        (said([4, 7], [4, 7], last_turn_seconds=0.9, stop_reason="stop"), []),
+        (said([4, 7], [4, 7], last_segment_seconds=1.2), ["over_run"]),
+        (said([4, 7], [4, 7], last_segment_seconds=0.9, stop_reason="stop"), []),
         (said([4], [], stop_reason="cap", sound=replace(CLEAN, seconds=3.0)), ["cut_short", "over_run", "cap"]),
     ],
 )
 def test_stop_errors_by_hand(utterance, errors):
-    assert stop_errors(utterance, LIMITS, align(utterance.digits, utterance.heard)) == errors
+    assert stop_errors(utterance, LIMITS, align(utterance.digits, utterance.recognized)) == errors
 
 
 def test_errors_by_position():
@@ -185,25 +185,25 @@ def test_summary_by_hand():
         said([4, 7], [4, 1], "a", real_seconds=1.0, forced_advances=1, sound=replace(CLEAN, silence=0.4)),
         said([9], [], "b", real_seconds=1.0, forced_advances=0, stop_reason="cap"),
     ]
-    figures = summarize(items, LIMITS, seed=3)
-    assert (figures["texts"], figures["digits"]) == (3, 6)
-    assert (figures["substitutions"], figures["insertions"], figures["deletions"]) == (1, 0, 1)
-    assert figures["digit_error"] == pytest.approx(2 / 6)
-    assert figures["digit_error_95"][0] <= 2 / 6 <= figures["digit_error_95"][1]
-    assert figures["exact"] == pytest.approx(1 / 3)
-    assert figures["exact_95"] == pytest.approx(wilson(1, 3))
-    assert (figures["stop_error"], figures["cut_short"], figures["cap"]) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
-    assert figures["over_run"] == 0
-    assert figures["duration_ratio"] == pytest.approx(3 / 4)
-    assert figures["forced_advances"] == pytest.approx(1 / 6)
-    assert figures["silence"] == pytest.approx((0.2 + 0.4 + 0.2) / 3)
-    assert figures["nll_bits"] is None
-    assert {key: part["digit_error"] for key, part in figures["by_length"].items()} == {"1": 1.0, "2": 0.5, "3": 0.0}
-    assert {key: part["digit_error"] for key, part in figures["by_speaker"].items()} == {"a": 0.2, "b": 1.0}
-    assert figures["confusion"][9][NOTHING] == 1
-    assert figures["confusion_by_speaker"]["a"][7] == [0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
-    assert summarize(items, LIMITS, seed=3) == figures
-    json.dumps(figures)
+    metrics = summarize(items, LIMITS, seed=3)
+    assert (metrics["texts"], metrics["digits"]) == (3, 6)
+    assert (metrics["substitutions"], metrics["insertions"], metrics["deletions"]) == (1, 0, 1)
+    assert metrics["digit_error"] == pytest.approx(2 / 6)
+    assert metrics["digit_error_95"][0] <= 2 / 6 <= metrics["digit_error_95"][1]
+    assert metrics["exact"] == pytest.approx(1 / 3)
+    assert metrics["exact_95"] == pytest.approx(wilson(1, 3))
+    assert (metrics["stop_error"], metrics["cut_short"], metrics["cap"]) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert metrics["over_run"] == 0
+    assert metrics["duration_ratio"] == pytest.approx(3 / 4)
+    assert metrics["forced_advances"] == pytest.approx(1 / 6)
+    assert metrics["silence"] == pytest.approx((0.2 + 0.4 + 0.2) / 3)
+    assert metrics["nll_bits"] is None
+    assert {key: part["digit_error"] for key, part in metrics["by_length"].items()} == {"1": 1.0, "2": 0.5, "3": 0.0}
+    assert {key: part["digit_error"] for key, part in metrics["by_speaker"].items()} == {"a": 0.2, "b": 1.0}
+    assert metrics["confusion"][9][NOTHING] == 1
+    assert metrics["confusion_by_speaker"]["a"][7] == [0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+    assert summarize(items, LIMITS, seed=3) == metrics
+    json.dumps(metrics)
 
 
 def test_likelihood_by_hand():
@@ -211,18 +211,18 @@ def test_likelihood_by_hand():
         sample_nats=4 * math.log(2) * 100,
         samples=100,
         advance_nats=2 * math.log(2),
-        turns=2,
+        segments=2,
         early=0.5,
         lead_seconds=0.1,
         late=1.0,
     )
-    two = Likelihood(sample_nats=0.0, samples=300, advance_nats=0.0, turns=2, early=0.0)
-    figures = summarize([said([1, 2], [1, 2], likelihood=item) for item in (one, two)], LIMITS, seed=0)
-    assert figures["nll_bits"] == pytest.approx(1.0)
-    assert figures["advance_bits"] == pytest.approx(0.5)
-    assert figures["early"] == pytest.approx(1 / 8)
-    assert figures["lead_seconds"] == pytest.approx(0.025)
-    assert figures["late"] == pytest.approx(0.25)
+    two = Likelihood(sample_nats=0.0, samples=300, advance_nats=0.0, segments=2, early=0.0)
+    metrics = summarize([said([1, 2], [1, 2], likelihood=item) for item in (one, two)], LIMITS, seed=0)
+    assert metrics["nll_bits"] == pytest.approx(1.0)
+    assert metrics["advance_bits"] == pytest.approx(0.5)
+    assert metrics["early"] == pytest.approx(1 / 8)
+    assert metrics["lead_seconds"] == pytest.approx(0.025)
+    assert metrics["late"] == pytest.approx(0.25)
 
 
 def test_utterances_survive_json():

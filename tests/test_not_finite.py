@@ -13,7 +13,7 @@ from test_training import data, run_config
 from tts.core.errors import InputError
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
-from tts.training.loop import Hooks, train
+from tts.training.loop import Callbacks, train
 from tts.training.losses import Objective
 
 
@@ -70,7 +70,7 @@ def test_a_validation_that_is_not_finite_is_not_the_best(spoil, tmp_path):
     spoil("validation")
     heard = []
     with pytest.raises(InputError, match=r"the loss \(advance\) is not finite at step 4"):
-        train(run_config(tmp_path, checkpoint_every=2), data(), Hooks([lambda snapshot: heard.append(1) or {}]))
+        train(run_config(tmp_path, checkpoint_every=2), data(), Callbacks([lambda snapshot: heard.append(1) or {}]))
     assert not heard
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["latest.safetensors"]
     assert checkpoint.load(tmp_path / "checkpoints" / "latest.safetensors").state.step == 2

@@ -5,7 +5,7 @@ import pytest
 
 from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
-from tts.text.units import of_words, part_ends, part_vectors, sounding
+from tts.text.units import per_word, sounding, unit_ends, unit_vectors
 
 
 def six(rng):
@@ -20,7 +20,7 @@ def test_the_nucleus_is_where_the_low_energy_is():
     wave, onset, nucleus = six(rng)
     both = np.concatenate([wave, np.zeros(160, np.float32), 0.1 * wave]) + rng.normal(0, 2e-5, 2 * len(wave) + 160)
     first = len(wave) + 160
-    ends = part_ends(both, [first, len(both)], 8000)
+    ends = unit_ends(both, [first, len(both)], 8000)
     assert len(ends) == 9
     assert ends[4::4] == [first, len(both)]
     # Loudness does not matter; the window of 16 ms blurs.
@@ -36,14 +36,14 @@ def test_rests_are_where_nothing_sounds():
     both = np.concatenate([gap, wave, gap, 0.2 * wave, gap])
     both += rng.normal(0, 2e-5, len(both))
     second = 240 + len(wave) + 240
-    ends = part_ends(both, [second, len(both)], 8000)
+    ends = unit_ends(both, [second, len(both)], 8000)
     # A rest first; then onset, nucleus, coda and rest of both words.
     starts = [240, second]
     expected = [240, *(start + k for start in starts for k in (onset, nucleus, len(wave), len(wave) + 240))]
     assert len(ends) == 9
     assert np.abs(np.array(ends) - expected).max() <= 80
     assert np.abs(np.array(ends) - expected)[[0, 3, 7]].max() <= 32
-    assert of_words(ends, 4) == [second, len(both)]
+    assert per_word(ends, 4) == [second, len(both)]
 
 
 def test_a_pause_within_a_word_is_no_rest():
@@ -57,25 +57,25 @@ def test_a_pause_within_a_word_is_no_rest():
 def test_rests_of_silence_and_of_words_without_any():
     assert sounding(np.zeros(90, np.float32), 8000) == (0, 90)
     assert sounding(np.zeros(0, np.float32), 8000) == (0, 0)
-    assert part_ends(np.zeros(900, np.float32), [900], 8000) == [0, 300, 600, 900, 900]
+    assert unit_ends(np.zeros(900, np.float32), [900], 8000) == [0, 300, 600, 900, 900]
     tone = np.sin(2 * np.pi * 300 * np.arange(1600) / 8000)
-    ends = part_ends(tone, [800, 1600], 8000)
+    ends = unit_ends(tone, [800, 1600], 8000)
     assert ends[0] == 0
     assert ends[3:5] == [800, 800]
     assert ends[7:] == [1600, 1600]
 
 
 def test_parts_of_a_turn_without_a_vowel():
-    assert part_ends(np.ones(3, np.float32), [3], 8000)[-1] == 3
+    assert unit_ends(np.ones(3, np.float32), [3], 8000)[-1] == 3
     tone = np.sin(2 * np.pi * 300 * np.arange(800) / 8000)
-    rest, onset, nucleus, coda, end = part_ends(tone, [800], 8000)
+    rest, onset, nucleus, coda, end = unit_ends(tone, [800], 8000)
     assert rest == 0 and onset <= 64 and 736 <= nucleus <= coda == end == 800
 
 
 def test_vectors_of_parts():
     words = np.arange(12, dtype=np.float32).reshape(2, 6)
-    assert part_vectors(words, 1) is words
-    rows = part_vectors(words, 4)
+    assert unit_vectors(words, 1) is words
+    rows = unit_vectors(words, 4)
     assert rows.shape == (9, 6)
     assert not rows[[0, 4, 8]].any()
     np.testing.assert_array_equal(rows[[1, 5]], words)
@@ -85,14 +85,20 @@ def test_vectors_of_parts():
 
 
 def test_rows_of_words():
-    assert of_words(range(2), 1) == range(2)
-    assert list(of_words(range(9), 4)) == [4, 8]
-    assert list(of_words(range(8), 4)) == [4]
+    assert per_word(range(2), 1) == range(2)
+    assert list(per_word(range(9), 4)) == [4, 8]
+    assert list(per_word(range(8), 4)) == [4]
 
 
 @pytest.mark.parametrize(
-    "settings", [{"word_parts": 3}, {"word_parts": 0}, {"word_parts": 5}, {"word_parts": 4, "conditioning": "pooled"}]
+    "settings",
+    [
+        {"units_per_word": 3},
+        {"units_per_word": 0},
+        {"units_per_word": 5},
+        {"units_per_word": 4, "conditioning": "pooled"},
+    ],
 )
 def test_parts_that_there_are_not(settings):
-    with pytest.raises(InputError, match=r"word_parts is \d; it"):
+    with pytest.raises(InputError, match=r"units_per_word is \d; it"):
         TwoTierConfig(**settings)

@@ -14,7 +14,7 @@ import torch
 
 import tts
 from tts.core.errors import InputError
-from tts.generation.interface import Generated, Request, Sampling
+from tts.generation.interface import Sampling, SynthesisRequest, SynthesisResult
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.recognition.model import Recognizer
@@ -41,7 +41,7 @@ class SlowEngine:
                     self.in_chunk.set()
                     assert self.go_on.wait(30)
                 yield chunk
-            return Generated(np.tile(chunk, 4), [128], "stop", 0)
+            return SynthesisResult(np.tile(chunk, 4), [128], "stop", 0)
         finally:
             self.ended.set()
 
@@ -110,22 +110,22 @@ def test_many_threads_speak_with_one_voice(voice_folder, engine):
     """From the first call on, by every method: the same samples as one thread gets."""
     texts = ["4 7 2", "1", "zero five", "9 9 9 1"]
     settings = {"max_seconds": 0.02} if engine == "reference" else {}
-    expected = [tts.load_voice(voice_folder).speak(t, seed=i, **settings).levels for i, t in enumerate(texts)]
+    expected = [tts.load_voice(voice_folder).speak(t, seed=i, **settings).codes for i, t in enumerate(texts)]
     voice, start = tts.load_voice(voice_folder), threading.Barrier(6)
     settings = {**settings, "engine": engine}
 
     def run(number):
         start.wait(30)
         if number % 3 == 0:
-            return [voice.speak(t, seed=i, **settings).levels for i, t in enumerate(texts)]
+            return [voice.speak(t, seed=i, **settings).codes for i, t in enumerate(texts)]
         if number % 3 == 1:
-            return [voice.stream(t, seed=i, **settings).audio().levels for i, t in enumerate(texts)]
-        return [audio.levels for audio in voice.speak_each(texts, **settings)]
+            return [voice.stream(t, seed=i, **settings).audio().codes for i, t in enumerate(texts)]
+        return [audio.codes for audio in voice.speak_each(texts, **settings)]
 
     with ThreadPoolExecutor(6) as pool:
         for made in pool.map(run, range(6)):
-            for mine, levels in zip(made, expected, strict=True):
-                np.testing.assert_array_equal(mine, levels)
+            for mine, codes in zip(made, expected, strict=True):
+                np.testing.assert_array_equal(mine, codes)
 
 
 def test_threads_make_one_engine_and_ask_one_encoder(voice, monkeypatch):
@@ -163,13 +163,13 @@ def test_many_threads_share_a_recognizer():
 def test_a_voice_can_be_pickled(voice):
     """As a pool of processes does with what it is to call."""
     again = pickle.loads(pickle.dumps(voice))
-    np.testing.assert_array_equal(again.speak("4 7").levels, voice.speak("4 7").levels)
+    np.testing.assert_array_equal(again.speak("4 7").codes, voice.speak("4 7").codes)
 
 
 NUMPY = {
     "seed": [np.int64(3), np.uint64(3), np.int8(3)],
     "temperature": [np.float32(0.5), np.float64(0.5), np.float16(0.5), Fraction(1, 2)],
-    "timing_spread": [np.float32(1), np.int64(1), np.bool_(1) + 0],
+    "duration_spread": [np.float32(1), np.int64(1), np.bool_(1) + 0],
     "max_seconds": [np.float32(0.25), np.float16(0.25)],
 }
 
@@ -184,7 +184,7 @@ def test_numbers_of_numpy(voice, name, value):
         voice.speak_batch(["4 7"], **({"seeds": [3], name: value} if name != "seed" else {"seeds": [value]}))[0],
         next(voice.speak_each(["4 7"], **({"seeds": [3], name: value} if name != "seed" else {"seeds": [value]}))),
     ):
-        np.testing.assert_array_equal(audio.levels, expected.levels)
+        np.testing.assert_array_equal(audio.codes, expected.codes)
         assert type(audio.seed) is int
 
 
@@ -201,7 +201,7 @@ def test_numbers_of_numpy_elsewhere(voice, tmp_path):
         text_encoder=TextEncoderConfig(),
         word_vectors={word: voice.word_vectors([word])[0] for word in voice.config.vocabulary},
         sampling=Sampling(np.float32(0.5)),
-        max_word_seconds=np.float32(0.25),
+        max_unit_seconds=np.float32(0.25),
     )
     made.save(tmp_path / "voice", "")  # JSON knows no NumPy scalars
     assert tts.load_voice(tmp_path / "voice").config == made.config
@@ -212,7 +212,7 @@ MISTAKES = (
     [("text", value, "the text is ") for value in (472, None, b"472", 4.0, ["4"], np.array([[1], [2]]))]
     + [("seed", value, "seed is ") for value in (1.0, np.float32(1), *NO_NUMBERS)]
     + [("temperature", value, "temperature is ") for value in NO_NUMBERS if value is not None]
-    + [("timing_spread", value, "timing_spread is ") for value in NO_NUMBERS if value is not None]
+    + [("duration_spread", value, "duration_spread is ") for value in NO_NUMBERS if value is not None]
     + [("max_seconds", value, "max_seconds is ") for value in NO_NUMBERS if value is not None]
     + [("speaker", value, "has no speaker ") for value in (3, b"ann", np.array(["ann", "bob"]), ["ann"])]
 )
@@ -271,12 +271,12 @@ def test_a_voice_that_is_no_name(name):
 def test_arrays_are_compared_by_identity(voice):
     """Field by field would end in "the truth value of an array is ambiguous"."""
     one, other = voice.speak("4"), voice.speak("4")
-    request = Request(np.zeros((1, 8), np.float32), 0, 0, 1, 1)
-    for a, b in ((one, other), (request, Request(request.words, 0, 0, 1, 1))):
+    request = SynthesisRequest(np.zeros((1, 8), np.float32), 0, 0, 1, 1)
+    for a, b in ((one, other), (request, SynthesisRequest(request.units, 0, 0, 1, 1))):
         assert a == a
         assert a != b
         assert len({a, b, a}) == 2
-    assert Generated(one.levels, [], "cap", 0) != Generated(one.levels, [], "cap", 0)
+    assert SynthesisResult(one.codes, [], "cap", 0) != SynthesisResult(one.codes, [], "cap", 0)
 
 
 def encode(tmp_path):
@@ -315,13 +315,13 @@ def test_loading_draws_no_random_numbers(voice, tmp_path, loader):
 
 def test_a_voice_s_model_is_a_copy(voice):
     """Training it leaves the voice as it is."""
-    expected = voice.speak("4 7", max_seconds=0.05).levels
+    expected = voice.speak("4 7", max_seconds=0.05).codes
     with torch.no_grad():
         for parameter in voice.model().parameters():
             assert parameter.requires_grad
             assert parameter.device.type == "cpu"
             parameter.zero_()
-    np.testing.assert_array_equal(voice.speak("4 7", engine="reference", max_seconds=0.05).levels, expected)
+    np.testing.assert_array_equal(voice.speak("4 7", engine="reference", max_seconds=0.05).codes, expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"clock_dim": 0}, {"cell": "gru"}, {"history": "embedding"}])

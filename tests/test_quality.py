@@ -74,7 +74,9 @@ def test_worse_sound_has_worse_figures(fsdd_dir):
     rng = np.random.default_rng(0)
     noisy = [x + rng.normal(0, 0.1, len(x)).astype(np.float32) for x in real]
     one_digit = [x.audio for x in recordings["test"] if x.digit == 4]
-    floor, worse, poor = (quality(clips(waves), reference) for waves in (real, noisy, one_digit))
-    assert 9 < floor["is"] <= 10 and floor["am"] < 0.2
-    assert worse["fid"] > 2 * floor["fid"] and worse["is"] < floor["is"] and worse["am"] > floor["am"]
-    assert poor["is"] < 2 and poor["fid"] > 2 * floor["fid"] and poor["am"] > 1
+    ground_truth, worse, poor = (quality(clips(waves), reference) for waves in (real, noisy, one_digit))
+    assert 9 < ground_truth["is"] <= 10 and ground_truth["am"] < 0.2
+    assert (
+        worse["fid"] > 2 * ground_truth["fid"] and worse["is"] < ground_truth["is"] and worse["am"] > ground_truth["am"]
+    )
+    assert poor["is"] < 2 and poor["fid"] > 2 * ground_truth["fid"] and poor["am"] > 1

@@ -51,30 +51,30 @@ def release(monkeypatch, *arguments):
 
 
 def test_release(run, tmp_path, monkeypatch):
-    figures = {"texts": 9, "digit_error": 0.05, "digit_error_95": [0.01, 0.1], "exact": 0.9, "cap": 0.0}
-    floor = {**figures, "digit_error": 0.01}
+    metrics = {"texts": 9, "digit_error": 0.05, "digit_error_95": [0.01, 0.1], "exact": 0.9, "cap": 0.0}
+    ground_truth = {**metrics, "digit_error": 0.01}
     by_speaker = {"ann": {"digits": 30, "digit_error": 0.1}, "bob": {"digits": 10, "digit_error": 0.0}}
     seen, unseen = (
         {
-            "voice": {**figures, "by_speaker": {**by_speaker, "ann": {"digits": digits, "digit_error": 0.1}}},
-            "floor": {**floor, "by_speaker": by_speaker},
+            "voice": {**metrics, "by_speaker": {**by_speaker, "ann": {"digits": digits, "digit_error": 0.1}}},
+            "ground_truth": {**ground_truth, "by_speaker": by_speaker},
         }
         for digits in (10, 30)
     )
     unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
-    told = ["--timing-spread", 0.25, "--default-speaker", "bob", "--report", report]
+    told = ["--duration-spread", 0.25, "--default-speaker", "bob", "--report", report]
     release(monkeypatch, run, tmp_path / "nine", *told)
     voice = load_voice(tmp_path / "nine")
     assert voice.name == "nine"
     assert voice.config.license == "CC BY-SA 4.0"
-    assert voice.config.sampling.timing_spread == 0.25
+    assert voice.config.sampling.duration_spread == 0.25
     assert voice.config.default_speaker == "bob"
     assert voice.config.training["commit"] == "abc1234"
     assert len(voice.config.training["data_sha256"]) == 64
-    said = voice.speak("4", "ann", timing_spread=1.0).levels
-    assert np.array_equal(said, load_voice(run).speak("4", "ann").levels)
+    said = voice.speak("4", "ann", duration_spread=1.0).codes
+    assert np.array_equal(said, load_voice(run).speak("4", "ann").codes)
     card = (tmp_path / "nine" / "README.md").read_text()
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"

@@ -16,10 +16,12 @@ LIMITS = Limits(0.3, 1.0)
 SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
-def utterance(index, system, digits, heard, split="test_seen", speaker="ann & <b>", **options):
+def utterance(index, system, digits, recognized, split="test_seen", speaker="ann & <b>", **options):
     text = " ".join(map(str, digits))
-    path = f"audio/{system}/{split}/{index:04d}.flac" if system != "floor" else None
-    return Utterance(split, index, system, text, digits, speaker, heard, SOUND, real_seconds=0.5, path=path, **options)
+    path = f"audio/{system}/{split}/{index:04d}.flac" if system != "ground_truth" else None
+    return Utterance(
+        split, index, system, text, digits, speaker, recognized, SOUND, real_seconds=0.5, path=path, **options
+    )
 
 
 @pytest.fixture
@@ -29,21 +31,21 @@ def judged():
     for split in ("test_seen", "long"):
         for index, digits in enumerate(texts):
             likelihood = Likelihood(1000.0, 400, 5.0, len(digits), 0.1)
-            heard = [] if index == 7 else [8, *digits[1:]] if index == 3 else digits
-            items.append(utterance(index, "voice", digits, heard, split, likelihood=likelihood, forced_advances=0))
-            items.append(utterance(index, "floor", digits, digits, split))
+            recognized = [] if index == 7 else [8, *digits[1:]] if index == 3 else digits
+            items.append(utterance(index, "voice", digits, recognized, split, likelihood=likelihood, forced_advances=0))
+            items.append(utterance(index, "ground_truth", digits, digits, split))
     return items
 
 
 def report_of(items):
     return {
-        "settings": {"voice": {"name": "test"}, "seed": 3, "temperature": None, "timing_spread": 0.5},
+        "settings": {"voice": {"name": "test"}, "seed": 3, "temperature": None, "duration_spread": 0.5},
         "notes": ["a note"],
         "limits": vars(LIMITS),
         "splits": {
             split: {
                 system: summarize([x for x in items if (x.split, x.system) == (split, system)], LIMITS, 0)
-                for system in ("voice", "floor")
+                for system in ("voice", "ground_truth")
             }
             for split in ("test_seen", "long")
         },
@@ -64,7 +66,7 @@ def test_every_table_has_the_floor(judged):
     tables = make_tables(report_of(judged))
     assert [table.title for table in tables][:4] == ["What was heard", "Where it stopped", "Sound", "Likelihood"]
     for table in tables[:-1]:
-        assert "floor" in table.header or any("floor" in row for row in table.rows), table.title
+        assert "ground_truth" in table.header or any("ground_truth" in row for row in table.rows), table.title
         assert all(len(row) == len(table.header) for row in table.rows), table.title
 
 

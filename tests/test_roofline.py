@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tts.bench.roofline import Machine, limits, measure_machine, operations
-from tts.generation.interface import Request
+from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import NativeEngine
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
@@ -44,8 +44,8 @@ def test_counts_of_the_options():
     ranked = operations(TwoTierConfig(frame_size=8, dim=16, sample_dim=32, upsample_rank=4, cell="gru"))
     assert ranked["frame"].dense == (8 + 16) * 48 / 8
     assert ranked["upsample"].dense == 16 * 4
-    assert ranked["widen"].dense == 4 * 32
-    assert ranked["widen"].fourfold
+    assert ranked["conditioning"].dense == 4 * 32
+    assert ranked["conditioning"].fourfold
     embedded = operations(TwoTierConfig(history="embedding", hist_size=5, frame_size=8, sample_dim=32))
     assert "past" not in embedded
     assert embedded["recent"].dense == 5 * 32
@@ -60,7 +60,15 @@ def test_counts_are_the_model_s_weights():
     for options in ({}, {"upsample_rank": 16}, {"cell": "gru"}):
         config = TwoTierConfig(**options)
         held = sum(part.bytes_held for part in operations(config, weight_bytes=1).values())
-        names = ("weight_hh", "upsample.weight", "widen", "last_level", "hear", "hidden.0.weight", "output.weight")
+        names = (
+            "weight_hh",
+            "upsample.weight",
+            "conditioning",
+            "last_code",
+            "history_in",
+            "hidden.0.weight",
+            "output.weight",
+        )
         weights = TwoTier(config).state_dict()
         counted = sum(w.numel() for name, w in weights.items() if any(part in name for part in names))
         assert held == counted + config.frame_size * weights["rnn.weight_ih_l0"].shape[0]
@@ -111,7 +119,7 @@ def test_relu_shares_are_the_model_s():
     torch.manual_seed(0)
     model = TwoTier(TwoTierConfig(word_dim=3, dim=16, sample_dim=24, frame_size=8, hist_size=9, sample_layers=3))
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    request = Request(np.ones((1, 3), np.float32), 0, 0, 40, 40)
+    request = SynthesisRequest(np.ones((1, 3), np.float32), 0, 0, 40, 40)
     engine = NativeEngine(model.config, weights)
     shares = engine.relu_shares(request)
     levels = torch.from_numpy(engine.generate([request])[0].levels.astype(np.int64))[None]

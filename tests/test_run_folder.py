@@ -15,7 +15,7 @@ from test_training import Tones, data, run_config
 from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.training.folder import LOCK, opened
-from tts.training.loop import Hooks, train
+from tts.training.loop import Callbacks, train
 from tts.training.start import started
 
 ROOT = Path(__file__).parents[1]
@@ -178,7 +178,7 @@ def test_interrupted_before_its_first_step(tmp_path):
 def test_files_are_as_the_umask_says(tmp_path, umask, mode):
     known = os.umask(umask)
     try:
-        train(run_config(tmp_path, steps=1), data(), Hooks())
+        train(run_config(tmp_path, steps=1), data(), Callbacks())
     finally:
         os.umask(known)
     files = [tmp_path / "config.yaml", tmp_path / "metrics.jsonl", *(tmp_path / "checkpoints").iterdir()]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.core.errors import InputError
-from tts.generation.interface import Request
+from tts.generation.interface import SynthesisRequest
 from tts.generation.scheduler import ADVANCED, AHEAD, FORCED, Piece, make_each, make_one
 
 FRAME = 2
@@ -46,7 +46,7 @@ class CountingWorker:
 
 
 def request(seed, frames):
-    return Request(np.zeros((1, 1), np.float32), 0, seed, frames, frames)
+    return SynthesisRequest(np.zeros((1, 1), np.float32), 0, seed, frames, frames)
 
 
 @settings(deadline=None, max_examples=60)
@@ -59,7 +59,7 @@ def test_each_comes_whole_and_in_order(lengths, workers):
     made = list(make_each([CountingWorker(*worker) for worker in workers], iter(requests)))
     assert len(made) == len(lengths)
     for seed, (one, frames) in enumerate(zip(made, lengths, strict=True)):
-        assert one.levels.tolist() == [seed] * frames * FRAME
+        assert one.codes.tolist() == [seed] * frames * FRAME
         assert one.word_ends == list(range(3 * FRAME, frames * FRAME + 1, 3 * FRAME))
         assert one.forced_advances == frames // 6
         assert one.stop_reason == ("stop" if seed % 2 else "cap")
@@ -74,7 +74,7 @@ def test_one_comes_in_growing_pieces(frames, first, block):
         except StopIteration as stop:
             whole = stop.value
             break
-    assert np.concatenate(pieces).tolist() == whole.levels.tolist() == [7] * frames * FRAME
+    assert np.concatenate(pieces).tolist() == whole.codes.tolist() == [7] * frames * FRAME
     lengths = [len(piece) // FRAME for piece in pieces]
     assert lengths[:-1] == [min(first * 2**k, block) for k in range(len(pieces) - 1)]
 
@@ -92,7 +92,7 @@ def test_requests_are_taken_when_there_is_room(count):
     made = make_each([CountingWorker(2, 5) for _ in range(count)], requests())
     assert next(taken) == 0  # nothing is taken before the first result is wanted
     for k in range(50):
-        assert next(made).levels[0] == k
+        assert next(made).codes[0] == k
         assert next(taken) - 2 - k <= k + AHEAD * 2 * count + 1
     made.close()
 
@@ -122,4 +122,4 @@ def test_a_failure_comes_after_what_was_before_it(count):
     made = []
     with pytest.raises(InputError, match="line 10"):
         made.extend(make_each([CountingWorker(2, 5) for _ in range(count)], requests()))
-    assert [one.levels[0] for one in made] == list(range(9))
+    assert [one.codes[0] for one in made] == list(range(9))

@@ -36,7 +36,7 @@ def voice(tmp_path_factory):
         text_encoder=TextEncoderConfig(context="word"),
         word_vectors=vectors,
         sampling=Sampling(1.0, 0.5),
-        max_word_seconds=0.2,
+        max_unit_seconds=0.2,
     )
     folder = tmp_path_factory.mktemp("voice") / "noise"
     voice.save(folder, "# noise\n")

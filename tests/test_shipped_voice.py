@@ -9,10 +9,10 @@ from torchaudio.functional import edit_distance
 
 import tts
 from tts.evaluation.callbacks import held_out_texts
-from tts.generation.interface import Request, Uniforms
+from tts.generation.interface import SynthesisRequest, Uniforms
 from tts.generation.torch_engine import draw_codes
 from tts.recognition.model import Recognizer
-from tts.text.units import part_vectors
+from tts.text.units import unit_vectors
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ these very levels (8 lanes compiled for Zen 3 and for Haswell, 16 as well for Ze
 
 
 def test_what_it_says_is_pinned(voice):
-    levels = voice.speak("4 7 2", seed=3).levels
-    assert hashlib.sha256(levels.astype("<i2").tobytes()).hexdigest() == GOLDEN
+    codes = voice.speak("4 7 2", seed=3).codes
+    assert hashlib.sha256(codes.astype("<i2").tobytes()).hexdigest() == GOLDEN
 
 
 def test_says_unseen_texts(voice):
@@ -44,9 +44,9 @@ def test_says_unseen_texts(voice):
     texts = held_out_texts(168, ("unseen",))
     speakers = [voice.speakers[i // 4 % len(voice.speakers)] for i in range(len(texts))]
     spoken = list(voice.speak_each([" ".join(map(str, text)) for text in texts], speakers))
-    heard = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
+    recognized = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
     assert sum(map(len, texts)) == 588
-    assert sum(edit_distance(text, digits) for text, digits in zip(texts, heard, strict=True)) <= 1
+    assert sum(edit_distance(text, digits) for text, digits in zip(texts, recognized, strict=True)) <= 1
     assert all(audio.stop_reason == "stop" for audio in spoken)
 
 
@@ -54,8 +54,8 @@ def test_says_every_digit_alone(voice):
     """Each speaker, each digit, twice: each is read right at least once, and at most 3 of the 120 are not."""
     texts = [(speaker, digit, seed) for speaker in voice.speakers for digit in range(10) for seed in range(2)]
     spoken = voice.speak_batch([str(d) for _, d, _ in texts], [s for s, _, _ in texts], [seed for *_, seed in texts])
-    heard = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
-    wrong = [text for text, digits in zip(texts, heard, strict=True) if digits != [text[1]]]
+    recognized = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
+    wrong = [text for text, digits in zip(texts, recognized, strict=True) if digits != [text[1]]]
     assert len(wrong) <= 3, wrong  # 1 where it was measured
     assert len({(speaker, digit) for speaker, digit, _ in wrong}) == len(wrong), wrong
 
@@ -66,37 +66,37 @@ def test_engines_agree(voice):
     native, plain = (
         voice.speak_batch(texts, voice.speakers, max_seconds=0.25, engine=engine) for engine in ("native", "torch")
     )
-    same = [np.array_equal(a.levels, b.levels) for a, b in zip(native, plain, strict=True)]
+    same = [np.array_equal(a.codes, b.codes) for a, b in zip(native, plain, strict=True)]
     assert sum(same) >= len(same) - 1  # after a tie all that follows is another utterance
-    assert {len(one.levels) for one in (*native, *plain)} == {62 * 32}
+    assert {len(one.codes) for one in (*native, *plain)} == {62 * 32}
 
 
 def test_fed_back_it_gives_what_it_drew(voice):
     """Teacher forcing: the levels of the compiled engine are the inverse CDF of the model's logits given them."""
     speaker = voice.speakers.index(voice.config.default_speaker)
     model = voice.config.model
-    parts = part_vectors(voice.word_vectors(["4", "7"]), model.word_parts)
-    request = Request(parts, speaker, 3, max_frames=1000, max_word_frames=300, sampling=voice.config.sampling)
+    parts = unit_vectors(voice.word_vectors(["4", "7"]), model.units_per_word)
+    request = SynthesisRequest(parts, speaker, 3, max_frames=1000, max_unit_frames=300, sampling=voice.config.sampling)
     [audio] = voice.engine("native").generate([request])
-    np.testing.assert_array_equal(audio.levels, voice.speak("4 7", seed=3).levels)
+    np.testing.assert_array_equal(audio.codes, voice.speak("4 7", seed=3).codes)
     model = voice.model().eval()
     frame = voice.config.model.frame_size
-    frames = len(audio.levels) // frame
+    frames = len(audio.codes) // frame
     ends = np.array(audio.word_ends) // frame
     pointer = np.minimum(np.searchsorted(ends, np.arange(frames), side="right"), len(ends) - 1)
     with torch.inference_mode():
         output = model(
-            torch.from_numpy(audio.levels.astype(np.int64))[None],
+            torch.from_numpy(audio.codes.astype(np.int64))[None],
             torch.from_numpy(parts)[None],
             torch.tensor([len(parts)]),
             torch.from_numpy(pointer)[None],
             torch.tensor([speaker]),
         )
-    logits = output.logits[0].reshape(len(audio.levels), -1)
+    logits = output.logits[0].reshape(len(audio.codes), -1)
     uniforms = torch.from_numpy(Uniforms(3, frame).rows(frames)[:, :frame].reshape(-1))
     temperature = torch.full((len(logits),), voice.config.sampling.temperature)
     drawn = draw_codes(logits, uniforms, temperature).numpy()
-    ties = int((drawn != audio.levels).sum())
+    ties = int((drawn != audio.codes).sum())
     assert ties <= 2, f"{ties} of {len(drawn)} levels differ: rounding decides once in many thousands at most"
     # The advance bit: the summed hazard passes the drawn threshold where each turn ended.
     hazard = torch.nn.functional.softplus(output.advance_logits[0]).numpy()

@@ -13,7 +13,7 @@ from test_generation import make_requests as three_requests
 
 from tts.core.errors import InputError
 from tts.generation import torch_engine as engines
-from tts.generation.interface import Request, Sampling
+from tts.generation.interface import Sampling, SynthesisRequest
 from tts.generation.native.engine import NativeEngine
 from tts.generation.torch_engine import TorchEngine
 
@@ -21,7 +21,7 @@ requires_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs 
 
 OPTIONS = [
     {},
-    {"timing": "planned", "upsample_rank": 5},
+    {"duration": "explicit", "upsample_rank": 5},
     {"conditioning": "pooled"},
     {"cell": "gru", "n_rnn": 2, "history": "embedding"},
 ]
@@ -33,7 +33,7 @@ def test_neighbours_do_not_matter(options):
     requests = make_requests(model, 11)
     engine = torch_engine(model)
     alone = [engine.generate([request])[0] for request in requests]
-    assert len({len(one.levels) for one in alone}) > 5
+    assert len({len(one.codes) for one in alone}) > 5
     assert "pooled" in options.values() or {one.stop_reason for one in alone} == {"stop", "cap"}
     for streams in (3, 11):
         assert_equal(list(engine.generate_each(requests, streams)), alone)
@@ -56,7 +56,7 @@ def test_texts_longer_than_the_window(timing, monkeypatch):
     model = make_model(timing=timing, hazard=-0.5)
     rng = np.random.default_rng(0)
     words = rng.normal(size=(60, 12)).astype(np.float32)
-    requests = [Request(words[:count], 1, count, 500, 6) for count in (60, 2, 23, 9)]
+    requests = [SynthesisRequest(words[:count], 1, count, 500, 6) for count in (60, 2, 23, 9)]
     native = NativeEngine(model.config, arrays(model)).generate(requests)
     assert len(native[0].word_ends) == 60
     assert_same(model, requests, list(torch_engine(model).generate_each(requests, 2)), native)
@@ -75,8 +75,8 @@ def test_pieces_joined_are_the_whole():
                 except StopIteration as stop:
                     assert_equal([stop.value], [whole])
                     break
-            assert len(pieces[0]) == min(first, engines.BLOCK_FRAMES, len(whole.levels) // 8) * 8
-            np.testing.assert_array_equal(np.concatenate(pieces), whole.levels)
+            assert len(pieces[0]) == min(first, engines.BLOCK_FRAMES, len(whole.codes) // 8) * 8
+            np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
             assert all(piece.dtype == np.int16 for piece in pieces)
 
 
@@ -103,10 +103,10 @@ def test_what_is_held_does_not_grow():
     def requests():
         for seed in itertools.count():
             next(taken)
-            yield Request(np.ones((1, 12), np.float32), 0, seed, 3, 9)
+            yield SynthesisRequest(np.ones((1, 12), np.float32), 0, seed, 3, 9)
 
     made = torch_engine(model).generate_each(requests(), 2)
-    assert [len(next(made).levels) for _ in range(20)] == [24] * 20
+    assert [len(next(made).codes) for _ in range(20)] == [24] * 20
     assert next(taken) <= 20 + 4 * 2 + 1
     made.close()
 
@@ -114,10 +114,12 @@ def test_what_is_held_does_not_grow():
 def test_a_cold_temperature_and_spreads_are_each_utterances_own():
     model = make_model()
     words = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
-    requests = [Request(words, 0, 5, 30, 9, Sampling(t, spread)) for t, spread in ((0.05, 0.0), (1.5, 1.0), (1.5, 0.0))]
+    requests = [
+        SynthesisRequest(words, 0, 5, 30, 9, Sampling(t, spread)) for t, spread in ((0.05, 0.0), (1.5, 1.0), (1.5, 0.0))
+    ]
     made = torch_engine(model).generate(requests)
     assert_same(model, requests, made, NativeEngine(model.config, arrays(model)).generate(requests))
-    assert len({one.levels.tobytes() for one in made}) == 3
+    assert len({one.codes.tobytes() for one in made}) == 3
 
 
 def test_a_model_is_copied():

@@ -91,7 +91,7 @@ def test_overfits_one_file(tmp_path, corpus):
     config.write_text("")
     options = [o for o in SMALL if "steps" not in o and "sequences.max" not in o and "dim=" not in o]
     size = ["model.dim=64", "model.sample_dim=48", "train.lr=1e-2", "train.validate_every=60", "train.ema=0"]
-    more = ["train.steps=60", "train.warmup_steps=5", "train.log_every=5", "train.batch_size=1", "loss.scored=1"]
+    more = ["train.steps=60", "train.warmup_steps=5", "train.log_every=5", "train.batch_size=1", "loss.frame_share=1"]
     file = corpus / "7_theo_12.wav"
     assert tts_train(config, f"output={run}", *options, *size, *more, "--overfit", file) in (0, None)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

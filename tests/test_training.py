@@ -21,12 +21,12 @@ from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
-from tts.text.units import part_ends, part_vectors
+from tts.text.units import unit_ends, unit_vectors
 from tts.training import checkpoint
-from tts.training.batches import Batches, Collate, turn_ends
+from tts.training.batches import Batches, Collate, segment_ends
 from tts.training.config import GroupConfig, LossConfig, RunConfig, TrainConfig, ValidationConfig
 from tts.training.data import Repeat, TrainingData
-from tts.training.loop import Hooks, train
+from tts.training.loop import Callbacks, train
 from tts.training.losses import Objective, Sums
 from tts.training.optimizer import learning_rate, make_optimizer
 from tts.training.precision import probe
@@ -92,11 +92,11 @@ def metrics(folder: Path, key: str = "train/nll_bits") -> dict[int, float]:
 
 
 def test_turn_ends():
-    assert turn_ends([100, 320, 500], 32, 16).tolist() == [6, 20, 32]
+    assert segment_ends([100, 320, 500], 32, 16).tolist() == [6, 20, 32]
     # Turns shorter than a frame, at the beginning, in the middle, at the end.
-    assert turn_ends([1, 2, 500], 32, 16).tolist() == [1, 2, 32]
-    assert turn_ends([100, 103, 104, 500], 32, 16).tolist() == [4, 5, 6, 32]
-    assert turn_ends([490, 508, 510], 32, 16).tolist() == [30, 31, 32]
+    assert segment_ends([1, 2, 500], 32, 16).tolist() == [1, 2, 32]
+    assert segment_ends([100, 103, 104, 500], 32, 16).tolist() == [4, 5, 6, 32]
+    assert segment_ends([490, 508, 510], 32, 16).tolist() == [30, 31, 32]
 
 
 def test_batch_aligns_words_and_frames():
@@ -104,9 +104,9 @@ def test_batch_aligns_words_and_frames():
     batch = Collate(MODEL, ("a", "b"), vectors)(sequences, np.random.default_rng(0))
     F = MODEL.frame_size
     N = batch.pointer.shape[1]
-    assert batch.levels.shape == (2, N * F)
-    assert batch.words[0].argmax(-1).tolist() == [3, 1]
-    assert batch.n_words.tolist() == [2, 1]
+    assert batch.codes.shape == (2, N * F)
+    assert batch.units[0].argmax(-1).tolist() == [3, 1]
+    assert batch.n_units.tolist() == [2, 1]
     assert batch.speaker.tolist() == [0, 1]
     turn = round(sequences[0].boundaries[0] / F)
     assert batch.pointer[0].tolist() == [0] * turn + [1] * (N - turn)
@@ -117,21 +117,21 @@ def test_batch_aligns_words_and_frames():
     frames = -(-len(sequences[1].audio) // F)
     assert batch.valid[1].sum() == frames
     assert batch.advance[1].nonzero().flatten().tolist() == [frames - 1]
-    assert (batch.levels[1, frames * F :] == 128).all()
-    assert len(batch.scored) == batch.valid.sum()
+    assert (batch.codes[1, frames * F :] == 128).all()
+    assert len(batch.loss_frames) == batch.valid.sum()
     assert batch.keep_frame.all()
 
 
 def test_batch_of_words_in_parts():
     sequence = tone([3, 1], 0)
-    batch = Collate(replace(MODEL, word_parts=4), ("a", "b"), vectors)(
+    batch = Collate(replace(MODEL, units_per_word=4), ("a", "b"), vectors)(
         [sequence, tone([2], 1)], np.random.default_rng(0)
     )
-    assert batch.n_words.tolist() == [9, 5]
-    assert torch.equal(batch.words[0], torch.from_numpy(part_vectors(vectors([["3", "1"]])[0], 4)))
-    assert batch.words[1, 5:].abs().sum() == 0
+    assert batch.n_units.tolist() == [9, 5]
+    assert torch.equal(batch.units[0], torch.from_numpy(unit_vectors(vectors([["3", "1"]])[0], 4)))
+    assert batch.units[1, 5:].abs().sum() == 0
     F = MODEL.frame_size
-    ends = turn_ends(part_ends(sequence.audio, sequence.boundaries, 8000), -(-len(sequence.audio) // F), F)
+    ends = segment_ends(unit_ends(sequence.audio, sequence.boundaries, 8000), -(-len(sequence.audio) // F), F)
     assert batch.advance[0].nonzero().flatten().tolist() == (ends - 1).tolist()
     assert batch.pointer[0].unique().tolist() == list(range(9))
     # The words' own ends are among them.
@@ -147,14 +147,14 @@ def test_where_silence_ends_or_begins_is_always_scored():
     sequence = replace(tone([3, 1], 0), audio=wave, boundaries=[1280, 2240])
     edges = {place // F + k for place in (320, 960, 1280, 1920) for k in (0, 1)}
     frames = 2240 // F
-    collate = Collate(replace(MODEL, word_parts=4), ("a", "b"), vectors, scored=0.2)
+    collate = Collate(replace(MODEL, units_per_word=4), ("a", "b"), vectors, scored=0.2)
     chosen = [set(collate([sequence], np.random.default_rng(seed)).scored.tolist()) for seed in range(30)]
     for one in chosen:
         assert len(one) == round(0.2 * frames)
         assert edges < one
     assert len(set().union(*chosen)) > 0.9 * frames
     batch = collate([sequence], np.random.default_rng(0))
-    assert batch.n_words.tolist() == [9]
+    assert batch.n_units.tolist() == [9]
     assert batch.pointer[0].bincount()[::4].tolist() == [320 // F] * 3
     assert len(replace(collate, scored=0.05)([sequence], np.random.default_rng(0)).scored) == round(0.05 * frames)
     without = replace(collate, model=MODEL)
@@ -163,25 +163,25 @@ def test_where_silence_ends_or_begins_is_always_scored():
 
 def test_disturbed_rests_are_heard_but_not_learnt():
     """What is to be said stays; what is heard differs in a share of the rests, and nowhere else."""
-    F, config = MODEL.frame_size, replace(MODEL, word_parts=4)
+    F, config = MODEL.frame_size, replace(MODEL, units_per_word=4)
     quiet, hiss = np.zeros(640, np.float32), np.tile(np.float32([0.1, -0.1]), 80)
     sound = np.concatenate([hiss, np.sin(0.2 * np.arange(320)).astype(np.float32), hiss])
     wave = np.concatenate([quiet, sound, quiet, sound, quiet])
     sequence = replace(tone([3, 1], 0), audio=wave, boundaries=[1920, 3200])
     clean = Collate(config, ("a", "b"), vectors)([sequence], np.random.default_rng(0))
-    assert clean.heard is clean.levels
+    assert clean.heard is clean.codes
     rests = (clean.pointer[0] % 4 == 0).repeat_interleave(F)
     assert rests.tolist() == [i // 640 % 2 == 0 for i in range(3200)]
-    collate = Collate(config, ("a", "b"), vectors, disturbed_rests=0.5)
+    collate = Collate(config, ("a", "b"), vectors, pause_corruption=0.5)
     disturbed, loudest = torch.zeros(len(rests), dtype=torch.int64), 0.0
     spans = []
     for seed in range(200):
         batch = collate([sequence], np.random.default_rng(seed))
-        assert torch.equal(batch.levels, clean.levels)
-        other = (batch.heard != batch.levels)[0]
+        assert torch.equal(batch.codes, clean.codes)
+        other = (batch.inputs != batch.codes)[0]
         assert not other[~rests].any()
         disturbed += other
-        loudest = max(loudest, abs(int(batch.heard[0][rests].max()) - 128))
+        loudest = max(loudest, abs(int(batch.inputs[0][rests].max()) - 128))
         for rest in other[rests].view(3, 640):
             if rest.any():
                 places = rest.nonzero()
@@ -192,18 +192,18 @@ def test_disturbed_rests_are_heard_but_not_learnt():
     assert (disturbed[rests] > 0).float().mean() > 0.95
     # The model is told of it, the loss is not.
     objective = Objective(TwoTier(config).eval(), LossConfig(spectral_weight=0), 8000)
-    batch = replace(batch, heard=batch.levels.flip(1))
-    expected = objective(replace(batch, levels=batch.heard))
+    batch = replace(batch, heard=batch.codes.flip(1))
+    expected = objective(replace(batch, codes=batch.inputs))
     assert objective(batch).nll != expected.nll
-    output = objective.model(batch.heard, batch.words, batch.n_words, batch.pointer, batch.speaker, batch.scored)
-    target = batch.levels.unflatten(1, (-1, F)).flatten(0, 1)[batch.scored]
+    output = objective.model(batch.inputs, batch.units, batch.n_units, batch.pointer, batch.speaker, batch.loss_frames)
+    target = batch.codes.unflatten(1, (-1, F)).flatten(0, 1)[batch.loss_frames]
     nll = torch.nn.functional.cross_entropy(output.logits.flatten(0, -2), target.flatten(), reduction="sum")
     assert torch.allclose(objective(batch).nll, nll)
 
 
 def test_disturbed_rests_need_rests():
-    with pytest.raises(InputError, match=r"disturbed_rests is 0\.1; it needs rests"):
-        RunConfig(train=TrainConfig(disturbed_rests=0.1))
+    with pytest.raises(InputError, match=r"pause_corruption is 0\.1; it needs rests"):
+        RunConfig(train=TrainConfig(pause_corruption=0.1))
 
 
 def test_pooled_batch_stops_once():
@@ -217,12 +217,12 @@ def test_scored_share_and_dropout_are_drawn_within_the_sequences():
     batches = Batches(Tones(), collate, 4, seed=5)
     again = Batches(Tones(), collate, 4, seed=5)[3]
     batch = batches[3]
-    assert torch.equal(batch.scored, again.scored)
+    assert torch.equal(batch.loss_frames, again.scored)
     assert torch.equal(batch.keep_frame, again.keep_frame)
-    assert batch.valid.flatten()[batch.scored].all()
-    assert abs(len(batch.scored) / int(batch.valid.sum()) - 0.25) < 0.05
+    assert batch.valid.flatten()[batch.loss_frames].all()
+    assert abs(len(batch.loss_frames) / int(batch.valid.sum()) - 0.25) < 0.05
     assert 0.3 < batch.keep_frame.float().mean() < 0.7
-    assert not torch.equal(batches[2].levels, batch.levels)
+    assert not torch.equal(batches[2].codes, batch.codes)
 
 
 def test_word_noise_is_drawn_and_measured_by_each_vector():
@@ -230,11 +230,11 @@ def test_word_noise_is_drawn_and_measured_by_each_vector():
     noisy = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, word_noise=0.5), 4, seed=5)[3]
     again = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, word_noise=0.5), 4, seed=5)[3]
     assert torch.equal(noisy.words, again.words)
-    said = torch.arange(clean.words.shape[1]) < clean.n_words[:, None]
+    said = torch.arange(clean.words.shape[1]) < clean.n_units[:, None]
     noise = (noisy.words - clean.words)[said] / clean.words[said].std(dim=1, correction=0, keepdim=True)
     assert abs(noise.std() - 0.5) < 0.1
     assert not noisy.words[~said].any()
-    assert torch.equal(clean.levels, noisy.levels)
+    assert torch.equal(clean.codes, noisy.codes)
 
 
 def test_buckets_sort_without_losing_any():
@@ -313,7 +313,7 @@ def test_every_parameter_learns():
     assert idle == []
 
 
-# Optimiser
+# Optimizer
 
 
 def test_learning_rate():
@@ -338,7 +338,7 @@ def test_parameter_groups():
 
 
 def test_overfits_two_clips(tmp_path):
-    """Two clips are learnt, their stop bits with them, and swapped texts make them less likely."""
+    """Two clips are learned, their stop bits with them, and swapped texts make them less likely."""
 
     class Two:
         def __getitem__(self, index):
@@ -356,7 +356,7 @@ def test_overfits_two_clips(tmp_path):
     o = Objective(model.eval(), LossConfig(spectral_weight=0.0), 8000)
     rng = np.random.default_rng(0)
     batch = d.collate(clips, rng)
-    advance = model(batch.levels, batch.words, batch.n_words, batch.pointer, batch.speaker).advance_logits.sigmoid()
+    advance = model(batch.codes, batch.units, batch.n_units, batch.pointer, batch.speaker).advance_logits.sigmoid()
     assert (advance[batch.advance.bool() & batch.valid] > 0.5).all()
     assert (advance[~batch.advance.bool() & batch.valid] < 0.5).all()
     swapped = d.collate([replace(clips[0], text="0 2"), replace(clips[1], text="1")], rng)
@@ -374,7 +374,7 @@ def test_resumed_equals_uninterrupted(tmp_path):
         raise Stop
 
     with pytest.raises(Stop):
-        train(run_config(parts), data(), Hooks([stop]))  # dies in the validation of step 4; `latest` is of step 2
+        train(run_config(parts), data(), Callbacks([stop]))  # dies in the validation of step 4; `latest` is of step 2
     assert checkpoint.load(parts / "checkpoints" / "latest.safetensors").state.step == 2
     train(run_config(parts), data(), resume=True)
     assert metrics(parts) == metrics(whole)
@@ -389,15 +389,17 @@ def test_interrupt_saves(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(run_config(tmp_path, checkpoint_every=100), data(), Hooks([interrupt]))
+        train(run_config(tmp_path, checkpoint_every=100), data(), Callbacks([interrupt]))
     assert checkpoint.load(tmp_path / "checkpoints" / "latest.safetensors").state.step == 4
 
 
 def test_best_is_chosen_by_digit_error(tmp_path):
     errors = iter([0.5, 0.2, 0.3])
     kept = []
-    hooks = Hooks([lambda snapshot: {"digit_error": next(errors)}], [lambda snapshot: kept.append(snapshot.step)])
-    state = train(run_config(tmp_path, steps=12), data(), hooks)
+    callbacks = Callbacks(
+        [lambda snapshot: {"digit_error": next(errors)}], [lambda snapshot: kept.append(snapshot.step)]
+    )
+    state = train(run_config(tmp_path, steps=12), data(), callbacks)
     assert kept == [4, 8]
     assert state.best == 0.2
     assert checkpoint.load(tmp_path / "checkpoints" / "best.safetensors").state.step == 8
@@ -567,7 +569,7 @@ def test_repeat():
 
 
 def test_starts_from_other_weights(tmp_path):
-    """The averaged ones, with a new optimiser and from step 0; of another shape they are refused."""
+    """The averaged ones, with a new optimizer and from step 0; of another shape they are refused."""
     train(run_config(tmp_path / "first"), data())
     latest = tmp_path / "first" / "checkpoints" / "latest.safetensors"
     train(run_config(tmp_path / "second", start_from=latest, lr=0.0, ema=0.0), data())
@@ -575,15 +577,15 @@ def test_starts_from_other_weights(tmp_path):
     first = checkpoint.load(latest).part("ema.module.")
     assert second.state.step == run_config(tmp_path).train.steps
     assert all(torch.equal(tensor, first[name]) for name, tensor in second.part("objective.").items())
-    grown = replace(MODEL, timing="planned")
+    grown = replace(MODEL, duration="explicit")
     train(replace(run_config(tmp_path / "grown", start_from=latest, lr=0.0, ema=0.0), model=grown), data())
     third = checkpoint.load(tmp_path / "grown" / "checkpoints" / "latest.safetensors").part("objective.")
-    assert "model.plan_clock.weight" not in first
-    assert third["model.plan_clock.weight"].abs().max() > 0
+    assert "model.duration_clock.weight" not in first
+    assert third["model.duration_clock.weight"].abs().max() > 0
     inputs = third["model.rnn.weight_ih_l0"]
     assert torch.equal(inputs[:, : MODEL.input_dim], first["model.rnn.weight_ih_l0"])
     assert inputs[:, MODEL.input_dim :].abs().max() == 0
-    assert third["model.advance.weight"].shape == (1, grown.plan_dim)
+    assert third["model.advance.weight"].shape == (1, grown.duration_dim)
     assert torch.equal(third["model.output.weight"], first["model.output.weight"])
     other = replace(run_config(tmp_path / "third", start_from=latest), model=replace(MODEL, dim=24))
     with pytest.raises(InputError, match=r"start_from: .*latest\.safetensors is of another model"):

@@ -32,9 +32,9 @@ def inputs(model, seed=0, B=2, N=6):
     g = torch.Generator().manual_seed(seed)
     c = model.config
     return {
-        "levels": torch.randint(0, c.q_levels, (B, N * c.frame_size), generator=g),
+        "codes": torch.randint(0, c.q_levels, (B, N * c.frame_size), generator=g),
         "words": torch.randn(B, 3, c.word_dim, generator=g),
-        "n_words": torch.tensor([3, 2])[:B],
+        "n_units": torch.tensor([3, 2])[:B],
         "pointer": torch.tensor([[0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1]])[:B],
         "speaker": torch.tensor([2, 0])[:B],
     }
@@ -60,9 +60,9 @@ def test_causality(options):
     x = inputs(model)
     before = model(**x)
     for t in (0, 7, 8, 19, 46):
-        levels = x["levels"].clone()
-        levels[:, t] = (levels[:, t] + 31) % model.config.q_levels
-        after = model(**{**x, "levels": levels})
+        codes = x["codes"].clone()
+        codes[:, t] = (codes[:, t] + 31) % model.config.q_levels
+        after = model(**{**x, "codes": codes})
         old, new = before.logits.flatten(1, 2), after.logits.flatten(1, 2)
         assert torch.equal(old[:, : t + 1], new[:, : t + 1])
         assert not torch.equal(old[:, t + 1], new[:, t + 1])
@@ -84,7 +84,7 @@ def test_padding_changes_nothing():
     x = inputs(model)
     both = model(**x)
     alone = {k: v[1:2] for k, v in x.items()}
-    alone["levels"], alone["pointer"] = alone["levels"][:, :32], alone["pointer"][:, :4]
+    alone["codes"], alone["pointer"] = alone["codes"][:, :32], alone["pointer"][:, :4]
     alone["words"] = alone["words"][:, :2]
     out = model(**alone)
     torch.testing.assert_close(out.logits[0], both.logits[1, :4])
@@ -118,7 +118,7 @@ def test_pooled_and_pointer_are_one_function_of_one_word():
     pooled, pointer = model_of(conditioning="pooled"), model_of(conditioning="pointer")
     pointer.load_state_dict(pooled.state_dict())
     x = inputs(pooled)
-    x |= {"words": x["words"][:, :1], "n_words": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
+    x |= {"words": x["words"][:, :1], "n_units": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
     assert torch.equal(pooled(**x).logits, pointer(**x).logits)
 
 

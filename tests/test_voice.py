@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import tts
 from tts.core.errors import InputError
-from tts.generation.interface import Generated, Sampling
+from tts.generation.interface import Sampling, SynthesisResult
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
@@ -39,7 +39,7 @@ def make_voice(context="word", conditioning="pointer", config=SMALL, **options):
         "text_encoder": TextEncoderConfig(context=context),
         "word_vectors": VECTORS,
         "name": "small",
-        "max_word_seconds": 0.2,
+        "max_unit_seconds": 0.2,
         "license": "CC0",
         "training": {"data": "none", "minutes": 0},
         **options,
@@ -57,7 +57,7 @@ def test_speak():
     voice = make_voice()
     audio = voice.speak("4 7 2")
     assert audio.samples.dtype == np.float32
-    assert audio.samples.shape == audio.levels.shape
+    assert audio.samples.shape == audio.codes.shape
     assert np.abs(audio.samples).max() <= 1
     assert audio.sample_rate == voice.sample_rate == 8000
     assert audio.words == ["4", "7", "2"]
@@ -66,31 +66,31 @@ def test_speak():
     assert len(audio.word_ends) == 3
     assert (audio.speaker, audio.seed) == ("ann", 0)
     assert audio.seconds == len(audio.samples) / 8000
-    np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.levels))
+    np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.codes))
 
 
 def test_words_in_parts():
-    config = dataclasses.replace(SMALL, word_parts=4, timing="planned")
+    config = dataclasses.replace(SMALL, units_per_word=4, duration="explicit")
     voice = make_voice(config=config)
     audio = voice.speak("4 7")
     made = voice.engine().generate([voice._ask("4 7", None, 0, voice.config.sampling, None).request])[0]
-    assert len(made.word_ends) == 9
-    np.testing.assert_array_equal(audio.levels, made.levels)
-    assert audio.word_ends == [made.word_ends[4], made.word_ends[8]]
+    assert len(made.unit_ends) == 9
+    np.testing.assert_array_equal(audio.codes, made.codes)
+    assert audio.word_ends == [made.unit_ends[4], made.unit_ends[8]]
     assert audio.word_ends[-1] == len(audio.samples)
     assert audio.words == ["4", "7"]
     # Cut within the second word: only the first one's end is known.
-    cut = voice.speak("4 7", max_seconds=(made.word_ends[5] + 16) / 8000)
-    assert (cut.word_ends, cut.stop_reason) == ([made.word_ends[4]], "cap")
+    cut = voice.speak("4 7", max_seconds=(made.unit_ends[5] + 16) / 8000)
+    assert (cut.word_ends, cut.stop_reason) == ([made.unit_ends[4]], "cap")
 
 
 def test_what_changes_a_saying():
     voice = make_voice()
-    first = voice.speak("4 7 2").levels
-    np.testing.assert_array_equal(first, voice.speak("4-7-2").levels)
-    np.testing.assert_array_equal(first, voice.speak("472", engine="torch").levels)
-    for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"timing_spread": 0.0}):
-        again = voice.speak("472", **other).levels
+    first = voice.speak("4 7 2").codes
+    np.testing.assert_array_equal(first, voice.speak("4-7-2").codes)
+    np.testing.assert_array_equal(first, voice.speak("472", engine="torch").codes)
+    for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"duration_spread": 0.0}):
+        again = voice.speak("472", **other).codes
         assert not np.array_equal(first, again), other
 
 
@@ -101,8 +101,8 @@ def test_models_that_native_does_not_support():
         said = voice.speak("4 7")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(voice.speak("4 7").levels, said.levels)
-    np.testing.assert_array_equal(voice.speak("4 7", engine="torch").levels, said.levels)
+        np.testing.assert_array_equal(voice.speak("4 7").codes, said.codes)
+    np.testing.assert_array_equal(voice.speak("4 7", engine="torch").codes, said.codes)
     with pytest.raises(InputError, match=r"model\.cell: gru; use the engine torch"):
         voice.speak("4 7", engine="native")
 
@@ -111,7 +111,7 @@ def test_prepare_changes_nothing():
     voice = make_voice()
     for engine in ("auto", "native", "torch"):
         voice.prepare(engine)
-    np.testing.assert_array_equal(voice.speak("4 7 2").levels, make_voice().speak("4 7 2").levels)
+    np.testing.assert_array_equal(voice.speak("4 7 2").codes, make_voice().speak("4 7 2").codes)
 
 
 def test_the_cap_is_reported():
@@ -124,14 +124,14 @@ def test_the_cap_is_reported():
 @pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
 def test_a_cap_beyond_all_bounds_is_none(conditioning, seconds):
     voice = make_voice(conditioning=conditioning)
-    np.testing.assert_array_equal(voice.speak("4 7", max_seconds=seconds).levels, voice.speak("4 7").levels)
+    np.testing.assert_array_equal(voice.speak("4 7", max_seconds=seconds).codes, voice.speak("4 7").codes)
 
 
 def test_batch_is_each_alone():
     voice = make_voice()
     batch = voice.speak_batch(["4", "7 2", "0"], speakers=["ann", "bob", None], seeds=[5, 6, 7])
     for audio, text, speaker, seed in zip(batch, ["4", "7 2", "0"], ["ann", "bob", "ann"], [5, 6, 7], strict=True):
-        np.testing.assert_array_equal(audio.levels, voice.speak(text, speaker, seed).levels)
+        np.testing.assert_array_equal(audio.codes, voice.speak(text, speaker, seed).codes)
         assert audio.speaker == speaker
     assert [audio.seed for audio in voice.speak_batch(["1", "1"])] == [0, 1]
     assert voice.speak_batch([]) == []
@@ -167,7 +167,7 @@ def test_stream(engine):
     np.testing.assert_array_equal(np.concatenate(chunks), whole.samples)
     assert list(stream) == []
     audio = stream.audio()
-    np.testing.assert_array_equal(audio.levels, whole.levels)
+    np.testing.assert_array_equal(audio.codes, whole.codes)
     assert (audio.word_ends, audio.stop_reason, audio.seed) == (whole.word_ends, whole.stop_reason, 3)
 
 
@@ -190,7 +190,7 @@ def test_each_is_in_order_and_as_alone(engine, streams):
     said = list(voice.speak_each(texts, itertools.repeat("bob"), engine=engine, streams=streams))
     assert [audio.words for audio in said] == [["4"], ["7", "2", "1", "1"], ["0"], ["five"]]
     for seed, (text, audio) in enumerate(zip(texts, said, strict=True)):
-        np.testing.assert_array_equal(audio.levels, voice.speak(text, "bob", seed).levels)
+        np.testing.assert_array_equal(audio.codes, voice.speak(text, "bob", seed).codes)
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])
@@ -248,7 +248,7 @@ class FastEngine:
     def generate_each(self, requests, streams=None):
         requests = iter(requests)
         while batch := list(itertools.islice(requests, 8)):
-            yield from (Generated(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in batch)
+            yield from (SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in batch)
 
 
 def test_memory_does_not_grow_with_the_texts(monkeypatch):
@@ -275,7 +275,7 @@ def test_save_and_load(folder, monkeypatch):
     assert loaded.name == "small"
     assert (folder / "README.md").read_text() == "# A card\n"
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    np.testing.assert_array_equal(loaded.speak("472").levels, made.speak("472").levels)
+    np.testing.assert_array_equal(loaded.speak("472").codes, made.speak("472").codes)
     made.save(folder, "# Another\n")
     assert (folder / "README.md").read_text() == "# Another\n"
     weights = load_file(folder / "model.safetensors")
@@ -311,17 +311,17 @@ class StubEncoder:
 
 def test_words_that_do_not_ship_are_encoded(monkeypatch):
     monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
-    whole = make_voice().speak("4 7 2").levels
+    whole = make_voice().speak("4 7 2").codes
     part = make_voice(word_vectors={"4": VECTORS["4"]})
-    np.testing.assert_array_equal(part.speak("4 7 2").levels, whole)
+    np.testing.assert_array_equal(part.speak("4 7 2").codes, whole)
     assert part._encoder.asked == [[["4"], ["7"], ["2"]]]
     in_text = make_voice(context="text")
     assert in_text.config.vocabulary == ()
-    np.testing.assert_array_equal(in_text.speak("4 7 2").levels, whole)
+    np.testing.assert_array_equal(in_text.speak("4 7 2").codes, whole)
     assert in_text._encoder.asked == [[["4", "7", "2"]]]
     everything = make_voice(word_vectors=None)
     assert set(everything.config.vocabulary) == set(SPOKEN)
-    np.testing.assert_array_equal(everything.speak("4 7 2").levels, whole)
+    np.testing.assert_array_equal(everything.speak("4 7 2").codes, whole)
 
 
 def test_an_encoder_of_another_width(monkeypatch):
@@ -342,7 +342,7 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"seed": -1}, "seed is -1"),
         ({"temperature": 0}, "temperature is 0"),
         ({"temperature": float("nan")}, "temperature"),
-        ({"timing_spread": 2}, "timing_spread"),
+        ({"duration_spread": 2}, "duration_spread"),
         ({"max_seconds": 0}, "max_seconds"),
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
@@ -365,7 +365,7 @@ def test_mistakes(way, arguments, message):
         ({"speakers": ["ann", "ann"]}, "2 different names"),
         ({"default_speaker": "eve"}, "must be one of ann, bob"),
         ({"sample_rate": 0}, "sample_rate"),
-        ({"max_word_seconds": 0}, "max_word_seconds"),
+        ({"max_unit_seconds": 0}, "max_unit_seconds"),
         ({"name": ""}, "name"),
         ({"word_vectors": {"ten": VECTORS["4"]}}, "sayable"),
         ({"word_vectors": {"4": np.zeros(3, "f")}}, "8 finite numbers"),
@@ -423,7 +423,7 @@ BROKEN = {
     "weights empty": (lambda f: os.truncate(f / "model.safetensors", 0), "not a whole safetensors"),
     "weights foreign": (lambda f: (f / "model.safetensors").write_bytes(b"RIFF" * 99), "not a whole safetensors"),
     "newer format": (lambda f: edit_config(f, format_version=2), "format_version is 2"),
-    "unknown key": (lambda f: edit_config(f, colour="red"), "unknown config key colour"),
+    "unknown key": (lambda f: edit_config(f, color="red"), "unknown config key color"),
     "unknown model key": (lambda f: edit_config(f, model__widht=3), "unknown config key model.widht"),
     "missing key": (lambda f: edit_config(f, sample_rate=None), "sample_rate"),
     "wrong type": (lambda f: edit_config(f, sample_rate="fast"), "sample_rate"),
@@ -550,5 +550,5 @@ def test_other_settings_same_weights():
     sampling = dataclasses.replace(voice.config.sampling, temperature=0.5)
     other = voice.with_config(dataclasses.replace(voice.config, name="other", sampling=sampling))
     assert other.name == "other"
-    assert np.array_equal(other.speak("4 7").levels, voice.speak("4 7", temperature=0.5).levels)
-    assert not np.array_equal(other.speak("4 7").levels, voice.speak("4 7").levels)
+    assert np.array_equal(other.speak("4 7").codes, voice.speak("4 7", temperature=0.5).codes)
+    assert not np.array_equal(other.speak("4 7").codes, voice.speak("4 7").codes)

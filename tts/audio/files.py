@@ -18,7 +18,7 @@ import numpy as np
 
 from tts.audio import riff
 from tts.core.errors import InputError
-from tts.core.files import check_new_file, failure, write_whole
+from tts.core.files import atomic_write, check_new_file, failure
 
 if TYPE_CHECKING:
     import soundfile
@@ -201,7 +201,7 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
     audio_format = check_output(path, force)
     data = to_bytes(wave, sample_rate, audio_format)
     try:
-        write_whole(path, data)
+        atomic_write(path, data)
     except OSError as error:
         raise InputError(f"cannot write {failure(error)}") from error
 

@@ -17,7 +17,7 @@ Quantization = Literal["mu-law", "linear"]
 
 
 def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
-    """Quantise a wave to levels.
+    """Quantize a wave to levels.
 
     Args:
         wave: any shape, float in [-1, 1]; values outside are clipped.
@@ -25,7 +25,7 @@ def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "
         quantization: "mu-law" (mu = q_levels - 1) or "linear" (uniform steps).
 
     Returns:
-        int64 levels of the same shape, 0 … q_levels - 1. The quantisation error is at most half a (companded) step.
+        int64 levels of the same shape, 0 … q_levels - 1. The quantization error is at most half a (companded) step.
 
     Reference: ITU-T G.711 companding with a free mu; the same levels as `torchaudio.functional.mu_law_encoding`, but
     for about one value in a million that lies on the border between two (tested); in numpy because importing torch
@@ -39,9 +39,9 @@ def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "
     return ((wave + 1) / 2 * mu + np.float32(0.5)).astype(np.int64)
 
 
-def decode(levels: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
+def decode(codes: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
     """Turn levels (any shape, int, 0 … q_levels - 1) back into a float32 wave in [-1, 1]; the inverse of `encode`."""
-    return decode_table(q_levels, quantization)[levels]
+    return decode_table(q_levels, quantization)[codes]
 
 
 def decode_table(q_levels: int, quantization: Quantization) -> np.ndarray:

@@ -3,7 +3,7 @@
 Mehri et al. 2017, arXiv 1612.07837, section 2, with the widths of a model of ours: a GRU over frames of real values, a
 linear upsampling of its own for each place of a frame, the embeddings of the last frame_size levels through one
 convolution, two hidden layers, a softmax at every sample; float32. No text, no speaker, no advance bit. The paper's
-weight normalisation is left out, which makes this the faster.
+weight normalization is left out, which makes this the faster.
 
 Letters: B batch, T samples, N frames, F = frame_size, S = sample_dim, Q levels.
 """
@@ -30,16 +30,16 @@ class PlainSampleRNN(nn.Module):
         self.hidden = nn.Linear(c.sample_dim, c.sample_dim)
         self.output = nn.Linear(c.sample_dim, c.q_levels)
 
-    def forward(self, levels: Tensor) -> Tensor:
+    def forward(self, codes: Tensor) -> Tensor:
         """(B, T) int64, T a multiple of frame_size, to the logits (B, T, Q) of each given those before it."""
         c = self.config
         silence = c.q_levels // 2
-        frames = (levels - silence).float().div(silence).unflatten(1, (-1, c.frame_size))
+        frames = (codes - silence).float().div(silence).unflatten(1, (-1, c.frame_size))
         frames = functional.pad(frames, (0, 0, 1, 0))[:, :-1]  # (B, N, F): the frame before
-        state = self.h0[:, None].expand(-1, len(levels), -1).contiguous()
+        state = self.h0[:, None].expand(-1, len(codes), -1).contiguous()
         states = self.rnn(self.expand(frames), state)[0]
-        conditioning = self.upsample(states).view(*levels.shape, c.sample_dim)
-        past = functional.pad(levels, (c.frame_size, 0), value=silence)[:, :-1]
+        conditioning = self.upsample(states).view(*codes.shape, c.sample_dim)
+        past = functional.pad(codes, (c.frame_size, 0), value=silence)[:, :-1]
         x = conditioning + self.hear(self.embedding(past).transpose(1, 2)).transpose(1, 2)
         return self.output(functional.relu(self.hidden(functional.relu(x))))
 

@@ -73,7 +73,7 @@ def operations(
         "upsample": part(upsample, upsample / F, per_frame=True),
     }
     if c.upsample_rank:
-        parts["widen"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4)
+        parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4)
     if c.history == "real":
         own = sum(min(f, H) for f in range(F)) / F
         parts["past"] = part(H * S, (H - own) * S, reuse=4)

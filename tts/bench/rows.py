@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.bench.machine import caches, cores, run_apart
-from tts.text.units import part_vectors
+from tts.text.units import unit_vectors
 from tts.voice import EngineName, Voice, load_voice
 
 TEXT = "4 7 2 9 0"
@@ -79,15 +79,15 @@ ROWS: dict[str, Engine | Start] = {
 def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
     """A row's figures; `failed` says why there are none."""
     row = ROWS[name]
-    figures: dict[str, Any] = {"row": name, "title": row.title}
+    metrics: dict[str, Any] = {"row": name, "title": row.title}
     if isinstance(row, Engine):
-        figures["streams"] = getattr(settings, row.streams) if row.streams else 1
+        metrics["streams"] = getattr(settings, row.streams) if row.streams else 1
     parts: tuple[What, ...] = ("speed", "memory") if isinstance(row, Engine) else ("speed",)
     for what in parts:
-        figures |= _in_process({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
-        if "failed" in figures:
+        metrics |= _in_process({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
+        if "failed" in metrics:
             break
-    return figures
+    return metrics
 
 
 def measure_limits(settings: Settings) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def _time_speech(row: Engine, settings: Settings) -> dict[str, Any]:
     samples = say()
     times = _timed(say, settings.seconds)
     rate = samples / times["median_s"]
-    figures: dict[str, Any] = {"samples": samples} | {f"run_{key}": value for key, value in times.items()}
-    figures |= {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
+    metrics: dict[str, Any] = {"samples": samples} | {f"run_{key}": value for key, value in times.items()}
+    metrics |= {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
     if row.streams is None:
         wanted = FIRST_AUDIO * voice.sample_rate
 
@@ -127,8 +127,8 @@ def _time_speech(row: Engine, settings: Settings) -> dict[str, Any]:
                         break
 
         first_audio()
-        figures["first_audio_ms"] = 1000 * _timed(first_audio, settings.seconds)["median_s"]
-    return figures
+        metrics["first_audio_ms"] = 1000 * _timed(first_audio, settings.seconds)["median_s"]
+    return metrics
 
 
 def _weigh_speech(row: Engine, settings: Settings) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
 def _find_limits(settings: Settings) -> dict[str, Any]:
     """The roofline of the voice on one core: rates by where weights come from, work by part, seconds at those rates."""
     from tts.bench.roofline import CACHES, FORMS, limits, measure_machine, operations
-    from tts.generation.interface import Request
+    from tts.generation.interface import SynthesisRequest
     from tts.generation.native.engine import NativeEngine
     from tts.text.normalize import words
 
@@ -193,8 +193,8 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     assert isinstance(engine, NativeEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
-    vectors = part_vectors(voice.word_vectors(spoken), model.word_parts)
-    request = Request(vectors, 0, 0, frames, frames, voice.config.sampling)
+    vectors = unit_vectors(voice.word_vectors(spoken), model.units_per_word)
+    request = SynthesisRequest(vectors, 0, 0, frames, frames, voice.config.sampling)
     shares = engine.relu_shares(request)
     parts = operations(model, shares, FORMS[engine.form].weight_bytes)
     sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}

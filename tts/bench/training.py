@@ -178,9 +178,9 @@ class Plain:
         self.optimizer.step()
 
     def _nll(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        levels = batch.levels.to(self.device)
+        codes = batch.codes.to(self.device)
         valid = batch.valid.to(self.device).repeat_interleave(self.model.config.frame_size, 1)
-        nats = functional.cross_entropy(self.model(levels)[valid], levels[valid], reduction="sum")
+        nats = functional.cross_entropy(self.model(codes)[valid], codes[valid], reduction="sum")
         return nats, int(valid.sum())
 
     @torch.no_grad()

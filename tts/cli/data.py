@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from data_recipes.sequences import Sequence, SequenceOptions
 
 RECIPES = {
-    "fsdd": "the recordings of the Free Spoken Digit Dataset: single digits, trimmed and levelled",
+    "fsdd": "the recordings of the Free Spoken Digit Dataset: single digits, trimmed and leveled",
     "sequences": "those recordings joined into sequences of digits: train, validation and test splits with hold-outs",
 }
 ATTRIBUTION = (
@@ -128,7 +128,7 @@ def _build_fsdd(corpus: "Corpus", args: argparse.Namespace) -> Path:
         title="Free Spoken Digit Dataset, prepared",
         description="Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the "
         "others `train`.",
-        licence="cc-by-sa-4.0",
+        license="cc-by-sa-4.0",
         source=ATTRIBUTION,
         options={"recordings": asdict(corpus.options)},
         notes=corpus.notes,
@@ -160,7 +160,7 @@ def _build_sequences(corpus: "Corpus", options: "SequenceOptions", args: argpars
         description="Recordings of one speaker joined with drawn silences. `train` joins training recordings, "
         "`validation` validation recordings, every other split test recordings. No combination of digits of a hold-out "
         "in force is in `train`.",
-        licence="cc-by-sa-4.0",
+        license="cc-by-sa-4.0",
         source=ATTRIBUTION,
         options={"recordings": asdict(corpus.options), **details},
         notes=corpus.notes,

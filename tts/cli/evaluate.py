@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recognizer",
         type=path_argument,
         metavar="DIR",
-        help="a recogniser made by scripts/train_recognizer.py (default: the one that ships)",
+        help="a recognizer made by scripts/train_recognizer.py (default: the one that ships)",
     )
     parser.add_argument(
         "--scores",
@@ -124,7 +124,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
-    how.add_argument("--timing-spread", type=float, metavar="X", help="default: the voice's own")
+    how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
     how.add_argument("--recognizer", type=path_argument, metavar="DIR", help="default: the one that ships")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
@@ -147,12 +147,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
         write_reports(args.out, report, utterances)
         evaluate.finish(args.out, report, utterances)
         for split, systems in report["splits"].items():
-            for system, figures in systems.items():
-                low, high = figures["digit_error_95"]
+            for system, metrics in systems.items():
+                low, high = metrics["digit_error_95"]
                 print(
-                    f"{split:12} {system:8} digit error {100 * figures['digit_error']:6.2f} % "
-                    f"({100 * low:.2f}-{100 * high:.2f}), exact {100 * figures['exact']:6.2f} %, "
-                    f"stop errors {100 * figures['stop_error']:6.2f} %, {figures['texts']} texts"
+                    f"{split:12} {system:8} digit error {100 * metrics['digit_error']:6.2f} % "
+                    f"({100 * low:.2f}-{100 * high:.2f}), exact {100 * metrics['exact']:6.2f} %, "
+                    f"stop errors {100 * metrics['stop_error']:6.2f} %, {metrics['texts']} texts"
                 )
     return 0
 
@@ -199,7 +199,7 @@ def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -
             progress,
         )
     return evaluate.of_voice(
-        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.timing_spread
+        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread
     )
 
 

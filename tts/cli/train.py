@@ -55,7 +55,7 @@ def train(
 ) -> None:
     """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
     _check_output(config.output)
-    from tts.evaluation.callbacks import hooks
+    from tts.evaluation.callbacks import callbacks
     from tts.training.data import load_data, one_file
     from tts.training.loop import train as loop
     from tts.training.start import started
@@ -65,7 +65,7 @@ def train(
             config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
         else:
             config, data = load_data(config)
-        loop(config, data, hooks(config), start=start)
+        loop(config, data, callbacks(config), start=start)
 
 
 def _check_output(folder: Path) -> None:

@@ -155,7 +155,7 @@ def naming(path: Path) -> Iterator[None]:
 # Writing
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes) -> None:
     """Write a file under another name, flush it to the disk, and rename it; an older one stays until then.
 
     The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns.
@@ -167,10 +167,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files as `write_whole` does one; none appears before all are on the disk, then each in its turn.
+    """Write several files as `atomic_write` does one; none appears before all are on the disk, then each in its turn.
 
     Raises:
-        OSError: as `write_whole`.
+        OSError: as `atomic_write`.
     """
     with ExitStack() as undo:
         renamed = []

@@ -1,4 +1,4 @@
-"""What is looked at while a model trains: texts spoken, written, drawn and read back by the recogniser."""
+"""What is looked at while a model trains: texts spoken, written, drawn and read back by the recognizer."""
 
 import io
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import numpy as np
 from data_recipes.splits import combination_split
 from tts import audio
 from tts.core import config as configs
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig, without_local_paths
-from tts.training.loop import Hooks, Listener, Snapshot
+from tts.training.loop import Callback, Callbacks, Snapshot
 from tts.training.tracking import read_lines
 from tts.voice import MOST_WORD_SECONDS, Audio, Voice
 
@@ -21,16 +21,16 @@ JUDGED_SEED = 2000
 LENGTHS = (2, 3, 4, 5)
 
 
-def hooks(config: RunConfig) -> Hooks:
+def callbacks(config: RunConfig) -> Callbacks:
     """What a run does at each validation, and at each that is the best so far."""
-    on_validation: list[Listener] = []
+    on_validation: list[Callback] = []
     on_logged: list[Callable[[Snapshot], Any]] = []
     if config.validation.spoken:
         on_validation.append(speak_samples)
     if config.validation.judged:
         on_validation.append(Judge(config))
         on_logged.append(draw_curve)
-    return Hooks(on_validation, [keep_voice], on_logged)
+    return Callbacks(on_validation, [keep_voice], on_logged)
 
 
 def voice_of(snapshot: Snapshot) -> Voice:
@@ -48,7 +48,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         text_encoder=snapshot.config.text,
         sample_rate=rate,
         sampling=snapshot.config.sampling,
-        max_word_seconds=min(round(1.25 * longest / rate, 2), MOST_WORD_SECONDS),
+        max_unit_seconds=min(round(1.25 * longest / rate, 2), MOST_WORD_SECONDS),
         training={"step": snapshot.step, "config": without_local_paths(configs.to_dict(snapshot.config))},
     )
 
@@ -71,7 +71,7 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
 
 
 class Judge:
-    """Speaks combinations never heard and has the recogniser read them back: the figure that chooses the checkpoint."""
+    """Speaks combinations never heard and has the recognizer read them back: the figure that chooses the checkpoint."""
 
     def __init__(self, config: RunConfig) -> None:
         self.recognizer = Recognizer.load()
@@ -86,8 +86,8 @@ class Judge:
         # Lengths come in turn as well, so each speaker says all of them.
         speakers = [voice.speakers[i // len(LENGTHS) % len(voice.speakers)] for i in range(len(texts))]
         spoken = list(voice.speak_each([" ".join(map(str, digits)) for digits in texts], speakers))
-        heard = self.recognizer.recognize([said.samples for said in spoken], voice.sample_rate)
-        edits = sum(edit_distance(digits, read) for digits, read in zip(texts, heard, strict=True))
+        recognized = self.recognizer.recognize([said.samples for said in spoken], voice.sample_rate)
+        edits = sum(edit_distance(digits, read) for digits, read in zip(texts, recognized, strict=True))
         capped = sum(said.stop_reason == "cap" for said in spoken)
         return {"digit_error": edits / sum(map(len, texts)), "capped": capped / len(texts)}
 
@@ -124,7 +124,7 @@ def draw_curve(snapshot: Snapshot) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    write_whole(snapshot.folder / "curve.png", buffer.getvalue())
+    atomic_write(snapshot.folder / "curve.png", buffer.getvalue())
 
 
 def keep_voice(snapshot: Snapshot) -> None:
@@ -142,8 +142,8 @@ def draw_spectrograms(pairs: list[tuple[np.ndarray, Audio]], titles: list[str], 
     for (real, said), title, (left, right) in zip(pairs, titles, axes, strict=True):
         for axis, wave in ((left, real), (right, said.samples)):
             # Zeros would be minus infinity decibels; a dither of -100 dB is not seen.
-            heard = wave + np.random.default_rng(0).normal(0, 1e-5, len(wave))
-            axis.specgram(heard, NFFT=256, noverlap=192, Fs=said.sample_rate, vmin=-120, vmax=-30, cmap="magma")
+            recognized = wave + np.random.default_rng(0).normal(0, 1e-5, len(wave))
+            axis.specgram(recognized, NFFT=256, noverlap=192, Fs=said.sample_rate, vmin=-120, vmax=-30, cmap="magma")
         for end in said.word_ends:
             right.axvline(end / said.sample_rate, color="white", linewidth=0.6)
         left.set_title(f"{title} (recorded)", fontsize=9)

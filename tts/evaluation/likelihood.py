@@ -19,7 +19,7 @@ from tts.voice import Voice
 EARLY_SECONDS = 0.05
 
 
-class Listener:
+class LikelihoodScorer:
     """Scores real sequences with a voice's model, one at a time, so that no figure depends on a batch."""
 
     def __init__(self, voice: Voice) -> None:
@@ -32,15 +32,15 @@ class Listener:
     def __call__(self, sequence: Sequence) -> Likelihood:
         """The sequence must be of one of the voice's speakers and at its sample rate.
 
-        Where the model's words are parts of words (`word_parts`), so are those whose turns are counted here.
+        Where the model's words are parts of words (`units_per_word`), so are those whose turns are counted here.
         """
         assert sequence.sample_rate == self.sample_rate, (sequence.sample_rate, self.sample_rate)
         F = self.model.config.frame_size
         batch = self.collate([sequence], np.random.default_rng(0))  # draws nothing that matters: all is scored
-        output = self.model(batch.levels, batch.words, batch.n_words, batch.pointer, batch.speaker)
+        output = self.model(batch.codes, batch.units, batch.n_units, batch.pointer, batch.speaker)
         samples = len(sequence.audio)
         logits = output.logits[0].flatten(0, 1)[:samples]
-        nats = functional.cross_entropy(logits, batch.levels[0, :samples], reduction="sum")
+        nats = functional.cross_entropy(logits, batch.codes[0, :samples], reduction="sum")
         advance = functional.binary_cross_entropy_with_logits(output.advance_logits, batch.advance, reduction="sum")
         hazard = functional.softplus(output.advance_logits[0])
         ends = batch.advance[0].nonzero().flatten().tolist()

@@ -40,7 +40,7 @@ DRAWN_AT_ONCE = 2_000_000
 """So many numbers of a bootstrap are held in memory together."""
 Z95 = 1.959964
 
-System = Literal["voice", "floor", "baseline"]
+System = Literal["voice", "ground_truth", "baseline"]
 Pair = tuple[int | None, int | None]
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -118,7 +118,7 @@ class Likelihood:
     samples: int
     advance_nats: float
     """Summed negative log-likelihood of the advance bits."""
-    turns: int
+    segments: int
     early: float
     """Summed probability, over the turns, of leaving the word more than 50 ms before its turn really ended."""
     lead_seconds: float = 0.0
@@ -129,7 +129,7 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One text as said by one system and as heard by the recogniser."""
+    """One text as said by one system and as heard by the recognizer."""
 
     split: str
     index: int
@@ -137,11 +137,11 @@ class Utterance:
     text: str
     digits: list[int]
     speaker: str
-    heard: list[int]
+    recognized: list[int]
     sound: Sound
     real_seconds: float | None = None
     """Duration of the real sequence of the same text, if there is one."""
-    last_turn_seconds: float | None = None
+    last_segment_seconds: float | None = None
     """From the end of the last word but one to the end of the audio, where a pointer or boundaries tell."""
     stop_reason: str | None = None
     """"stop" or "cap", of a voice."""
@@ -174,14 +174,14 @@ class Limits:
 
     trailing_seconds: float
     """Silence after the last sound."""
-    turn_seconds: float
+    segment_seconds: float
     """One digit's turn: the digit and the silence after it, for the first one also the opening silence."""
 
 
 # Alignment
 
 
-def align(said: Sequence[int], heard: Sequence[int]) -> list[Pair]:
+def align(said: Sequence[int], recognized: Sequence[int]) -> list[Pair]:
     """The cheapest way from what was said to what was heard: (said, heard) pairs, None where one side has nothing.
 
     Substitution, insertion and deletion cost 1 each (Levenshtein 1966). Where several ways are equally cheap, jiwer's
@@ -190,11 +190,11 @@ def align(said: Sequence[int], heard: Sequence[int]) -> list[Pair]:
     import jiwer
 
     assert len(said), "nothing was to be said"
-    output = jiwer.process_words(" ".join(map(str, said)), " ".join(map(str, heard)))
+    output = jiwer.process_words(" ".join(map(str, said)), " ".join(map(str, recognized)))
     pairs: list[Pair] = []
     for chunk in output.alignments[0]:
         rows: list[int | None] = list(said[chunk.ref_start_idx : chunk.ref_end_idx])
-        columns: list[int | None] = list(heard[chunk.hyp_start_idx : chunk.hyp_end_idx])
+        columns: list[int | None] = list(recognized[chunk.hyp_start_idx : chunk.hyp_end_idx])
         width = max(len(rows), len(columns))
         rows += [None] * (width - len(rows))
         columns += [None] * (width - len(columns))
@@ -219,13 +219,13 @@ class Errors:
 def count_errors(pairs: Iterable[Pair]) -> Errors:
     """The edits of aligned pairs."""
     substitutions = insertions = deletions = 0
-    for said, heard in pairs:
+    for said, recognized in pairs:
         if said is None:
             insertions += 1
-        elif heard is None:
+        elif recognized is None:
             deletions += 1
         else:
-            substitutions += said != heard
+            substitutions += said != recognized
     return Errors(substitutions, insertions, deletions)
 
 
@@ -233,8 +233,8 @@ def confusion_matrix(alignments: Iterable[Sequence[Pair]]) -> np.ndarray:
     """(11, 11) int64 counts: row said, column heard, `NOTHING` for insertions (row) and deletions (column)."""
     table = np.zeros((11, 11), dtype=np.int64)
     for pairs in alignments:
-        for said, heard in pairs:
-            table[NOTHING if said is None else said, NOTHING if heard is None else heard] += 1
+        for said, recognized in pairs:
+            table[NOTHING if said is None else said, NOTHING if recognized is None else recognized] += 1
     return table
 
 
@@ -250,9 +250,9 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     if not trials:
         return 0.0, 1.0
     z2 = Z95 * Z95
-    centre = (successes + z2 / 2) / (trials + z2)
+    center = (successes + z2 / 2) / (trials + z2)
     half = Z95 / (trials + z2) * math.sqrt(successes * (trials - successes) / trials + z2 / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, center - half), min(1.0, center + half)
 
 
 def bootstrap(
@@ -289,19 +289,19 @@ def stop_errors(utterance: Utterance, limits: Limits, pairs: Sequence[Pair]) -> 
     - cut_short: the last digit was not heard (the alignment deletes it), or the audio ends in sound: its last 20 ms lie
       within 20 dB of its loudest 10 ms. A cut inside a weak final /s/, 30 dB and more under the vowel, goes unnoticed.
     - over_run: longer after the last digit than real speech ever is, which the digits' own times would tell if the
-      recogniser had them; so: silence after the last sound longer than `limits.trailing_seconds`, or the last turn (by
-      the pointer, where there is one) longer than `limits.turn_seconds`, or the whole longer than W such turns.
+      recognizer had them; so: silence after the last sound longer than `limits.trailing_seconds`, or the last turn (by
+      the pointer, where there is one) longer than `limits.segment_seconds`, or the whole longer than W such turns.
     - cap: the voice did not stop by itself and was cut at the longest time allowed.
     """
     found = []
     said = [k for k, (digit, _) in enumerate(pairs) if digit is not None]
     if pairs[said[-1]][1] is None or utterance.sound.end_db > -ENDS_IN_SOUND_DB:
         found.append("cut_short")
-    turn = utterance.last_turn_seconds
+    segment = utterance.last_segment_seconds
     if (
         utterance.sound.trailing_seconds > limits.trailing_seconds
-        or (turn is not None and turn > limits.turn_seconds)
-        or utterance.sound.seconds > len(utterance.digits) * limits.turn_seconds
+        or (segment is not None and segment > limits.segment_seconds)
+        or utterance.sound.seconds > len(utterance.digits) * limits.segment_seconds
     ):
         found.append("over_run")
     if utterance.stop_reason == "cap":
@@ -334,13 +334,13 @@ def summarize(utterances: Sequence[Utterance], limits: Limits, seed: int) -> dic
 
     Args: seed, of the bootstrap's generator.
     """
-    alignments = [align(item.digits, item.heard) for item in utterances]
+    alignments = [align(item.digits, item.recognized) for item in utterances]
     rows = list(zip(utterances, alignments, strict=True))
-    figures = _error_figures(rows, limits, seed)
+    metrics = _error_figures(rows, limits, seed)
     by_length = group_by(rows, lambda row: len(row[0].digits))
     by_speaker = group_by(rows, lambda row: row[0].speaker)
     return {
-        **figures,
+        **metrics,
         **_sound_figures(utterances),
         **_likelihood_figures(utterances),
         "by_length": {str(key): _error_figures(part, limits, seed) for key, part in by_length.items()},
@@ -367,12 +367,12 @@ def by_position(alignments: Iterable[Sequence[Pair]]) -> dict[str, dict[str, Any
     wrong: dict[int, int] = {}
     for pairs in alignments:
         place = 0
-        for digit, heard in pairs:
+        for digit, recognized in pairs:
             if digit is None:
                 continue
             place += 1
             said[place] = said.get(place, 0) + 1
-            wrong[place] = wrong.get(place, 0) + (digit != heard)
+            wrong[place] = wrong.get(place, 0) + (digit != recognized)
     return {
         str(place): {
             "digits": said[place],
@@ -387,7 +387,7 @@ def by_position(alignments: Iterable[Sequence[Pair]]) -> dict[str, dict[str, Any
 def _error_figures(rows: Sequence[tuple[Utterance, list[Pair]]], limits: Limits, seed: int) -> dict[str, Any]:
     edits = [count_errors(pairs) for _, pairs in rows]
     lengths = [len(item.digits) for item, _ in rows]
-    exact = sum(item.digits == item.heard for item, _ in rows)
+    exact = sum(item.digits == item.recognized for item, _ in rows)
     stops = [stop_errors(item, limits, pairs) for item, pairs in rows]
     stopped_wrong = sum(map(bool, stops))
     texts, digits = len(rows), sum(lengths)
@@ -434,12 +434,12 @@ def _likelihood_figures(utterances: Sequence[Utterance]) -> dict[str, Any]:
     known = [item.likelihood for item in utterances if item.likelihood is not None]
     if not known:
         return dict.fromkeys(("nll_bits", "advance_bits", "early", "lead_seconds", "late"))
-    turns = sum(item.turns for item in known)
+    segments = sum(item.segments for item in known)
     nats = sum(item.sample_nats for item in known) / sum(item.samples for item in known)
     return {
         "nll_bits": nats / math.log(2),
-        "advance_bits": sum(item.advance_nats for item in known) / turns / math.log(2),
-        "early": sum(item.early for item in known) / turns,
-        "lead_seconds": sum(item.lead_seconds for item in known) / turns,
-        "late": sum(item.late for item in known) / turns,
+        "advance_bits": sum(item.advance_nats for item in known) / segments / math.log(2),
+        "early": sum(item.early for item in known) / segments,
+        "lead_seconds": sum(item.lead_seconds for item in known) / segments,
+        "late": sum(item.late for item in known) / segments,
     }

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {"voice": "#1f6feb", "floor": "#6e7781", "baseline": "#d97706"}
+COLOURS = {"voice": "#1f6feb", "ground_truth": "#6e7781", "baseline": "#d97706"}
 LABELS = [*map(str, range(10)), "-"]
 SPECTROGRAM_WINDOW = 256
 
@@ -28,8 +28,8 @@ def errors_by_split(splits: Mapping[str, Mapping[str, Any]]) -> bytes:
     width = 0.8 / len(systems)
     for number, system in enumerate(systems):
         shown = [(place, part[system]) for place, part in enumerate(splits.values()) if system in part]
-        value = 100 * np.array([figures["digit_error"] for _, figures in shown])
-        interval = 100 * np.array([figures["digit_error_95"] for _, figures in shown])
+        value = 100 * np.array([metrics["digit_error"] for _, metrics in shown])
+        interval = 100 * np.array([metrics["digit_error_95"] for _, metrics in shown])
         spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
         place = np.array([place for place, _ in shown]) + width * (number - (len(systems) - 1) / 2)
         axis.bar(place, value, width, yerr=spread, capsize=3, color=COLOURS[system], label=system)
@@ -80,8 +80,8 @@ def confusions(tables: Mapping[str, np.ndarray]) -> bytes:
         share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in zip(*np.nonzero(table), strict=True):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=6.5, color=colour)
+            color = "white" if share[row, column] > 0.5 else "black"
+            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=6.5, color=color)
         axis.set(xticks=range(11), yticks=range(11), xticklabels=LABELS, yticklabels=LABELS)
         axis.tick_params(labelsize=7, length=0)
         axis.set_title(title, fontsize=9)

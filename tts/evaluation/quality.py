@@ -1,6 +1,6 @@
-"""Quality and variety of single digits, by the measures that the field uses for SC09, with our recogniser's features.
+"""Quality and variety of single digits, by the measures that the field uses for SC09, with our recognizer's features.
 
-The papers use a ResNeXt classifier of 16 kHz one-second clips; here the features are the time mean of the recogniser's
+The papers use a ResNeXt classifier of 16 kHz one-second clips; here the features are the time mean of the recognizer's
 last hidden layer and the probabilities those of a clip that holds exactly one digit, so figures compare with each other
 and with the floor, and not with published ones. All but FID take the digits' probabilities p(y|x) alone.
 
@@ -23,7 +23,7 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Clips:
-    """What the recogniser makes of a set of single digits."""
+    """What the recognizer makes of a set of single digits."""
 
     features: np.ndarray
     """(n, D) float32."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tts import audio
-from tts.core.files import write_whole
-from tts.evaluation import plots as figures
+from tts.core.files import atomic_write
+from tts.evaluation import plots as metrics
 from tts.evaluation.metrics import STOP_ERRORS, Limits, Utterance, align, count_errors, stop_errors
 from tts.evaluation.running import FILES
 
@@ -41,8 +41,8 @@ def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utt
     Args: out, the evaluation's folder; report and utterances, as `evaluate.run` returns them.
     """
     tables = make_tables(report)
-    write_whole(out / "report.md", markdown(report, tables).encode(errors="backslashreplace"))
-    write_whole(out / "report.html", page(out, report, tables, utterances).encode(errors="backslashreplace"))
+    atomic_write(out / "report.md", markdown(report, tables).encode(errors="backslashreplace"))
+    atomic_write(out / "report.html", page(out, report, tables, utterances).encode(errors="backslashreplace"))
 
 
 # Tables
@@ -51,7 +51,7 @@ def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utt
 def make_tables(report: Mapping[str, Any]) -> list[Table]:
     """All tables of the report."""
     splits = report["splits"]
-    systems = figures.systems_of(splits)
+    systems = metrics.systems_of(splits)
     tables = [
         Table(
             "What was heard",
@@ -101,7 +101,7 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
         tables.append(Table("Likelihood", about, header, likelihood))
     if quality := report.get("quality"):
         about = (
-            "Of single digits, by this recogniser's features and against real training takes; not comparable with "
+            "Of single digits, by this recognizer's features and against real training takes; not comparable with "
             "published figures. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
         )
         rows = [[system, *(_number(quality[system][name], 3) for name in QUALITY)] for system in systems]
@@ -117,14 +117,14 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
             Table(title, measure + about, ["split", first, *systems], list(_breakdown(splits, systems, name, key)))
         )
     for system in systems:
-        if system != "floor":
+        if system != "ground_truth":
             tables.append(_frequent_confusions(splits, system))
     return tables
 
 
 def _rows(splits: Mapping[str, Any], cells: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
     return [
-        [split, system, *cells(part[system])] for split, part in splits.items() for system in figures.systems_of(splits)
+        [split, system, *cells(part[system])] for split, part in splits.items() for system in metrics.systems_of(splits)
     ]
 
 
@@ -191,13 +191,13 @@ def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
                 found.append((int(table[row, column]), int(table[row].sum()), speaker, int(row), int(column)))
     found.sort(key=lambda x: (-x[0], x[2:]))
     rows = [
-        [speaker, figures.LABELS[row], figures.LABELS[column], str(count), str(said) if row < 10 else "-"]
+        [speaker, metrics.LABELS[row], metrics.LABELS[column], str(count), str(said) if row < 10 else "-"]
         for count, said, speaker, row, column in found[:CONFUSIONS_LISTED]
     ]
     about = (
         "The most frequent errors over all splits; - for nothing: said -, a digit was added; heard -, it was missed."
     )
-    return Table(f"Errors of the {system}", about, ["speaker", "said", "heard", "times", "of"], rows)
+    return Table(f"Errors of the {system}", about, ["speaker", "said", "recognized", "times", "of"], rows)
 
 
 def _percent(share: float | None, interval: Sequence[float] | None = None) -> str:
@@ -221,14 +221,14 @@ def facts(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
     if "seed" in settings:
         drawn = [f"seed {settings['seed']}"]
-        for name in ("temperature", "timing_spread"):
+        for name in ("temperature", "duration_spread"):
             value = "the voice's own" if settings[name] is None else settings[name]
             drawn.append(f"{name.replace('_', ' ')}: {value}")
         lines.append(", ".join(drawn))
     if limits:
         lines.append(
             f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, a digit's turn of "
-            f"{limits['turn_seconds']:.2f} s"
+            f"{limits['segment_seconds']:.2f} s"
         )
     return [*lines, *report["notes"]]
 
@@ -239,11 +239,11 @@ def markdown(report: Mapping[str, Any], tables: Iterable[Table]) -> str:
     for table in tables:
         lines += ["", f"## {table.title}", "", table.about, ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (table.header, ["---"] * len(table.header), *table.rows)]
-    for system in figures.systems_of(report["splits"]):
+    for system in metrics.systems_of(report["splits"]):
         total = sum(total_confusion(report["splits"], system).values())
         lines += ["", f"## Confusion: {system}", "", "All splits; rows said, columns heard, - for nothing.", ""]
-        lines += [f"| | {' | '.join(figures.LABELS)} |", "| --- |" + " --- |" * 11]
-        for label, row in zip(figures.LABELS, np.asarray(total), strict=True):
+        lines += [f"| | {' | '.join(metrics.LABELS)} |", "| --- |" + " --- |" * 11]
+        for label, row in zip(metrics.LABELS, np.asarray(total), strict=True):
             lines.append(f"| {label} | " + " | ".join(str(count) if count else "" for count in row) + " |")
     return "\n".join(lines) + "\n"
 
@@ -273,13 +273,13 @@ def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utteranc
     """`report.html`."""
     splits = report["splits"]
     parts = ["<h1>Evaluation</h1>", "<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"]
-    parts.append(_picture(figures.errors_by_split(splits), "digit error by split"))
+    parts.append(_picture(metrics.errors_by_split(splits), "digit error by split"))
     parts += [_html_table(table) for table in tables]
     parts.append("<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>")
-    parts.append(_picture(figures.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
-    parts.append(_picture(figures.errors_along(splits, "by_position", "error", "place"), "error by place"))
-    for system in figures.systems_of(splits):
-        pictures = figures.confusions(total_confusion(splits, system))
+    parts.append(_picture(metrics.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
+    parts.append(_picture(metrics.errors_along(splits, "by_position", "error", "place"), "error by place"))
+    for system in metrics.systems_of(splits):
+        pictures = metrics.confusions(total_confusion(splits, system))
         parts.append(f"<h2>Confusion by speaker: {system}</h2>{_picture(pictures, f'confusion of the {system}')}")
     spoken = [item for item in utterances if item.system == "voice"]
     limits = Limits(**report["limits"]) if report["limits"] else Limits(1e9, 1e9)
@@ -297,7 +297,7 @@ def worst(utterances: Iterable[Utterance], limits: Limits) -> list[Utterance]:
     """Those with most errors per digit, then with most stop errors; in the order of the texts where alike."""
 
     def badness(item: Utterance) -> tuple[float, int]:
-        pairs = align(item.digits, item.heard)
+        pairs = align(item.digits, item.recognized)
         return -count_errors(pairs).total / len(item.digits), -len(stop_errors(item, limits, pairs))
 
     return sorted(utterances, key=badness)[:PLAYED]
@@ -312,18 +312,18 @@ def drawn(utterances: Sequence[Utterance], seed: int = 0) -> list[Utterance]:
 def _player(out: Path, item: Utterance, limits: Limits) -> str:
     assert item.path is not None, item
     wave, rate = audio.read(item.path if item.split == FILES else out / item.path)
-    pairs = align(item.digits, item.heard)
+    pairs = align(item.digits, item.recognized)
     stops = stop_errors(item, limits, pairs)
-    colour = "wrong" if count_errors(pairs).total else "right"
-    heard = " ".join(map(str, item.heard)) or "nothing"
+    color = "wrong" if count_errors(pairs).total else "right"
+    recognized = " ".join(map(str, item.recognized)) or "nothing"
     flags = "".join(f", <span class=wrong>{name.replace('_', ' ')}</span>" for name in stops)
     source = base64.b64encode(audio.to_bytes(wave, rate)).decode()
     return (
-        f'<div class="heard"><div><p><b>{html.escape(item.text)}</b>, heard <b class="{colour}">{heard}</b></p>'
+        f'<div class="heard"><div><p><b>{html.escape(item.text)}</b>, heard <b class="{color}">{recognized}</b></p>'
         f"<p>{html.escape(item.speaker)}, {item.split} {item.index}, {item.sound.seconds:.2f} s"
         f"{flags}</p>"
         f'<audio controls preload="none" src="data:audio/wav;base64,{source}"></audio></div>'
-        f"{_picture(figures.spectrogram(wave, rate), 'spectrogram')}</div>"
+        f"{_picture(metrics.spectrogram(wave, rate), 'spectrogram')}</div>"
     )
 
 
@@ -332,7 +332,7 @@ def _html_table(table: Table) -> str:
     body = ""
     for row in table.rows:
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-        body += f"<tr{' class=floor' if 'floor' in row else ''}>{cells}</tr>\n"
+        body += f"<tr{' class=ground_truth' if 'ground_truth' in row else ''}>{cells}</tr>\n"
     return (
         f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.about)}</p>"
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'

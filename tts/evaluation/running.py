@@ -1,4 +1,4 @@
-"""An evaluation: every text spoken, judged by the recogniser, and the real recordings of the same texts judged alike.
+"""An evaluation: every text spoken, judged by the recognizer, and the real recordings of the same texts judged alike.
 
 The work is cut into blocks of consecutive texts of one split and one system. A block is a function of the settings
 alone and its lines reach the disk together, so any number of processes share the blocks, a run that was stopped goes on
@@ -31,6 +31,7 @@ from tts import audio as audio_files
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import (
+    atomic_write,
     check_folder,
     failure,
     is_empty,
@@ -40,7 +41,6 @@ from tts.core.files import (
     naming,
     new_folder,
     remove_contents,
-    write_whole,
 )
 from tts.evaluation.metrics import Limits, System, Utterance, measure_sound, summarize
 from tts.evaluation.test_sets import SPLITS, Material
@@ -127,11 +127,11 @@ def of_voice(
     seed: int,
     baseline: Voice | None = None,
     temperature: float | None = None,
-    timing_spread: float | None = None,
+    duration_spread: float | None = None,
 ) -> Evaluation:
     """A voice, and maybe a second one, on material of its speakers.
 
-    Args: out, the folder for the spoken audio; seed, of what is spoken; temperature and timing_spread as in
+    Args: out, the folder for the spoken audio; seed, of what is spoken; temperature and duration_spread as in
         `Voice.speak`.
 
     Raises: InputError if the baseline lacks a speaker of the material or has another sample rate.
@@ -140,27 +140,27 @@ def of_voice(
     if baseline is not None:
         _check_baseline(baseline, material)
         voices["baseline"] = baseline
-    listeners: dict[System, Any] = {}
+    scorers: dict[System, Any] = {}
 
     def judge(block: Block) -> list[Utterance]:
         real = [material.splits[block.split][i] for i in block.indices]
-        if block.system == "floor":
+        if block.system == "ground_truth":
             return judge_real(real, block, recognizer)
         speaking = voices[block.system]
-        if block.system not in listeners and block.indices.start < LIKELIHOOD_TEXTS:
-            from tts.evaluation.likelihood import Listener
+        if block.system not in scorers and block.indices.start < LIKELIHOOD_TEXTS:
+            from tts.evaluation.likelihood import LikelihoodScorer
 
-            listeners[block.system] = Listener(speaking)
+            scorers[block.system] = LikelihoodScorer(speaking)
         spoken = speaking.speak_batch(
             [item.text for item in real],
             [item.speaker for item in real],
             [utterance_seed(seed, block.split, i) for i in block.indices],
             temperature,
-            timing_spread,
+            duration_spread,
         )
-        heard = recognizer.recognize([item.samples for item in spoken], speaking.sample_rate)
+        recognized = recognizer.recognize([item.samples for item in spoken], speaking.sample_rate)
         made = []
-        for index, item, said, answer in zip(block.indices, real, spoken, heard, strict=True):
+        for index, item, said, answer in zip(block.indices, real, spoken, recognized, strict=True):
             path = Path("audio", block.system, block.split, f"{index:04d}.flac")
             (out / path.parent).mkdir(parents=True, exist_ok=True)
             audio_files.write(out / path, said.samples, said.sample_rate, force=True)
@@ -172,13 +172,13 @@ def of_voice(
                     text=item.text,
                     digits=item.digits,
                     speaker=item.speaker,
-                    heard=answer,
+                    recognized=answer,
                     sound=measure_sound(said.samples, said.sample_rate, joins(said)),
                     real_seconds=len(item.audio) / item.sample_rate,
-                    last_turn_seconds=last_turn_seconds(said),
+                    last_segment_seconds=last_segment_seconds(said),
                     stop_reason=said.stop_reason,
                     forced_advances=said.forced_advances,
-                    likelihood=listeners[block.system](item) if is_scored(index, item) else None,
+                    likelihood=scorers[block.system](item) if is_scored(index, item) else None,
                     path=str(path),
                 )
             )
@@ -190,12 +190,12 @@ def of_voice(
             **{name: {"name": item.name, "sha256": voice_fingerprint(item)} for name, item in voices.items()},
             "seed": seed,
             "temperature": temperature,
-            "timing_spread": timing_spread,
+            "duration_spread": duration_spread,
             "material": material_fingerprint(material),
             "recognizer": model_fingerprint(recognizer.net),
         },
         sizes={name: len(items) for name, items in material.splits.items()},
-        systems=tuple(name for name in get_args(System) if name == "floor" or name in voices),
+        systems=tuple(name for name in get_args(System) if name == "ground_truth" or name in voices),
         judge=judge,
         limits=material.limits,
         notes=material.notes,
@@ -220,7 +220,7 @@ def of_files(
     """
 
     def judge(block: Block) -> list[Utterance]:
-        if block.system == "floor":
+        if block.system == "ground_truth":
             return judge_real([real[i] for i in block.indices], block, recognizer)
         made = []
         for index in block.indices:
@@ -234,7 +234,7 @@ def of_files(
                     text=row.text,
                     digits=digits(words(row.text)),
                     speaker=row.speaker,
-                    heard=recognizer.recognize([wave], rate)[0],
+                    recognized=recognizer.recognize([wave], rate)[0],
                     sound=measure_sound(wave, rate),
                     real_seconds=len(real[index].audio) / real[index].sample_rate if real else None,
                     path=str(row.path),
@@ -249,7 +249,7 @@ def of_files(
     real_content = material_fingerprint(Material({FILES: list(real)}, limits or NO_LIMITS, 0, [], list(reference)))
 
     def files_quality(_: Sequence[Utterance]) -> dict[str, dict[str, float]]:
-        waves = {"voice": [audio_files.read(row.path) for row in rows], "floor": real_waves(real)}
+        waves = {"voice": [audio_files.read(row.path) for row in rows], "ground_truth": real_waves(real)}
         return quality_of(waves, reference, recognizer)
 
     return Evaluation(
@@ -260,7 +260,7 @@ def of_files(
             "recognizer": model_fingerprint(recognizer.net),
         },
         sizes={FILES: len(rows)},
-        systems=("voice", "floor") if real else ("voice",),
+        systems=("voice", "ground_truth") if real else ("voice",),
         judge=judge,
         limits=limits or NO_LIMITS,
         notes=[] if real else ["no real recordings were given: there is no floor, and nothing counts as over-run"],
@@ -272,7 +272,7 @@ def single_quality(
     judged: Sequence[Utterance], material: Material, recognizer: Recognizer, out: Path
 ) -> dict[str, dict[str, float]]:
     """FID, IS, mIS and AM of each system's single digits, against real training takes."""
-    waves = {"floor": real_waves(material.splits["single"])}
+    waves = {"ground_truth": real_waves(material.splits["single"])}
     for item in judged:
         if item.split == "single" and item.path is not None:
             waves.setdefault(item.system, []).append(audio_files.read(out / item.path))
@@ -299,21 +299,21 @@ NO_LIMITS = Limits(1e9, 1e9)
 
 def judge_real(real: Sequence[Spoken], block: Block, recognizer: Recognizer) -> list[Utterance]:
     """The floor: real sequences as they are."""
-    heard = recognizer.recognize([item.audio for item in real], real[0].sample_rate)
+    recognized = recognizer.recognize([item.audio for item in real], real[0].sample_rate)
     return [
         Utterance(
             split=block.split,
             index=index,
-            system="floor",
+            system="ground_truth",
             text=item.text,
             digits=item.digits,
             speaker=item.speaker,
-            heard=answer,
+            recognized=answer,
             sound=measure_sound(item.audio, item.sample_rate, item.boundaries[:-1]),
             real_seconds=len(item.audio) / item.sample_rate,
-            last_turn_seconds=float(np.diff([0, *item.boundaries])[-1]) / item.sample_rate,
+            last_segment_seconds=float(np.diff([0, *item.boundaries])[-1]) / item.sample_rate,
         )
-        for index, item, answer in zip(block.indices, real, heard, strict=True)
+        for index, item, answer in zip(block.indices, real, recognized, strict=True)
     ]
 
 
@@ -322,7 +322,7 @@ def utterance_seed(seed: int, split: str, index: int) -> int:
     return int(np.random.default_rng([seed, SPLITS.index(split), index]).integers(2**63))
 
 
-def last_turn_seconds(said: Audio) -> float | None:
+def last_segment_seconds(said: Audio) -> float | None:
     """From the end of the last word but one; None where the voice has no pointer (`pooled`)."""
     before = joins(said)
     return None if before is None else (len(said.samples) - (before[-1] if before else 0)) / said.sample_rate
@@ -487,8 +487,8 @@ def _judge_blocks(evaluation: Evaluation, out: Path, processes: Processes) -> li
 
 def finish(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
     """Write `utterances.jsonl`, then `report.json`, and remove the parts."""
-    write_whole(out / LINES, "".join(json.dumps(item.to_json()) + "\n" for item in utterances).encode())
-    write_whole(out / REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    atomic_write(out / LINES, "".join(json.dumps(item.to_json()) + "\n" for item in utterances).encode())
+    atomic_write(out / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     for part in out.glob("part-*.jsonl"):
         part.unlink()
 
@@ -528,7 +528,7 @@ def _prepare(out: Path, settings: Mapping[str, Any], force: bool) -> None:
             for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
                 path.unlink(missing_ok=True)
             shutil.rmtree(out / "audio", ignore_errors=True)
-        write_whole(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+        atomic_write(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
     except OSError as error:
         raise InputError(f"cannot write --out {failure(error, out)}") from None
 

@@ -1,6 +1,6 @@
 """What is said in an evaluation, and the real recordings of the same texts.
 
-Test takes are joined as the voice's training joined its own, so that the recogniser's error on them is the floor of
+Test takes are joined as the voice's training joined its own, so that the recognizer's error on them is the floor of
 what the voice can reach. Everything depends on the arguments alone.
 """
 
@@ -218,7 +218,7 @@ def from_dataset(
         if stored not in has:
             raise InputError(f"{folder} has no split {stored}; it has {', '.join(has)}")
         if name in FREE_SPLITS:
-            pieces = pieces or [turn for row in read_rows(folder, stored, shared) for turn in turns(row)]
+            pieces = pieces or [segment for row in read_rows(folder, stored, shared) for segment in segments(row)]
             found[name] = draw_free(pieces, SequenceOptions(max_digits=max_digits), name, count, seed)
             continue
         every = read_rows(folder, stored, shared)
@@ -253,7 +253,7 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
                     yield Sequence(audio=audio, sample_rate=rate, **row)
 
 
-def turns(sequence: Sequence) -> list[Recording]:
+def segments(sequence: Sequence) -> list[Recording]:
     """A sequence cut at its boundaries: each digit with the silence after it, the first also with that before it."""
     starts = [0, *sequence.boundaries[:-1]]
     return [
@@ -306,8 +306,8 @@ def draw_free(
     }
 
     def join_one(index: int) -> Sequence:
-        turn, place = divmod(index, len(names))
-        speaker = names[np.random.default_rng([seed, turn]).permutation(len(names))[place]]
+        segment, place = divmod(index, len(names))
+        speaker = names[np.random.default_rng([seed, segment]).permutation(len(names))[place]]
         return streams[speaker, lengths[index % len(lengths)]][index]
 
     return Drawn(count, join_one)
@@ -361,20 +361,20 @@ def for_texts(texts: Series[str], source: Path, seed: int) -> Real:
 
 def limits_of(sequences: Iterable[Sequence]) -> Limits:
     """The longest closing silence and the longest turn in real sequences, at least one."""
-    trailing, turn = [], []
+    trailing, segment = [], []
     for item in sequences:
         trailing.append(measure_sound(item.audio, item.sample_rate).trailing_seconds)
-        turn.append(float(np.diff(item.boundaries, prepend=0).max()) / item.sample_rate)
-    return Limits(max(trailing), max(turn))
+        segment.append(float(np.diff(item.boundaries, prepend=0).max()) / item.sample_rate)
+    return Limits(max(trailing), max(segment))
 
 
 def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
-    heard = trained.sequences
-    longest = TRAINED_LENGTH if "length" in heard.hold_outs else heard.max_digits
+    recognized = trained.sequences
+    longest = TRAINED_LENGTH if "length" in recognized.hold_outs else recognized.max_digits
     notes = [
         f"{name}: the voice's training did not hold these combinations out, so it may have heard them"
         for name in splits
-        if name in HELD_OUT and name != "length" and HELD_OUT[name] not in heard.hold_outs
+        if name in HELD_OUT and name != "length" and HELD_OUT[name] not in recognized.hold_outs
     ]
     if longest < max_digits and set(splits) & {*FIXED_SPLITS, "words", "any"}:
         notes.append(f"the voice heard at most {longest} digits at once: longer texts are new to it in every split")

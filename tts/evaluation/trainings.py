@@ -32,7 +32,7 @@ class Settings:
     texts: int
     """In each split."""
     seed: int
-    timing_spread: float
+    duration_spread: float
 
 
 def parse(
@@ -50,7 +50,7 @@ def parse(
     parser.add_argument("--only", default=",".join(known), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
-    parser.add_argument("--timing-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
+    parser.add_argument("--duration-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
     args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
     if args.out:
         check_folder(args.out, "--out")
@@ -81,7 +81,7 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
     for name, material in materials.items():
         out = run / "evaluation" / name
         evaluation = evaluate.of_voice(
-            voice, material, recognizer, out, settings.seed, timing_spread=settings.timing_spread
+            voice, material, recognizer, out, settings.seed, duration_spread=settings.duration_spread
         )
         if is_file(out / evaluate.REPORT):
             found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]

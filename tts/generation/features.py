@@ -18,15 +18,15 @@ def clock_features(frames: int, dim: int) -> np.ndarray:
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
 
 
-def embed_words(weights: Mapping[str, np.ndarray], words: np.ndarray, ends: bool) -> np.ndarray:
+def embed_units(weights: Mapping[str, np.ndarray], units: np.ndarray, ends: bool) -> np.ndarray:
     """(W, word_dim) float32 word vectors to (W, text_dim), or (W + 1, text_dim) with the end's where the text `ends`.
 
     As `TwoTier.embed_words`.
     """
-    vectors = words.astype(np.float32)
-    centred = vectors - vectors.mean(-1, keepdims=True)
-    normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))  # LayerNorm
-    embedded = np.tanh(product(normed, weights["word.weight"].T) + weights["word.bias"])
+    vectors = units.astype(np.float32)
+    centered = vectors - vectors.mean(-1, keepdims=True)
+    normed = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + np.float32(1e-5))  # LayerNorm
+    embedded = np.tanh(product(normed, weights["unit.weight"].T) + weights["unit.bias"])
     return np.concatenate([embedded, np.tanh(weights["end"])[None]]) if ends else embedded
 
 

@@ -7,7 +7,7 @@ All engines draw from the same uniforms by the same two rules, so the same seed 
 
 - a level is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
 - a word's turn ends after the first frame where the summed hazard exceeds a threshold that is drawn when the word
-  begins (`timing_threshold`).
+  begins (`duration_threshold`).
 """
 
 import math
@@ -59,20 +59,20 @@ class Sampling:
 
     temperature: Annotated[float, Range(0.01, 100)] = 1.0
     """Divides the logits of the samples: below 1 clearer and duller, above 1 noisier."""
-    timing_spread: Annotated[float, Range(0, 1)] = 1.0
+    duration_spread: Annotated[float, Range(0, 1)] = 1.0
     """1 draws each word's duration from what the model believes; towards 0, ever nearer that belief's median."""
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "timing_spread"):
+        for name in ("temperature", "duration_spread"):
             object.__setattr__(self, name, number(name, getattr(self, name)))
         check(self)
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class SynthesisRequest:
     """One utterance to make."""
 
-    words: np.ndarray
+    units: np.ndarray
     """(W, word_dim) float32: the word vectors, W at least 1."""
     speaker: int
     """Index of the speaker, 0 … n_speakers - 1."""
@@ -80,41 +80,43 @@ class Request:
     """0 … 2^64 - 1."""
     max_frames: int
     """The cap on the whole utterance, in frames."""
-    max_word_frames: int
+    max_unit_frames: int
     """The cap on one word's turn, in frames; `pooled` conditioning has no words, and heeds `max_frames` alone."""
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
             raise InputError(f"seed is {self.seed}; it must be an integer from 0 to 2^64 - 1")
-        assert self.words.ndim == 2, self.words.shape
-        assert len(self.words) >= 1, self.words.shape
+        assert self.units.ndim == 2, self.units.shape
+        assert len(self.units) >= 1, self.units.shape
         assert self.max_frames >= 1, self.max_frames
-        assert self.max_word_frames >= 1, self.max_word_frames
+        assert self.max_unit_frames >= 1, self.max_unit_frames
 
 
 @dataclass(frozen=True, eq=False)
-class Generated:
+class SynthesisResult:
     """One utterance as made."""
 
-    levels: np.ndarray
+    codes: np.ndarray
     """(T,) int16, T a multiple of frame_size."""
-    word_ends: list[int]
+    unit_ends: list[int]
     """The sample after each finished word's turn, rising; the last one is T if the utterance stopped by itself."""
     stop_reason: StopReason
     """"stop": the last word's turn ended; "cap": `max_frames` came first."""
     forced_advances: int
-    """How many words were ended by `max_word_frames` instead of by the model."""
+    """How many words were ended by `max_unit_frames` instead of by the model."""
 
 
 class Engine(Protocol):
     """What makes levels of requests; each utterance comes out the same whatever is made beside it."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def generate(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisResult]:
         """Make each utterance."""
         ...
 
-    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+    def generate_each(
+        self, requests: Iterable[SynthesisRequest], streams: int | None = None
+    ) -> Iterator[SynthesisResult]:
         """Make any number of utterances, some at a time, and give them in the order of the requests.
 
         A request is taken only when there is a place for it, and what is held does not grow with their number. The
@@ -126,7 +128,7 @@ class Engine(Protocol):
         """
         ...
 
-    def stream(self, request: Request) -> Generator[np.ndarray, None, Generated]:
+    def stream(self, request: SynthesisRequest) -> Generator[np.ndarray, None, SynthesisResult]:
         """Yield (n,) int16 levels as they are made; what the generator returns is the whole."""
         ...
 
@@ -151,7 +153,7 @@ class Uniforms:
         return np.maximum(rows, LEAST_UNIFORM, out=rows)
 
 
-def timing_threshold(uniform: float, timing_spread: float) -> float:
+def duration_threshold(uniform: float, duration_spread: float) -> float:
     """The summed hazard at which a word's turn ends, from the timing uniform of the frame where the word begins.
 
     The hazard of a frame is softplus(advance logit) = -log P(the turn goes on), so the turn ends after the first frame
@@ -161,5 +163,5 @@ def timing_threshold(uniform: float, timing_spread: float) -> float:
 
     Reference: inverse transform sampling of a discrete hazard (Devroye 1986, VI.2).
     """
-    pulled = min(0.5 + timing_spread * (float(uniform) - 0.5), 1.0 - 2.0**-24)
+    pulled = min(0.5 + duration_spread * (float(uniform) - 0.5), 1.0 - 2.0**-24)
     return -math.log1p(-pulled)

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tts.generation.interface import Generated, Request, StopReason
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
 
 ADVANCED, FORCED = 1, 2
 """What `Piece.events` says of a frame: a segment ended after it; it did so at its cap."""
@@ -49,7 +49,7 @@ class Worker(Protocol):
         """The most frames of a call of `run`."""
         ...
 
-    def begin(self, place: int, request: Request) -> None:
+    def begin(self, place: int, request: SynthesisRequest) -> None:
         """Start an utterance in a free place, 0 … `places` - 1."""
         ...
 
@@ -68,7 +68,7 @@ class _Utterance:
     frames: int = 0
     forced: int = 0
 
-    def add(self, piece: Piece) -> Generated | None:
+    def add(self, piece: Piece) -> SynthesisResult | None:
         """Append a piece; after the last one the whole utterance."""
         self.pieces.append(piece.codes)
         frame_size = len(piece.codes) // len(piece.events)
@@ -77,7 +77,7 @@ class _Utterance:
         self.forced += int(np.count_nonzero(piece.events & FORCED))
         if piece.stop_reason is None:
             return None
-        return Generated(np.concatenate(self.pieces), self.ends, piece.stop_reason, self.forced)
+        return SynthesisResult(np.concatenate(self.pieces), self.ends, piece.stop_reason, self.forced)
 
 
 class _Crew:
@@ -88,12 +88,12 @@ class _Crew:
         self.free = list(range(worker.places))  # a heap: the lowest place first, so that those in use lie together
         self.making: dict[int, _Utterance] = {}
 
-    def begin(self, index: int, request: Request) -> None:
+    def begin(self, index: int, request: SynthesisRequest) -> None:
         place = heappop(self.free)
         self.worker.begin(place, request)
         self.making[place] = _Utterance(index)
 
-    def run(self) -> list[tuple[int, Generated]]:
+    def run(self) -> list[tuple[int, SynthesisResult]]:
         """Make a block of frames; the utterances that ended, by index."""
         ended = []
         for piece in self.worker.run(self.worker.block_frames):
@@ -105,7 +105,7 @@ class _Crew:
         return ended
 
 
-def make_each(workers: Sequence[Worker], requests: Iterator[Request]) -> Iterator[Generated]:
+def make_each(workers: Sequence[Worker], requests: Iterator[SynthesisRequest]) -> Iterator[SynthesisResult]:
     """Make each utterance, yielded in the order of the requests.
 
     Requests are taken one at a time, by the thread that takes the results, when there is a free place and fewer than
@@ -114,8 +114,8 @@ def make_each(workers: Sequence[Worker], requests: Iterator[Request]) -> Iterato
     """
     crews = [_Crew(worker) for worker in workers]
     most = AHEAD * sum(worker.places for worker in workers)
-    ready: dict[int, Generated] = {}
-    running: dict[Future[list[tuple[int, Generated]]], _Crew] = {}
+    ready: dict[int, SynthesisResult] = {}
+    running: dict[Future[list[tuple[int, SynthesisResult]]], _Crew] = {}
     failure: Exception | None = None
     taken = given = 0
     more = True
@@ -148,7 +148,9 @@ def make_each(workers: Sequence[Worker], requests: Iterator[Request]) -> Iterato
         raise failure
 
 
-def make_one(worker: Worker, request: Request, first_frames: int) -> Generator[np.ndarray, None, Generated]:
+def make_one(
+    worker: Worker, request: SynthesisRequest, first_frames: int
+) -> Generator[np.ndarray, None, SynthesisResult]:
     """Make one utterance in the first of a worker's free places, and yield (t,) int16 codes as they are made.
 
     The first piece has `first_frames` frames; each is up to twice as long as the one before. Returns (as the value of
@@ -166,9 +168,9 @@ def make_one(worker: Worker, request: Request, first_frames: int) -> Generator[n
         frames *= 2
 
 
-def _submitted(pool: ThreadPoolExecutor | None, crew: _Crew) -> Future[list[tuple[int, Generated]]]:
+def _submitted(pool: ThreadPoolExecutor | None, crew: _Crew) -> Future[list[tuple[int, SynthesisResult]]]:
     if pool is not None:
         return pool.submit(crew.run)
-    done: Future[list[tuple[int, Generated]]] = Future()
+    done: Future[list[tuple[int, SynthesisResult]]] = Future()
     done.set_result(crew.run())
     return done

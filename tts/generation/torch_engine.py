@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from tts.core.errors import InputError
-from tts.generation.durations import Plan, Planner
-from tts.generation.interface import Generated, Request, StopReason, Uniforms
+from tts.generation.durations import Durations, DurationSampler
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
 from tts.models.two_tier import TwoTier
 
@@ -50,14 +50,16 @@ class TorchEngine:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = copy.deepcopy(model).to(self.device).float().eval().requires_grad_(False)
         weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
-        self.planner = Planner(model.config, weights) if model.config.timing == "planned" else None
+        self.duration_sampler = DurationSampler(model.config, weights) if model.config.duration == "explicit" else None
         self._idle: dict[int, _Batch] = {}
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def generate(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisResult]:
         """Make each utterance."""
         return list(self.generate_each(requests, max(1, min(len(requests), self._streams))))
 
-    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+    def generate_each(
+        self, requests: Iterable[SynthesisRequest], streams: int | None = None
+    ) -> Iterator[SynthesisResult]:
         """Make each utterance, yielded in the order of the requests; see `scheduler.make_each`.
 
         Args:
@@ -71,11 +73,11 @@ class TorchEngine:
             raise InputError(f"streams is {streams}; it must be at least 1")
         return self._each(iter(requests), streams or self._streams)
 
-    def _each(self, requests: Iterator[Request], streams: int) -> Iterator[Generated]:
+    def _each(self, requests: Iterator[SynthesisRequest], streams: int) -> Iterator[SynthesisResult]:
         with self._batch(streams) as batch:
             yield from make_each([batch], requests)
 
-    def stream(self, request: Request, first_frames: int = 5) -> Generator[np.ndarray, None, Generated]:
+    def stream(self, request: SynthesisRequest, first_frames: int = 5) -> Generator[np.ndarray, None, SynthesisResult]:
         """Make one utterance and yield it as it is made; see `scheduler.make_one`."""
         with self._batch(1) as batch:
             return (yield from make_one(batch, request, first_frames))
@@ -102,10 +104,10 @@ class _State:
     h: Tensor  # (n_rnn, B, D) float32: the frame tier's states
     c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
     codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P = max(H, F), and the frame's own
-    text: Tensor  # (1, B, R, told_dim) float32: this unit, the next one, the speaker, of each unit in the window
+    text: Tensor  # (1, B, R, context_dim) float32: this unit, the next one, the speaker, of each unit in the window
     counts: Tensor  # (8, B) int64: see `_COUNTS`
-    timing: Tensor  # (4, B) float64: summed hazard, its threshold, timing_spread, temperature
-    plan: Tensor  # (1, B, K) int64: frames of the units from `plan_first` on, negative where cut
+    timing: Tensor  # (4, B) float64: summed hazard, its threshold, duration_spread, temperature
+    durations: Tensor  # (1, B, K) int64: frames of the units from `durations_first` on, negative where cut
     uniforms: Tensor  # (1, B, F + 1) float32: of the frame
     events: Tensor  # (1, B) uint8: of the frame
 
@@ -123,9 +125,9 @@ first unit of the window, the first unit of the plan."""
 class _Text:
     """What a place is given of its request, a block at a time."""
 
-    told: Tensor  # (U, told_dim)
+    context: Tensor  # (U, context_dim)
     uniforms: Uniforms
-    plan: Plan | None
+    durations: Durations | None
 
 
 class _Batch:
@@ -134,7 +136,7 @@ class _Batch:
     @torch.inference_mode()
     def __init__(self, engine: TorchEngine, places: int) -> None:
         self.places, self.block_frames = places, BLOCK_FRAMES
-        self._model, self._device, self._planner = engine.model, engine.device, engine.planner
+        self._model, self._device, self._duration_sampler = engine.model, engine.device, engine.duration_sampler
         self._c = c = engine.model.config
         self._past = max(c.hist_size, c.frame_size)
 
@@ -145,10 +147,10 @@ class _Batch:
             h=zeros(c.n_rnn, places, c.dim),
             c=zeros(c.n_rnn, places, c.dim),
             codes=zeros(1, places, self._past + c.frame_size, dtype=torch.int64),
-            text=zeros(1, places, WINDOW, c.told_dim),
+            text=zeros(1, places, WINDOW, c.context_dim),
             counts=zeros(len(_COUNTS), places, dtype=torch.int64),
             timing=zeros(4, places, dtype=torch.float64),
-            plan=zeros(1, places, BLOCK_FRAMES, dtype=torch.int64),
+            durations=zeros(1, places, BLOCK_FRAMES, dtype=torch.int64),
             uniforms=zeros(1, places, c.frame_size + 1),
             events=zeros(1, places, dtype=torch.uint8),
         )
@@ -167,23 +169,23 @@ class _Batch:
         self._counts[:] = 0  # no units: nothing to say
 
     @torch.inference_mode()
-    def begin(self, place: int, request: Request) -> None:
+    def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
         c, model = self._c, self._model
-        words = torch.from_numpy(np.ascontiguousarray(request.words, dtype=np.float32)).to(self._device)
+        vectors = torch.from_numpy(np.ascontiguousarray(request.units, dtype=np.float32)).to(self._device)
         if c.conditioning == "pooled":
-            words = words.mean(0, keepdim=True)
-        units = len(words)
-        embedded = model.embed_words(words[None], torch.tensor([units], device=self._device))[0]
-        voice = model.speaker.weight[request.speaker].expand(units, -1)
-        told = torch.cat([embedded[:-1], embedded[1:], voice], dim=1)
-        plan = self._planner.plan(request) if self._planner else None
-        self._busy[place] = _Text(told, Uniforms(request.seed, c.frame_size), plan)
+            vectors = vectors.mean(0, keepdim=True)
+        n_units = len(vectors)
+        embedded = model.embed_units(vectors[None], torch.tensor([n_units], device=self._device))[0]
+        speaker = model.speaker.weight[request.speaker].expand(n_units, -1)
+        context = torch.cat([embedded[:-1], embedded[1:], speaker], dim=1)
+        durations = self._duration_sampler.sample(request) if self._duration_sampler else None
+        self._busy[place] = _Text(context, Uniforms(request.seed, c.frame_size), durations)
         self._fresh.append(place)
-        max_unit_frames = request.max_word_frames if c.conditioning == "pointer" else request.max_frames + 1
+        max_unit_frames = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
         # The window begins where it is out of reach, so that the first block fills it.
-        self._counts[:, place] = 0, 0, 0, units, request.max_frames, max_unit_frames, -WINDOW, 0
-        self._timing[:, place] = 0.0, 0.0, request.sampling.timing_spread, request.sampling.temperature
+        self._counts[:, place] = 0, 0, 0, n_units, request.max_frames, max_unit_frames, -WINDOW, 0
+        self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
 
     @torch.inference_mode()
     def run(self, frames: int) -> list[Piece]:
@@ -226,24 +228,24 @@ class _Batch:
             state.codes[:, fresh] = self._c.q_levels // 2
             self._fresh.clear()
         uniforms = np.full((frames, n, self._c.frame_size + 1), 0.5, np.float32)
-        plan = np.ones((n, BLOCK_FRAMES), np.int64)
+        durations = np.ones((n, BLOCK_FRAMES), np.int64)
         for place, text in self._busy.items():
             uniforms[:, place] = text.uniforms.rows(frames)
             unit, since, first = self._counts[[0, 1, 6], place].tolist()
-            if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.told)):
-                window = text.told[unit : unit + WINDOW]
+            if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.context)):
+                window = text.context[unit : unit + WINDOW]
                 state.text[0, place, : len(window)] = window
                 self._counts[6, place] = unit
-            if text.plan:
+            if text.durations:
                 self._counts[7, place] = unit
                 reach, k = -since, 0
                 while reach < frames:  # the units that these frames can come to
-                    plan[place, k] = text.plan[unit + k]
-                    reach += abs(int(plan[place, k]))
+                    durations[place, k] = text.durations[unit + k]
+                    reach += abs(int(durations[place, k]))
                     k += 1
         state.counts.copy_(torch.from_numpy(self._counts[:, :n]))
         state.timing.copy_(torch.from_numpy(self._timing[:, :n]))
-        state.plan[0].copy_(torch.from_numpy(plan))
+        state.durations[0].copy_(torch.from_numpy(durations))
         return torch.from_numpy(uniforms).to(self._device)
 
     def _make_frame(self, n: int) -> None:
@@ -280,15 +282,15 @@ class _Batch:
     def _frame(self, state: _State) -> None:
         """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
         c, model, past = self._c, self._model, self._past
-        unit, since, frames, units, max_frames, max_unit_frames, text_first, plan_first = state.counts
+        unit, since, frames, units, max_frames, max_unit_frames, text_first, durations_first = state.counts
         hazard, threshold, spread, temperature = state.timing
         codes, uniforms = state.codes[0], state.uniforms[0]
         place = torch.arange(len(unit), device=self._device)
         live = (unit < units) & (frames < max_frames)
         text = state.text[0][place, (unit - text_first).clamp(0, WINDOW - 1)]
         clocks = [since]
-        if self._planner:
-            duration = state.plan[0][place, (unit - plan_first).clamp(0, BLOCK_FRAMES - 1)]
+        if self._duration_sampler:
+            duration = state.durations[0][place, (unit - durations_first).clamp(0, BLOCK_FRAMES - 1)]
             clocks.append(duration.abs() - since - 1)
         else:
             begins = since == 0
@@ -304,7 +306,7 @@ class _Batch:
             codes[:, past + f] = draw_codes(logits, uniforms[:, f], temperature)
         codes[:, :past] = codes[:, c.frame_size :].clone()
         since += 1
-        if self._planner:
+        if self._duration_sampler:
             over, cap = duration == since, duration.abs()
         else:
             logit = model.advance(states)[:, 0].double()
@@ -329,7 +331,7 @@ class _Batch:
 
 
 def timing_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
-    """`request.timing_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
+    """`request.duration_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
     pulled = 0.5 + spread * (uniforms.double() - 0.5)
     return -torch.log1p(-pulled.clamp(max=1.0 - 2.0**-24))
 

@@ -21,7 +21,7 @@ class TwoTierConfig:
     """Everything that fixes the shapes and the meaning of the weights."""
 
     q_levels: Annotated[int, Range(4, MOST_LEVELS, even=True)] = 256
-    """Levels per sample."""
+    """Codes per sample."""
     quantization: Quantization = "mu-law"
     frame_size: Annotated[int, Range(1, 4096)] = 32
     """Samples per frame."""
@@ -37,48 +37,48 @@ class TwoTierConfig:
     upsample_rank: Annotated[int, Range(0, 16384)] = 0
     """Rank of the upsampling from frame to samples; 0: the paper's full map, most of the model's weights."""
     hist_size: Annotated[int, Range(1, 4096)] = 64
-    """Past samples that the sample tier hears."""
+    """Past samples that are the sample tier's input."""
     history: Literal["real", "embedding"] = "real"
     embedding_dim: Width = 16
-    """Width of a level's embedding, for `history: embedding`."""
+    """Width of a code's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
-    word_parts: Literal[1, 4] = 1
-    """1, or 4: the pointer steps through onset, nucleus and coda of each word and the rest after it (`tts.text.units`), and
-    where the model speaks of words it means these."""
+    units_per_word: Literal[1, 4] = 1
+    """1: the units that the pointer steps through are the words; 4: a pause, then onset, nucleus, coda and pause of each
+    word (`tts.text.units`)."""
     word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
     text_dim: Width = 64
-    """Width of a word inside the model."""
+    """Width of a unit's vector inside the model."""
     n_speakers: Annotated[int, Range(1, 100_000)] = 1
     """A training run fills it in."""
     speaker_dim: Width = 16
     clock_dim: Annotated[int, Range(0, 4096, even=True)] = 16
-    """Features of the frames since the word began; even; 0: no clock."""
+    """Features of the frames since the segment began; even; 0: no clock."""
     clock_frames: Annotated[int, Range(1, 100_000)] = 320
     """The clock stops here, so that no input leaves the range of training."""
-    timing: Literal["heard", "planned"] = "heard"
-    """Where the advance bit comes from: from what the frame tier has heard; or from the text, the speaker and the clock
-    alone, so that durations are drawn before any sample, and the frame tier is told how much of a word is left."""
-    plan_dim: Width = 128
-    """Hidden units of the planned timing."""
+    duration: Literal["implicit", "explicit"] = "implicit"
+    """implicit: the advance bit comes from the frame tier's state, bit by bit. explicit: from text, speaker and clock
+    alone, so that durations are drawn before the first sample; the frame tier then has the frames left as an input."""
+    duration_dim: Width = 128
+    """Hidden width of the network that gives explicit durations."""
 
     def __post_init__(self) -> None:
         check(self, "model.")
-        if self.timing == "planned" and (not self.clock_dim or self.conditioning == "pooled"):
-            raise InputError("model.timing is planned; it needs a clock (clock_dim above 0) and conditioning: pointer")
-        if self.word_parts > 1 and self.conditioning == "pooled":
-            raise InputError(f"model.word_parts is {self.word_parts}; it needs conditioning: pointer")
+        if self.duration == "explicit" and (not self.clock_dim or self.conditioning == "pooled"):
+            raise InputError("model.duration is explicit; it needs clock_dim above 0 and conditioning: pointer")
+        if self.units_per_word > 1 and self.conditioning == "pooled":
+            raise InputError(f"model.units_per_word is {self.units_per_word}; it needs conditioning: pointer")
         check_size(self)
 
     @property
     def input_dim(self) -> int:
-        """Width of what the frame tier's first layer sees: previous frame, this word, next word, speaker, clock, and
-        with planned timing the clock of what is left."""
-        return self.frame_size + self.told_dim + self.clock_dim * (2 if self.timing == "planned" else 1)
+        """Width of the frame tier's input: previous frame, this unit, next unit, speaker, clock, and
+        with explicit durations the clock of what is left."""
+        return self.frame_size + self.context_dim + self.clock_dim * (2 if self.duration == "explicit" else 1)
 
     @property
-    def told_dim(self) -> int:
-        """Width of what stays the same during a word: this word, next word, speaker."""
+    def context_dim(self) -> int:
+        """Width of what stays the same during a segment: this unit, next unit, speaker."""
         return 2 * self.text_dim + self.speaker_dim
 
 
@@ -87,24 +87,24 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     c = config
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
     shapes: dict[str, tuple[int, ...]] = {
-        "word.weight": (c.text_dim, c.word_dim),
-        "word.bias": (c.text_dim,),
+        "unit.weight": (c.text_dim, c.word_dim),
+        "unit.bias": (c.text_dim,),
         "end": (c.text_dim,),
         "speaker.weight": (c.n_speakers, c.speaker_dim),
         "h0": (c.n_rnn, c.dim),
-        "advance.weight": (1, c.plan_dim if c.timing == "planned" else c.dim),
+        "advance.weight": (1, c.duration_dim if c.duration == "explicit" else c.dim),
         "advance.bias": (1,),
         "upsample.weight": (c.frame_size * (c.upsample_rank or c.sample_dim), c.dim),
         "upsample.bias": (c.frame_size * (c.upsample_rank or c.sample_dim),),
         "output.weight": (c.q_levels, c.sample_dim),
         "output.bias": (c.q_levels,),
     }
-    if c.timing == "planned":
-        shapes["plan_text.weight"] = (c.plan_dim, c.told_dim)
-        shapes["plan_text.bias"] = (c.plan_dim,)
-        shapes["plan_clock.weight"] = (c.plan_dim, c.clock_dim)
+    if c.duration == "explicit":
+        shapes["duration_text.weight"] = (c.duration_dim, c.context_dim)
+        shapes["duration_text.bias"] = (c.duration_dim,)
+        shapes["duration_clock.weight"] = (c.duration_dim, c.clock_dim)
     if c.upsample_rank:
-        shapes["widen.weight"] = (c.sample_dim, c.upsample_rank)
+        shapes["conditioning.weight"] = (c.sample_dim, c.upsample_rank)
     if c.cell == "lstm":
         shapes["c0"] = (c.n_rnn, c.dim)
     for k in range(c.n_rnn):
@@ -112,11 +112,11 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         shapes[f"rnn.weight_hh_l{k}"] = (gates, c.dim)
         shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (gates,)
     if c.history == "real":
-        shapes["last_level.weight"] = (c.q_levels, c.sample_dim)
-        shapes["hear.weight"] = (c.sample_dim, c.hist_size)
+        shapes["last_code.weight"] = (c.q_levels, c.sample_dim)
+        shapes["history_in.weight"] = (c.sample_dim, c.hist_size)
     else:
-        shapes["levels.weight"] = (c.q_levels, c.embedding_dim)
-        shapes["hear.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
+        shapes["code_embedding.weight"] = (c.q_levels, c.embedding_dim)
+        shapes["history_in.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
     for k in range(c.sample_layers - 1):
         shapes[f"hidden.{k}.weight"] = (c.sample_dim, c.sample_dim)
         shapes[f"hidden.{k}.bias"] = (c.sample_dim,)

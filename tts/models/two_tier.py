@@ -1,18 +1,18 @@
-"""The two-tier SampleRNN, conditioned on words.
+"""The two-tier SampleRNN, conditioned on units.
 
 Mehri et al. 2017, "SampleRNN: An Unconditional End-to-End Neural Audio Generation Model", arXiv 1612.07837, its
 two-tier model (section 2), with these departures:
 
 - Text: the frame tier sees the vectors of the word being said (the *pointer*) and of the word after it, and predicts
   the *advance bit*: is this frame the last of the word's turn? Advancing off the last word is the stop bit.
-  `conditioning: pooled` is the plain form: the mean of all words at every frame; the same model with one "word".
-- `timing: planned`: the advance bit comes from those vectors, the speaker and the frames since the word began alone,
+  `conditioning: pooled` is the plain form: the mean of all units at every frame; the same model with one "word".
+- `duration: explicit`: the advance bit comes from those vectors, the speaker and the frames since the word began alone,
   so that all durations can be drawn before the first sample; the frame tier sees the frames left as well.
 - The frame tier is an LSTM by default (fused on CPU), and hears the previous frame as companded values in [-1, 1].
 - The sample tier hears `hist_size` past samples, not just one frame's; as values in [-1, 1] plus a table for the last
   level (`history: real`), or as the paper's level embeddings (`history: embedding`).
 
-Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W words, S = sample_dim, Q levels, H = hist_size,
+Letters: B batch, T samples, F = frame_size, N frames (T = N x F), W units, S = sample_dim, Q levels, H = hist_size,
 M frames scored (out of all B x N in training).
 
 Which frame hears what (F = 4, H = 6):
@@ -37,13 +37,13 @@ class Output(NamedTuple):
     """What a teacher-forced pass predicts."""
 
     logits: Tensor
-    """(B, N, F, Q), or (M, F, Q) with `scored`: of each sample's level, given all samples before it."""
+    """(B, N, F, Q), or (L, F, Q) with `loss_frames`: of each sample's level, given all samples before it."""
     advance_logits: Tensor
     """(B, N): that frame n is the last of its word's turn, given all frames before it."""
     states: Tensor
     """(B, N, dim): the frame tier's top states."""
     conditioning: Tensor
-    """(B, N, F, S), or (M, F, S) with `scored`: what the frame tier tells the sample tier."""
+    """(B, N, F, S), or (L, F, S) with `loss_frames`: what the frame tier tells the sample tier."""
 
 
 class TwoTier(nn.Module):
@@ -55,7 +55,7 @@ class TwoTier(nn.Module):
         super().__init__()
         self.config = c = config
         self.word_norm = nn.LayerNorm(c.word_dim, elementwise_affine=False)
-        self.word = nn.Linear(c.word_dim, c.text_dim)
+        self.unit = nn.Linear(c.word_dim, c.text_dim)
         self.end = nn.Parameter(torch.zeros(c.text_dim))
         self.speaker = nn.Embedding(c.n_speakers, c.speaker_dim)
         self.register_buffer("clock_table", clock_features(c.clock_frames, c.clock_dim), persistent=False)
@@ -64,21 +64,21 @@ class TwoTier(nn.Module):
         self.h0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
         if c.cell == "lstm":
             self.c0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
-        if c.timing == "planned":
-            self.plan_text = nn.Linear(c.told_dim, c.plan_dim)
-            self.plan_clock = nn.Linear(c.clock_dim, c.plan_dim, bias=False)
-        self.advance = nn.Linear(c.plan_dim if c.timing == "planned" else c.dim, 1)
+        if c.duration == "explicit":
+            self.duration_text = nn.Linear(c.context_dim, c.duration_dim)
+            self.duration_clock = nn.Linear(c.clock_dim, c.duration_dim, bias=False)
+        self.advance = nn.Linear(c.duration_dim if c.duration == "explicit" else c.dim, 1)
         # The paper's learned upsampling: a linear map of its own for each of the frame's F places; with a rank, through
         # so many features a place, which one map common to all places widens.
         self.upsample = nn.Linear(c.dim, c.frame_size * (c.upsample_rank or c.sample_dim))
         if c.upsample_rank:
-            self.widen = nn.Linear(c.upsample_rank, c.sample_dim, bias=False)
+            self.conditioning = nn.Linear(c.upsample_rank, c.sample_dim, bias=False)
         if c.history == "real":
-            self.last_level = nn.Embedding(c.q_levels, c.sample_dim)
-            self.hear = nn.Linear(c.hist_size, c.sample_dim, bias=False)
+            self.last_code = nn.Embedding(c.q_levels, c.sample_dim)
+            self.history_in = nn.Linear(c.hist_size, c.sample_dim, bias=False)
         else:
-            self.levels = nn.Embedding(c.q_levels, c.embedding_dim)
-            self.hear = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
+            self.code_embedding = nn.Embedding(c.q_levels, c.embedding_dim)
+            self.history_in = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(c.sample_dim, c.sample_dim) for _ in range(c.sample_layers - 1))
         self.output = nn.Linear(c.sample_dim, c.q_levels)
         self.reset_parameters()
@@ -92,7 +92,7 @@ class TwoTier(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         if c.history == "real":
-            nn.init.normal_(self.last_level.weight, std=0.3)
+            nn.init.normal_(self.last_code.weight, std=0.3)
         nn.init.zeros_(self.output.bias)
         # A turn lasts about a hundred frames: start from that hazard instead of from one half.
         nn.init.constant_(self.advance.bias, -4.5)
@@ -103,56 +103,56 @@ class TwoTier(nn.Module):
 
     def forward(
         self,
-        levels: Tensor,
-        words: Tensor,
-        n_words: Tensor,
+        codes: Tensor,
+        units: Tensor,
+        n_units: Tensor,
         pointer: Tensor,
         speaker: Tensor,
-        scored: Tensor | None = None,
+        loss_frames: Tensor | None = None,
         keep_frame: Tensor | None = None,
     ) -> Output:
         """Score known samples: position t is predicted from samples before t alone.
 
         Args:
             levels: (B, T) int64, T a multiple of frame_size.
-            words: (B, W, word_dim) float32 word vectors, padded; for `pooled`, their mean is taken here.
-            n_words: (B,) int64, the words of each text.
-            pointer: (B, N) int64, the word being said at each frame, 0 … n_words - 1, never falling; n_words where a
+            units: (B, W, word_dim) float32 word vectors, padded; for `pooled`, their mean is taken here.
+            n_units: (B,) int64, the units of each text.
+            pointer: (B, N) int64, the word being said at each frame, 0 … n_units - 1, never falling; n_units where a
                 shorter text has ended.
             speaker: (B,) int64.
-            scored: (M,) int64, the frames whose samples are scored, as places in the flattened (B x N); None: all.
+            loss_frames: (L,) int64, the frames whose samples are scored, as places in the flattened (B x N); None: all.
             keep_frame: (B, N) bool, False where the frame tier does not hear the previous frame (training dropout).
         """
         c = self.config
-        assert c.frame_size * pointer.shape[1] == levels.shape[1], (levels.shape, pointer.shape, c.frame_size)
-        words, n_words, pointer = self._pool(words, n_words, pointer)
-        inputs = self.frame_inputs(levels, words, n_words, pointer, speaker, keep_frame)
+        assert c.frame_size * pointer.shape[1] == codes.shape[1], (codes.shape, pointer.shape, c.frame_size)
+        units, n_units, pointer = self._pool(units, n_units, pointer)
+        inputs = self.frame_inputs(codes, units, n_units, pointer, speaker, keep_frame)
         states = self.run_frames(inputs)
-        told = states if scored is None else states.flatten(0, 1)[scored]
+        told = states if loss_frames is None else states.flatten(0, 1)[loss_frames]
         conditioning = self.condition(told)
-        logits = self.run_samples(self.past(levels, scored), conditioning)
+        logits = self.run_samples(self.past(codes, loss_frames), conditioning)
         return Output(logits, self.advance_logits(inputs, states), states, conditioning)
 
-    def _pool(self, words: Tensor, n_words: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _pool(self, units: Tensor, n_units: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.config.conditioning == "pointer":
-            return words, n_words, pointer
-        mask = torch.arange(words.shape[1], device=words.device) < n_words[:, None]
-        mean = (words * mask[..., None]).sum(1, keepdim=True) / n_words[:, None, None]
-        return mean, torch.ones_like(n_words), torch.zeros_like(pointer)
+            return units, n_units, pointer
+        mask = torch.arange(units.shape[1], device=units.device) < n_units[:, None]
+        mean = (units * mask[..., None]).sum(1, keepdim=True) / n_units[:, None, None]
+        return mean, torch.ones_like(n_units), torch.zeros_like(pointer)
 
-    def embed_words(self, words: Tensor, n_words: Tensor) -> Tensor:
-        """(B, W, word_dim) to (B, W + 1, text_dim): the words as the model sees them, `end` from place n_words on."""
-        embedded = torch.tanh(self.word(self.word_norm(words)))
-        end = torch.tanh(self.end).to(embedded.dtype).expand(words.shape[0], 1, -1)
+    def embed_units(self, units: Tensor, n_units: Tensor) -> Tensor:
+        """(B, W, word_dim) to (B, W + 1, text_dim): the units as the model sees them, `end` from place n_units on."""
+        embedded = torch.tanh(self.unit(self.word_norm(units)))
+        end = torch.tanh(self.end).to(embedded.dtype).expand(units.shape[0], 1, -1)
         embedded = torch.cat([embedded, end], dim=1)
-        is_word = torch.arange(embedded.shape[1], device=words.device) < n_words[:, None]
+        is_word = torch.arange(embedded.shape[1], device=units.device) < n_units[:, None]
         return torch.where(is_word[..., None], embedded, end)
 
     def frame_inputs(
         self,
-        levels: Tensor,
-        words: Tensor,
-        n_words: Tensor,
+        codes: Tensor,
+        units: Tensor,
+        n_units: Tensor,
         pointer: Tensor,
         speaker: Tensor,
         keep_frame: Tensor | None = None,
@@ -160,18 +160,18 @@ class TwoTier(nn.Module):
         """(B, N, input_dim): what the frame tier sees at each step. Arguments as in `forward`."""
         c = self.config
         B, N = pointer.shape
-        heard = self.values(levels).view(B, N, c.frame_size)
+        heard = self.values(codes).view(B, N, c.frame_size)
         heard = functional.pad(heard, (0, 0, 1, 0))[:, :N]
         if keep_frame is not None:
             heard = heard * keep_frame[..., None]
-        embedded = self.embed_words(words, n_words)
+        embedded = self.embed_units(units, n_units)
 
         def at(place: Tensor) -> Tensor:
             place = place.clamp(max=embedded.shape[1] - 1)
             return embedded.gather(1, place[..., None].expand(-1, -1, c.text_dim))
 
         clocks = [frames_since(pointer)]
-        if c.timing == "planned":
+        if c.duration == "explicit":
             clocks.append(frames_since(pointer.flip(1)).flip(1))  # those that are left
         shown = [self.clock_table[clock.clamp(max=c.clock_frames - 1)] for clock in clocks]
         voice = self.speaker(speaker)[:, None].expand(-1, N, -1)
@@ -180,10 +180,12 @@ class TwoTier(nn.Module):
     def advance_logits(self, inputs: Tensor, states: Tensor) -> Tensor:
         """(B, N) of the advance bit, from what the frame tier saw and its states (see `frame_inputs`, `run_frames`)."""
         c = self.config
-        if c.timing == "heard":
+        if c.duration == "implicit":
             return self.advance(states).squeeze(-1)
-        told, clock = inputs[..., c.frame_size :].split([c.told_dim, inputs.shape[-1] - c.frame_size - c.told_dim], -1)
-        hidden = torch.tanh(self.plan_text(told) + self.plan_clock(clock[..., : c.clock_dim]))
+        told, clock = inputs[..., c.frame_size :].split(
+            [c.context_dim, inputs.shape[-1] - c.frame_size - c.context_dim], -1
+        )
+        hidden = torch.tanh(self.duration_text(told) + self.duration_clock(clock[..., : c.clock_dim]))
         return self.advance(hidden).squeeze(-1)
 
     def run_frames(self, inputs: Tensor) -> Tensor:
@@ -197,21 +199,21 @@ class TwoTier(nn.Module):
     def condition(self, states: Tensor) -> Tensor:
         """(…, dim) states of the frame tier to (…, F, S) conditioning, one vector for each of the frame's samples."""
         told = self.upsample(states).unflatten(-1, (self.config.frame_size, -1))
-        return self.widen(told) if self.config.upsample_rank else told
+        return self.conditioning(told) if self.config.upsample_rank else told
 
-    def values(self, levels: Tensor) -> Tensor:
+    def values(self, codes: Tensor) -> Tensor:
         """Levels as (companded) values in [-1, 1), the middle level at 0; exact in bfloat16 up to 256 levels."""
         middle = self.config.q_levels // 2
-        return (levels - middle).to(torch.float32) / middle
+        return (codes - middle).to(torch.float32) / middle
 
-    def past(self, levels: Tensor, scored: Tensor | None = None) -> Tensor:
-        """(B, N, F, H) int64, or (M, F, H) with `scored`: the H levels before each scored sample, oldest first."""
+    def past(self, codes: Tensor, loss_frames: Tensor | None = None) -> Tensor:
+        """(B, N, F, H) int64, or (L, F, H) with `loss_frames`: the H levels before each scored sample, oldest first."""
         c = self.config
-        padded = functional.pad(levels, (c.hist_size, 0), value=c.q_levels // 2)[:, :-1]
+        padded = functional.pad(codes, (c.hist_size, 0), value=c.q_levels // 2)[:, :-1]
         # (B, N, F + H - 1) stretches, one a frame, so that only scored frames are unfolded into windows.
         stretches = padded.unfold(1, c.hist_size + c.frame_size - 1, c.frame_size)
-        if scored is not None:
-            stretches = stretches.flatten(0, 1)[scored]
+        if loss_frames is not None:
+            stretches = stretches.flatten(0, 1)[loss_frames]
         return stretches.unfold(-1, c.hist_size, 1)
 
     def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
@@ -223,9 +225,9 @@ class TwoTier(nn.Module):
         x = conditioning
         if past is not None:
             if self.config.history == "real":
-                x = x + self.hear(self.values(past)) + self.last_level(past[..., -1])
+                x = x + self.history_in(self.values(past)) + self.last_code(past[..., -1])
             else:
-                x = x + self.hear(self.levels(past).flatten(-2))
+                x = x + self.history_in(self.code_embedding(past).flatten(-2))
         x = functional.relu(x)
         for layer in self.hidden:
             x = functional.relu(layer(x))

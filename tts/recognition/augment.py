@@ -1,4 +1,4 @@
-"""Damage for training the recogniser, so that it judges the digits and not the sound they come in.
+"""Damage for training the recognizer, so that it judges the digits and not the sound they come in.
 
 Generated speech is noisy in its own ways (a sample model draws every sample, so its noise follows the signal's level);
 other people's recordings have other rooms, microphones and codecs. Everything here is numpy on one wave at a time.
@@ -34,7 +34,7 @@ Second = Annotated[float, Range(0, 1)]
 class AugmentOptions:
     """How often (a probability) and how hard a wave is damaged.
 
-    speeds: resampling ratios, one drawn for each recording before it is joined. turn_gain_db: spread between the
+    speeds: resampling ratios, one drawn for each recording before it is joined. segment_gain_db: spread between the
     digits of one sequence. snr_db and background_snr_db: against the active speech; noise is white, pink or brown,
     background is babble of other recordings. rough_bits: mu-law levels of so few bits. rough_jitter: Gaussian noise
     in the mu-law domain, where full scale is 1, as a sample model's own noise is. drop_seconds: holes.
@@ -42,8 +42,8 @@ class AugmentOptions:
     """
 
     speeds: tuple[Annotated[float, Range(0.25, 4)], ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
-    turn_gain: Probability = 0.4
-    turn_gain_db: Annotated[float, Range(0, 60)] = 5.0
+    segment_gain: Probability = 0.4
+    segment_gain_db: Annotated[float, Range(0, 60)] = 5.0
     filter: Probability = 0.5
     reverb: Probability = 0.2
     background: Probability = 0.2
@@ -129,8 +129,8 @@ class Augmenter:
     def __call__(self, wave: np.ndarray, boundaries: Sequence[int], rng: np.random.Generator) -> np.ndarray:
         """Damage wave (T,) float32, whose digits' turns end at `boundaries`; returns (T,) float32 in [-1, 1]."""
         options = self.options
-        if rng.random() < options.turn_gain:
-            gains = 10 ** (rng.uniform(-1, 1, len(boundaries)) * options.turn_gain_db / 20)
+        if rng.random() < options.segment_gain:
+            gains = 10 ** (rng.uniform(-1, 1, len(boundaries)) * options.segment_gain_db / 20)
             wave = wave * np.repeat(gains, np.diff(boundaries, prepend=0)).astype(np.float32)
         level = max(active_rms(wave), 1e-4)
         reverberant = rng.random() < options.reverb
@@ -188,7 +188,7 @@ class Augmenter:
         return wave if choice == 0 else self._spoil(wave, rng)
 
     def _shreds(self, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Reversed pieces of 20 to 60 ms of different recordings, cross-faded: speech's colours without its order."""
+        """Reversed pieces of 20 to 60 ms of different recordings, cross-faded: speech's colors without its order."""
         total = np.zeros(samples + 480, dtype=np.float32)
         position = 0
         while position < samples:

@@ -27,7 +27,7 @@ from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.core.errors import InputError
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 from tts.recognition import prompts
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.confidence import ConfidenceNet
@@ -181,8 +181,8 @@ def train(args: argparse.Namespace) -> None:
         "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    write_whole(args.out / "confidence.safetensors", save(weights))
-    write_whole(args.out / "recognizer.json", (json.dumps(recognizer.card, indent=1) + "\n").encode())
+    atomic_write(args.out / "confidence.safetensors", save(weights))
+    atomic_write(args.out / "recognizer.json", (json.dumps(recognizer.card, indent=1) + "\n").encode())
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
 
 

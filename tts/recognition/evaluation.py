@@ -1,4 +1,4 @@
-"""Measure the recogniser on real recordings that its training never heard.
+"""Measure the recognizer on real recordings that its training never heard.
 
     python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER --out docs/results
 
@@ -26,7 +26,7 @@ from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
-from tts.core.files import check_folder, is_folder, new_folder, path_argument, write_together, write_whole
+from tts.core.files import atomic_write, check_folder, is_folder, new_folder, path_argument, write_together
 from tts.core.machine import circumstances, heading, percent
 from tts.evaluation.metrics import wilson
 from tts.recognition.augment import Augmenter, AugmentOptions
@@ -64,15 +64,15 @@ def joined_figures(
 
     An insertion is put down to the recording before it, or to the first one.
     """
-    heard = recognizer.recognize(waves, Recognizer.sample_rate)
+    recognized = recognizer.recognize(waves, Recognizer.sample_rate)
     tables = {name: np.zeros((11, 11), dtype=int) for name in SPEAKERS}
-    alignment = jiwer.process_words([" ".join(map(str, x)) for x in said], [" ".join(map(str, x)) for x in heard])
+    alignment = jiwer.process_words([" ".join(map(str, x)) for x in said], [" ".join(map(str, x)) for x in recognized])
     recordings: dict[str, list[int]] = {}
     for names in takes:
         for name in names:
             recordings.setdefault(name, [0, 0])[1] += 1
     for reference, answer, chunks, speaker, names in zip(
-        said, heard, alignment.alignments, speakers, takes, strict=True
+        said, recognized, alignment.alignments, speakers, takes, strict=True
     ):
         for chunk in chunks:
             if chunk.type == "insert":
@@ -86,10 +86,10 @@ def joined_figures(
                 tables[speaker][row, column] += 1
     digits = sum(map(len, said))
     errors = alignment.substitutions + alignment.insertions + alignment.deletions
-    exact = sum(a == b for a, b in zip(said, heard, strict=True))
+    exact = sum(a == b for a, b in zip(said, recognized, strict=True))
     by_length = {}
     for length in sorted({len(x) for x in said}):
-        pairs = [(a, b) for a, b in zip(said, heard, strict=True) if len(a) == length]
+        pairs = [(a, b) for a, b in zip(said, recognized, strict=True) if len(a) == length]
         by_length[str(length)] = [sum(a == b for a, b in pairs), len(pairs)]
     return {
         "sequences": len(said),
@@ -109,9 +109,9 @@ def joined_figures(
     }
 
 
-def single_figures(heard: list[list[int]], said: list[int], names: list[str], ids: list[str]) -> dict[str, Any]:
+def single_figures(recognized: list[list[int]], said: list[int], names: list[str], ids: list[str]) -> dict[str, Any]:
     """Share of single digits heard as exactly that digit, overall and by name, and every error."""
-    right = [answer == [digit] for answer, digit in zip(heard, said, strict=True)]
+    right = [answer == [digit] for answer, digit in zip(recognized, said, strict=True)]
     by_name = {}
     for name in dict.fromkeys(names):
         mine = [ok for ok, other in zip(right, names, strict=True) if other == name]
@@ -123,7 +123,7 @@ def single_figures(heard: list[list[int]], said: list[int], names: list[str], id
         "accuracy_95": wilson(sum(right), len(said)),
         "by_name": by_name,
         "errors": [f"{i}: heard {' '.join(map(str, x)) or 'nothing'}"
-                   for i, x, ok in zip(ids, heard, right, strict=True) if not ok],
+                   for i, x, ok in zip(ids, recognized, right, strict=True) if not ok],
     }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def empty_figures(recognizer: Recognizer, test: list[Recording], count: int, see
     """How often nothing is heard where there is nothing: every kind of wave without a digit that training knew too."""
     augmenter = Augmenter(AugmentOptions(), test, seed)
     waves = [augmenter.empty(np.random.default_rng([seed, 1, i])) for i in range(count)]
-    right = sum(not heard for heard in recognizer.recognize(waves, Recognizer.sample_rate))
+    right = sum(not recognized for recognized in recognizer.recognize(waves, Recognizer.sample_rate))
     return {"waves": count, "heard_nothing": right, "share": right / count, "share_95": wilson(right, count)}
 
 
@@ -163,9 +163,9 @@ def speech_commands(folder: Path) -> tuple[list[Path], list[np.ndarray]]:
 
 def speech_commands_figures(recognizer: Recognizer, paths: list[Path], waves: list[np.ndarray]) -> dict[str, Any]:
     """Other speakers, other microphones, nothing tuned."""
-    heard = recognizer.recognize(waves, Recognizer.sample_rate)
+    recognized = recognizer.recognize(waves, Recognizer.sample_rate)
     said = [WORDS.index(path.parent.name) for path in paths]
-    return single_figures(heard, said, [path.parent.name for path in paths],
+    return single_figures(recognized, said, [path.parent.name for path in paths],
                           [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def loader_figures(train: list[Recording]) -> dict[str, float]:
     return loader
 
 
-def draw_confusion(figures: dict[str, Any]) -> bytes:
+def draw_confusion(metrics: dict[str, Any]) -> bytes:
     """One panel a speaker: rows said, columns heard, counts in the fields; as PNG."""
     import matplotlib
 
@@ -205,16 +205,16 @@ def draw_confusion(figures: dict[str, Any]) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 3, figsize=(12, 8.4), layout="constrained")
-    for axis, (speaker, rows) in zip(axes.flat, figures["confusion"].items(), strict=True):
+    for axis, (speaker, rows) in zip(axes.flat, metrics["confusion"].items(), strict=True):
         table = np.array(rows)
         share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in zip(*np.nonzero(table), strict=True):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=7, color=colour)
+            color = "white" if share[row, column] > 0.5 else "black"
+            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=7, color=color)
         axis.set(title=speaker, xticks=range(11), yticks=range(11), xticklabels=LABELS, yticklabels=LABELS)
         axis.set(xlabel="heard ('none': missed)", ylabel="said ('none': inserted)")
-    figure.suptitle(f"Real test takes joined into 1 to 8 digits: {figures['digits']} digits")
+    figure.suptitle(f"Real test takes joined into 1 to 8 digits: {metrics['digits']} digits")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
@@ -223,7 +223,7 @@ def draw_confusion(figures: dict[str, Any]) -> bytes:
 def markdown(results: dict[str, Any]) -> str:
     """The tables of docs/results/recognizer.md."""
     lines = [
-        "# The recogniser's figures",
+        "# The recognizer's figures",
         "",
         *heading(results),
         "",
@@ -253,7 +253,7 @@ def markdown(results: dict[str, Any]) -> str:
                   "Errors: " + ("; ".join(x["errors"]) or "none") + "."]  # fmt: skip
     x = results["empty"]
     lines += ["", "## Waves without a digit", "",
-              f"Silence, noise, hum, swelling noise, shredded speech: nothing heard in {x['heard_nothing']} of "
+              f"Silence, noise, hum, swelling noise, shredded speech: nothing heard in {x['recognized_nothing']} of "
               f"{x['waves']}, {percent(x['share'], x['share_95'])}."]  # fmt: skip
     lines += ["", "## Confusion by speaker", "", "![confusion](recognizer_confusion.png)", "",
               "\"joined\" above; rows said, columns heard."]  # fmt: skip
@@ -277,7 +277,7 @@ def rejection(
     args: argparse.Namespace, recognizer: Recognizer, prepared: list[Recording], as_they_lie: list[Recording]
 ) -> dict[str, Any]:
     """The figures of rejection, for single and joined test takes, Speech Commands and prompts without digits."""
-    singles = {"FSDD test takes as they lie": as_they_lie, "FSDD test takes, trimmed and levelled": prepared}
+    singles = {"FSDD test takes as they lie": as_they_lie, "FSDD test takes, trimmed and leveled": prepared}
     spoken = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in singles.items()}
     stream = SequenceStream(prepared, JOINED, args.seed)
     sequences = [stream[i] for i in range(min(args.count, 500))]
@@ -299,12 +299,12 @@ def evaluate(args: argparse.Namespace) -> None:
         args.fsdd, RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
     )
     if args.only_rejection:
-        figures = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
-        made = {"command": args.command, "circumstances": circumstances(args.note), "rejection": figures}
+        metrics = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
+        made = {"command": args.command, "circumstances": circumstances(args.note), "rejection": metrics}
         args.out.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out / "rejection.json", (json.dumps(made) + "\n").encode())
-        text = "\n".join(["# The recognizer's rejection", "", *heading(made), *rejection_lines(figures)]) + "\n"
-        write_whole(args.out / "rejection.md", text.encode())
+        atomic_write(args.out / "rejection.json", (json.dumps(made) + "\n").encode())
+        text = "\n".join(["# The recognizer's rejection", "", *heading(made), *rejection_lines(metrics)]) + "\n"
+        atomic_write(args.out / "rejection.md", text.encode())
         print(text)
         return
     sets = joined_sets(recordings["test"], args.count, args.seed)
@@ -316,10 +316,10 @@ def evaluate(args: argparse.Namespace) -> None:
         "empty": empty_figures(recognizer, recordings["test"], 500, args.seed),
     }
     for name, items in (("FSDD test takes as they lie", as_they_lie["test"]),
-                        ("FSDD test takes, trimmed and levelled", recordings["test"])):  # fmt: skip
-        heard = recognizer.recognize([x.audio for x in items], Recognizer.sample_rate)
+                        ("FSDD test takes, trimmed and leveled", recordings["test"])):  # fmt: skip
+        recognized = recognizer.recognize([x.audio for x in items], Recognizer.sample_rate)
         results["singles"][name] = single_figures(
-            heard, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
+            recognized, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
         )
     if args.speech_commands:
         paths, waves = speech_commands(args.speech_commands)
@@ -339,14 +339,14 @@ def evaluate(args: argparse.Namespace) -> None:
             }
         )
     if args.card:
-        recognizer.card["figures"] |= {
+        recognizer.card["metrics"] |= {
             "test_digit_error": results["sequences"]["joined"]["digit_error"],
             "test_digit_error_95": results["sequences"]["joined"]["digit_error_95"],
             "test_single_accuracy": {name: x["accuracy"] for name, x in results["singles"].items()},
             "test_command": args.command,
         }
         path = (args.weights or WEIGHTS) / "recognizer.json"
-        write_whole(path, (json.dumps(recognizer.card, indent=1) + "\n").encode())
+        atomic_write(path, (json.dumps(recognizer.card, indent=1) + "\n").encode())
     print(markdown(results).split("## Confusion")[0])
 
 
@@ -362,7 +362,7 @@ def run() -> None:
     parser.add_argument("--speech-commands", type=path_argument, help="a Speech Commands folder; left out if not given")
     parser.add_argument("--prompts", type=path_argument, help="Asterisk's prompts: measure rejection too")
     parser.add_argument("--only-rejection", action="store_true", help="only that, to OUT/rejection.md and .json")
-    parser.add_argument("--weights", type=path_argument, help="folder of a recogniser (default: the one that ships)")
+    parser.add_argument("--weights", type=path_argument, help="folder of a recognizer (default: the one that ships)")
     parser.add_argument("--out", type=path_argument, default=Path("docs/results"))
     parser.add_argument("--count", type=int, default=2000, help="joined sequences in each set")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,9 +1,9 @@
-"""The digit recogniser: log-mel spectrogram, two convolutions, a bidirectional LSTM, CTC over ten digits and blank.
+"""The digit recognizer: log-mel spectrogram, two convolutions, a bidirectional LSTM, CTC over ten digits and blank.
 
 It was trained on real recordings only (`scripts/train_recognizer.py`), never on generated speech, so that it can judge
 generated speech. Its weights ship with the package: `Recognizer.load()`.
 
-References: Graves et al. 2006 (CTC); the level normalisation follows Whisper (Radford et al. 2022, section 2.2):
+References: Graves et al. 2006 (CTC); the level normalization follows Whisper (Radford et al. 2022, section 2.2):
 powers are taken relative to the loudest one of the utterance and everything far below it is one floor, so gain does not
 matter.
 
@@ -91,7 +91,7 @@ def reversal(lengths: Tensor, n: int) -> Tensor:
 
 
 class FrontEnd(nn.Module):
-    """Waves to normalised log-mel spectrograms."""
+    """Waves to normalized log-mel spectrograms."""
 
     def __init__(self, config: RecognizerConfig) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class FrontEnd(nn.Module):
         decibels = 10 * torch.log10(power + 1e-10)
         loudest = decibels.masked_fill(~inside, -1e9).amax(dim=(1, 2), keepdim=True)
         relative = (decibels - loudest).clamp(min=-self.config.floor_db)
-        # Whole bands are not centred: in a single digit that would take away what makes it that digit.
+        # Whole bands are not centered: in a single digit that would take away what makes it that digit.
         return ((relative + self.config.floor_db / 2) / 15).masked_fill(~inside, 0.0), counts
 
 
@@ -226,7 +226,7 @@ class Recognizer:
 
     @classmethod
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
-        """The recogniser in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
+        """The recognizer in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
 
         With confidence.safetensors beside them (`scripts/train_confidence.py`) it can say how sure it is of a digit.
 
@@ -235,7 +235,7 @@ class Recognizer:
         folder = Path(folder or WEIGHTS)
         for name in ("recognizer.json", "recognizer.safetensors"):
             if not is_file(folder / name):
-                raise InputError(f"{folder}: no recogniser there (it has no {name}); "
+                raise InputError(f"{folder}: no recognizer there (it has no {name}); "
                                  "give a folder that scripts/train_recognizer.py wrote")  # fmt: skip
         try:
             card = json.loads((folder / "recognizer.json").read_text())
@@ -251,11 +251,11 @@ class Recognizer:
                 weights = {name: x.float() for name, x in load_file(folder / "confidence.safetensors").items()}
                 confidence.load_state_dict(weights, assign=True)
         except OSError as error:
-            raise InputError(f"{folder}: no recogniser there ({error.strerror or error}); "
+            raise InputError(f"{folder}: no recognizer there ({error.strerror or error}); "
                              "give a folder that scripts/train_recognizer.py wrote") from None  # fmt: skip
         except Exception as error:  # whatever is wrong inside the files, they are the user's
             detail = str(error).splitlines()[0][:200]
-            raise InputError(f"{folder}: the recogniser is damaged ({detail}); train or copy it again") from None
+            raise InputError(f"{folder}: the recognizer is damaged ({detail}); train or copy it again") from None
         return cls(net, card, device, confidence)
 
     @property
@@ -322,7 +322,7 @@ class Recognizer:
     def digit_probabilities(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
         """Probability of each digit given that a wave holds exactly one: (B, 10) float32, rows sum to 1.
 
-        It is CTC's probability of each one-digit transcript, normalised over the ten. A wave too short to hold a digit
+        It is CTC's probability of each one-digit transcript, normalized over the ten. A wave too short to hold a digit
         gives a flat row. Args and Raises as `recognize`.
         """
         result = np.full((len(waves), 10), 0.1, dtype=np.float32)

@@ -29,9 +29,9 @@ def rejection_figures(
     prompts without digits, by voice, in which nothing is recognized."""
     threshold = recognizer.threshold
     learned = recognizer.card["confidence"]["voices"]
-    figures: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
+    metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
     for name, (waves, said) in spoken.items():
-        figures["digits"][name] = {
+        metrics["digits"][name] = {
             key: share(sum(a == b for a, b in zip(kept(recognizer, waves, level), said, strict=True)), len(said))
             for key, level in (("without", 0.0), ("with", threshold))
         }
@@ -43,8 +43,8 @@ def rejection_figures(
         [x for voice, pair in empty.items() if voice not in learned for x in pair[k]] for k in (0, 1)
     ]
     for voice, (before, after) in empty.items():
-        figures["prompts"][voice] = {"without": share(sum(before), len(before)), "with": share(sum(after), len(after))}
-    return figures
+        metrics["prompts"][voice] = {"without": share(sum(before), len(before)), "with": share(sum(after), len(after))}
+    return metrics
 
 
 def rejection_lines(x: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Train the digit recogniser on real recordings, joined and damaged.
+"""Train the digit recognizer on real recordings, joined and damaged.
 
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=FSDD_FOLDER train.steps=4000
 
@@ -38,7 +38,7 @@ from tts.core import config as configs
 from tts.core.config import Range, check
 from tts.core.console import run_command
 from tts.core.errors import InputError
-from tts.core.files import check_folder, is_file, kind, naming, new_folder, write_whole
+from tts.core.files import atomic_write, check_folder, is_file, kind, naming, new_folder
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.model import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
 from tts.training.precision import resolve
@@ -187,8 +187,10 @@ def validation_sets(config: Config, recordings: list[Recording]) -> dict[str, li
 
 def digit_error(recognizer: Recognizer, items: list[tuple[np.ndarray, list[int]]]) -> float:
     """Edit distance over the number of digits said."""
-    heard = recognizer.recognize([wave for wave, _ in items], Recognizer.sample_rate)
-    errors = sum(torchaudio.functional.edit_distance(said, got) for (_, said), got in zip(items, heard, strict=True))
+    recognized = recognizer.recognize([wave for wave, _ in items], Recognizer.sample_rate)
+    errors = sum(
+        torchaudio.functional.edit_distance(said, got) for (_, said), got in zip(items, recognized, strict=True)
+    )
     return float(errors / sum(len(said) for _, said in items))
 
 
@@ -208,7 +210,7 @@ def weights_of(path: Path) -> dict[str, Tensor]:
 
 
 def train(config: Config, command: str) -> None:
-    """Precision, seed, data, model, optimiser, loop. Raises InputError before it makes or reads anything."""
+    """Precision, seed, data, model, optimizer, loop. Raises InputError before it makes or reads anything."""
     precision, reason = resolve(config.train.precision, torch.device("cpu"))
     config = replace(config, train=replace(config.train, precision=precision))
     if reason:
@@ -294,7 +296,7 @@ def train(config: Config, command: str) -> None:
             file.write(json.dumps(row) + "\n")
         tqdm.write(json.dumps(row), file=sys.stderr)
         weights = save(rounded(average))
-        write_whole(out / "latest.safetensors", weights)
+        atomic_write(out / "latest.safetensors", weights)
         if score < best:
             best = score
             card = {
@@ -304,10 +306,10 @@ def train(config: Config, command: str) -> None:
                 "command": command,
                 "training": {"seed": config.seed, "step": step, "seconds": row["seconds"],
                              "train": configs.to_dict(config.train), "augment": configs.to_dict(config.augment)},
-                "figures": {"validation_digit_error": row["validation"]},
+                "metrics": {"validation_digit_error": row["validation"]},
             }  # fmt: skip
-            write_whole(out / "recognizer.safetensors", weights)
-            write_whole(out / "recognizer.json", (json.dumps(card, indent=1) + "\n").encode())
+            atomic_write(out / "recognizer.safetensors", weights)
+            atomic_write(out / "recognizer.json", (json.dumps(card, indent=1) + "\n").encode())
         if done >= 1:
             break
     print(f"{out}/recognizer.safetensors: best mean validation digit error {best:.4f}", file=sys.stderr)

@@ -32,7 +32,7 @@ class TextEncoderConfig:
     layer: Annotated[int, Range(-1000, 1000)] = 5
     """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
     context: Literal["word", "text"] = "word"
-    """Each word encoded alone, or in its text, where its vector also tells of its neighbours and its place."""
+    """Each word encoded alone, or in its text, where its vector also tells of its neighbors and its place."""
     revision: str | None = None
     """Branch, tag or commit, for a model from the hub; None: what is in the local hub cache, else the newest."""
 

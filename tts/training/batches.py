@@ -18,31 +18,31 @@ from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoder
-from tts.text.units import PARTS, part_ends, part_vectors
+from tts.text.units import UNITS_PER_WORD, unit_ends, unit_vectors
 from tts.training.config import RunConfig
 
 EDGE_FRAMES = 2
 """At the beginning of a turn, always scored where silence ends or begins."""
-DISTURBANCE_SECONDS = (0.002, 0.05)
-DISTURBANCE_DB = (-20.0, 6.0)
+CORRUPTION_SECONDS = (0.002, 0.05)
+CORRUPTION_DB = (-20.0, 6.0)
 """Level of a disturbance that is speech, relative to what it is a copy of."""
-DISTURBANCE_RMS = (0.02, 0.5)
+CORRUPTION_RMS = (0.02, 0.5)
 """Of one that is noise; full scale 1."""
 
 
 @dataclass
 class Batch:
-    """B sequences, padded with silence to N frames. T = N x frame_size, W words at most, M scored frames."""
+    """B sequences, padded with silence to N frames. T = N x frame_size, U units at most, L loss frames."""
 
-    levels: Tensor  # (B, T) int64, what is to be said
-    heard: Tensor  # (B, T) int64, what is heard of it as the past: the same but where a rest is disturbed
-    words: Tensor  # (B, W, word_dim) float32
-    n_words: Tensor  # (B,) int64
-    pointer: Tensor  # (B, N) int64, n_words in the padding
-    advance: Tensor  # (B, N) float32, 1 in the last frame of a word's turn
+    codes: Tensor  # (B, T) int64, the targets
+    inputs: Tensor  # (B, T) int64, what the tiers get as history: the codes but where a pause is corrupted
+    units: Tensor  # (B, U, word_dim) float32, the units' vectors
+    n_units: Tensor  # (B,) int64
+    pointer: Tensor  # (B, N) int64, n_units in the padding
+    advance: Tensor  # (B, N) float32, 1 in the last frame of a segment
     valid: Tensor  # (B, N) bool, False in the padding
     speaker: Tensor  # (B,) int64
-    scored: Tensor  # (M,) int64, places in the flattened (B, N)
+    loss_frames: Tensor  # (L,) int64, places in the flattened (B, N)
     keep_frame: Tensor  # (B, N) bool
 
     def to(self, device: torch.device) -> "Batch":
@@ -82,76 +82,78 @@ class Collate:
     model: TwoTierConfig
     speakers: tuple[str, ...]
     vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
-    scored: float = 1.0
+    frame_share: float = 1.0
     frame_dropout: float = 0.0
     word_noise: float = 0.0
-    disturbed_rests: float = 0.0
+    pause_corruption: float = 0.0
 
     def __call__(self, sequences: Sequence[Spoken], rng: np.random.Generator) -> Batch:
-        """Pad, quantise and align `sequences`; `rng` draws the scored frames, those not heard, noise, disturbances."""
+        """Pad, quantize and align `sequences`; `rng` draws loss frames, frame dropout, word noise and corruptions."""
         c = self.model
         F, B = c.frame_size, len(sequences)
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        noisy = [part_vectors(self._noisy(vectors, rng), c.word_parts) for vectors in words]
-        W = max(map(len, noisy))
+        noisy = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
+        U = max(map(len, noisy))
 
         wave = np.zeros((B, N * F), np.float32)
-        disturbances: list[tuple[int, int, np.ndarray]] = []
-        padded_words = np.zeros((B, W, c.word_dim), np.float32)
+        corruptions: list[tuple[int, int, np.ndarray]] = []
+        padded_units = np.zeros((B, U, c.word_dim), np.float32)
         pointer = np.zeros((B, N), np.int64)
         advance = np.zeros((B, N), np.float32)
         valid = np.zeros((B, N), bool)
-        scored = []
+        loss_frames = []
         for b, (sequence, vectors) in enumerate(zip(sequences, noisy, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
-            padded_words[b, : len(vectors)] = vectors
+            padded_units[b, : len(vectors)] = vectors
             boundaries = sequence.boundaries
-            if c.word_parts > 1:
-                boundaries = part_ends(sequence.audio, boundaries, sequence.sample_rate)
-            ends = turn_ends(boundaries, frames[b], F)
+            if c.units_per_word > 1:
+                boundaries = unit_ends(sequence.audio, boundaries, sequence.sample_rate)
+            ends = segment_ends(boundaries, frames[b], F)
             pointer[b] = np.searchsorted(ends, np.arange(N), side="right")
-            # The pooled model has one "word", whose turn is the whole sequence.
+            # The pooled model has one unit, whose segment is the whole sequence.
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
             valid[b, : frames[b]] = True
-            scored.append(b * N + self._scored(frames[b], ends, rng))
-            if self.disturbed_rests:
-                found = self._disturbances(sequence, ends * F, rng)
-                disturbances += [(b, begin, sound) for begin, sound in found]
-        levels = heard = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
-        if disturbances:
-            heard = levels.clone()
-            for b, begin, sound in disturbances:
-                heard[b, begin : begin + len(sound)] = torch.from_numpy(audio.encode(sound, c.q_levels, c.quantization))
+            loss_frames.append(b * N + self._loss_frames(frames[b], ends, rng))
+            if self.pause_corruption:
+                found = self._corruptions(sequence, ends * F, rng)
+                corruptions += [(b, begin, sound) for begin, sound in found]
+        codes = inputs = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
+        if corruptions:
+            inputs = codes.clone()
+            for b, begin, sound in corruptions:
+                inputs[b, begin : begin + len(sound)] = torch.from_numpy(
+                    audio.encode(sound, c.q_levels, c.quantization)
+                )
         return Batch(
-            levels=levels,
-            heard=heard,
-            words=torch.from_numpy(padded_words),
-            n_words=torch.tensor([len(vectors) for vectors in noisy]),
+            codes=codes,
+            inputs=inputs,
+            units=torch.from_numpy(padded_units),
+            n_units=torch.tensor([len(vectors) for vectors in noisy]),
             pointer=torch.from_numpy(pointer),
             advance=torch.from_numpy(advance),
             valid=torch.from_numpy(valid),
             speaker=torch.tensor([self.speakers.index(sequence.speaker) for sequence in sequences]),
-            scored=torch.from_numpy(np.concatenate(scored)),
+            loss_frames=torch.from_numpy(np.concatenate(loss_frames)),
             keep_frame=torch.from_numpy(rng.random((B, N)) >= self.frame_dropout),
         )
 
-    def _scored(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _loss_frames(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Rising numbers of the frames that are scored, out of `frames`: a share of them, drawn.
 
         With rests, the first frames of what sounds and of what rests come first, so that they are always among them
         unless the share is smaller than they are: a word begins there or is swallowed.
         """
         order = rng.permutation(frames)
-        count = max(1, round(self.scored * frames))
-        if self.model.word_parts == PARTS and count < frames:
-            begins = np.concatenate([ends[::PARTS], ends[PARTS - 1 :: PARTS]])
+        count = max(1, round(self.frame_share * frames))
+        if self.model.units_per_word == UNITS_PER_WORD and count < frames:
+            begins = np.concatenate([ends[::UNITS_PER_WORD], ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]])
             sure = begins[:, None] + np.arange(EDGE_FRAMES)
             order = order[np.argsort(~np.isin(order, sure), kind="stable")]
         return np.sort(order[:count])
 
-    def _disturbances(
+    def _corruptions(
         self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
     ) -> list[tuple[int, np.ndarray]]:
         """Sounds that are heard in a share of the rests, and the sample where each begins: (n,) float32 in [-1, 1].
@@ -159,16 +161,16 @@ class Collate:
         Half of them are a piece of the sequence, half are noise. `ends` (R,), in samples, of the rows' turns.
         """
         rate, wave, found = sequence.sample_rate, sequence.audio, []
-        for begin, end in zip([0, *ends[PARTS - 1 :: PARTS]], ends[::PARTS], strict=True):
-            if rng.random() >= self.disturbed_rests:
+        for begin, end in zip([0, *ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]], ends[::UNITS_PER_WORD], strict=True):
+            if rng.random() >= self.pause_corruption:
                 continue
             first = int(rng.integers(begin, end))
-            count = min(round(rng.uniform(*DISTURBANCE_SECONDS) * rate), end - first, len(wave))
+            count = min(round(rng.uniform(*CORRUPTION_SECONDS) * rate), end - first, len(wave))
             if rng.random() < 0.5:
                 start = int(rng.integers(len(wave) - count + 1))
-                sound = wave[start : start + count] * 10 ** (rng.uniform(*DISTURBANCE_DB) / 20)
+                sound = wave[start : start + count] * 10 ** (rng.uniform(*CORRUPTION_DB) / 20)
             else:
-                rms = np.exp(rng.uniform(*np.log(DISTURBANCE_RMS)))
+                rms = np.exp(rng.uniform(*np.log(CORRUPTION_RMS)))
                 sound = rms * rng.standard_normal(count)
             found.append((first, np.clip(sound, -1, 1).astype(np.float32)))
         return found
@@ -190,14 +192,14 @@ def training_collate(
         model=config.model,
         speakers=speakers,
         vectors=vectors,
-        scored=config.loss.scored,
+        frame_share=config.loss.frame_share,
         frame_dropout=t.frame_dropout,
         word_noise=t.word_noise,
-        disturbed_rests=t.disturbed_rests,
+        pause_corruption=t.pause_corruption,
     )
 
 
-def turn_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
+def segment_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
     """Boundaries in samples to the frame after each turn's last, (W,) int64, rising, the last one `frames`."""
     assert len(boundaries) <= frames, (boundaries, frames)
     ends = np.rint(np.asarray(boundaries) / frame_size).astype(np.int64)

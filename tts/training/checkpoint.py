@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tts.core.errors import InputError
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 
 INPUTS, ADVANCE = "model.rnn.weight_ih_l0", "model.advance."
-FORMAT = "twotier-tts checkpoint 1"
+FORMAT = "twotier-tts checkpoint 2"
 
 
 @dataclass
@@ -66,7 +66,7 @@ def save(
             raise InputError(f"{name} is not finite after step {state.step}, so {path} stays as it is; lower train.lr")
     metadata = {"format": FORMAT, "config": json.dumps(config), "state": json.dumps(vars(state))}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, to_bytes(tensors, metadata))
+    atomic_write(path, to_bytes(tensors, metadata))
 
 
 def clean(folder: Path) -> None:
@@ -113,7 +113,7 @@ class Checkpoint:
             raise InputError(f"train.start_from: {path} is of another model: {first}") from error
 
     def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: torch.optim.Optimizer) -> LoopState:
-        """Put weights, averaged weights and the optimiser's moments back; returns the loop's state."""
+        """Put weights, averaged weights and the optimizer's moments back; returns the loop's state."""
         objective.load_state_dict(self.part("objective."))
         if ema is not None:
             ema.load_state_dict(self.part("ema."))

@@ -13,11 +13,11 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
     c = model
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
     frame = gates * (c.input_dim + c.dim) + (c.n_rnn - 1) * gates * 2 * c.dim
-    frame += c.dim if c.timing == "heard" else c.plan_dim * (c.told_dim + c.clock_dim + 1)
+    frame += c.dim if c.duration == "implicit" else c.duration_dim * (c.context_dim + c.clock_dim + 1)
     if loss.spectral_weight:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
     heard = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
     after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
     passes = 1 + (loss.next_frame_weight > 0)
-    return frame / c.frame_size + loss.scored * (upsampling + heard + passes * after)
+    return frame / c.frame_size + loss.frame_share * (upsampling + heard + passes * after)

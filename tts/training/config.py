@@ -33,7 +33,7 @@ class DataConfig:
     """Folder of the corpus in its own layout; None downloads it."""
     speakers: tuple[str, ...] = ()
     """Names of the speakers; empty: all."""
-    takes: Path | None = None
+    self_training: Path | None = None
     """Folder of more takes of single digits to train on, e.g. of `scripts/self_training.py`."""
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
     sequences: SequenceOptions = field(default_factory=SequenceOptions)
@@ -56,8 +56,8 @@ class DataConfig:
 class LossConfig:
     """Weights of the parts of the loss; 0 switches a part off."""
 
-    scored: Annotated[float, Range(0, 1, low_open=True)] = 0.25
-    """Share of the frames whose samples are scored in a step, drawn anew each time; 1 scores all."""
+    frame_share: Annotated[float, Range(0, 1, low_open=True)] = 0.25
+    """Share of the frames whose samples the loss counts in a step, drawn anew each time; 1: all."""
     advance_weight: Weight = 1.0
     spectral_weight: Weight = 1.0
     """Of the log-mel spectrum that comes, predicted from the frame tier's state alone."""
@@ -97,11 +97,11 @@ class GroupConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The optimiser and the loop."""
+    """The optimizer and the loop."""
 
     steps: Count = 6000
     start_from: Path | None = None
-    """A checkpoint whose weights (the averaged ones, where there are any) are the first; its optimiser and step are not
+    """A checkpoint whose weights (the averaged ones, where there are any) are the first; its optimizer and step are not
     taken over. The model may have grown since: see `Checkpoint.begin`."""
     batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
@@ -127,9 +127,9 @@ class TrainConfig:
     could not be told (docs/results/voice.md)."""
     word_noise: Annotated[float, Range(0, 10)] = 0.0
     """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
-    "four" for "4", are taken for their nearest neighbours."""
-    disturbed_rests: Share = 0.0
-    """Share of the rests (`model.word_parts: 4`) in which noise or speech is heard for up to 50 ms that is not there:
+    "four" for "4", are taken for their nearest neighbors."""
+    pause_corruption: Share = 0.0
+    """Share of the rests (`model.units_per_word: 4`) in which noise or speech is heard for up to 50 ms that is not there:
     a voice then falls silent in a rest whatever it said before."""
     ema: Below1 = 0.999
     """Decay of the averaged weights that are validated and shipped; 0: none."""
@@ -159,7 +159,7 @@ class ValidationConfig:
     spoken: Annotated[int, Range(0, 1000)] = 4
     """How many of those are spoken, written as WAV and drawn as spectrograms; 0: none."""
     judged: Annotated[int, Range(0, 100_000)] = 0
-    """Texts of combinations never heard, spoken and read back by the recogniser; 0: none, and `best` is chosen by the
+    """Texts of combinations never heard, spoken and read back by the recognizer; 0: none, and `best` is chosen by the
     loss."""
 
     def __post_init__(self) -> None:
@@ -186,9 +186,9 @@ class RunConfig:
         check(self)
         if not self.name:
             raise InputError("name is empty; give the run a name, which its voice gets as well")
-        if self.train.disturbed_rests and self.model.word_parts == 1:
+        if self.train.pause_corruption and self.model.units_per_word == 1:
             raise InputError(
-                f"train.disturbed_rests is {self.train.disturbed_rests}; it needs rests, which model.word_parts: 4 has"
+                f"train.pause_corruption is {self.train.pause_corruption}; it needs rests, which model.units_per_word: 4 has"
             )
         speakers = len(self.data.speakers)
         if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):

@@ -61,7 +61,7 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     d = config.data
     recordings = build_recordings(d.source, d.recordings, d.speakers or None)
     speakers = d.speakers or tuple(sorted({recording.speaker for recording in recordings["train"]}))
-    more = build_takes(d.takes, d.recordings, speakers) if d.takes else []
+    more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
     stream = SequenceStream([*recordings["train"], *more], d.sequences, config.seed)
     validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
     return _assemble(config, encoder, stream, validation, speakers)

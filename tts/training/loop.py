@@ -1,4 +1,4 @@
-"""The training loop, in reading order: data, model, optimiser, prepare, resume, steps."""
+"""The training loop, in reading order: data, model, optimizer, prepare, resume, steps."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tts.core import config as configs
 from tts.core.errors import InputError
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
 from tts.training.batches import Batch, Batches, training_collate
@@ -42,14 +42,14 @@ class Snapshot:
     folder: Path
 
 
-Listener = Callable[[Snapshot], dict[str, float]]
+Callback = Callable[[Snapshot], dict[str, float]]
 
 
 @dataclass
-class Hooks:
+class Callbacks:
     """What is done on the main process besides training; the loop knows nothing of speaking or judging."""
 
-    on_validation: Sequence[Listener] = ()
+    on_validation: Sequence[Callback] = ()
     """Each returns figures to track; "digit_error" among them decides which checkpoint is `best`."""
     on_best: Sequence[Callable[[Snapshot], Any]] = ()
     on_logged: Sequence[Callable[[Snapshot], Any]] = ()
@@ -59,7 +59,7 @@ class Hooks:
 def train(
     config: RunConfig,
     data: TrainingData,
-    hooks: Hooks | None = None,
+    callbacks: Callbacks | None = None,
     resume: bool = False,
     start: Start | None = None,
 ) -> checkpoint.LoopState:
@@ -80,10 +80,10 @@ def train(
     """
     with nullcontext(start) if start else started(config, resume) as begun:
         config = replace(config, train=replace(config.train, precision=begun.precision))
-        return _run(config, data, hooks or Hooks(), begun)
+        return _run(config, data, callbacks or Callbacks(), begun)
 
 
-def _run(config: RunConfig, data: TrainingData, hooks: Hooks, start: Start) -> checkpoint.LoopState:
+def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Start) -> checkpoint.LoopState:
     check_config(config, start)
     t, resumed = config.train, start.resumed
     checkpoints = config.output / "checkpoints"
@@ -106,7 +106,7 @@ def _run(config: RunConfig, data: TrainingData, hooks: Hooks, start: Start) -> c
     if accelerator.is_main_process:
         print(configs.dump(config), *(f"tts: {note}" for note in start.notes), sep="\n", file=sys.stderr)
         checkpoint.clean(checkpoints)
-        write_whole(config.output / "config.yaml", configs.dump(config).encode())
+        atomic_write(config.output / "config.yaml", configs.dump(config).encode())
     accelerator.trackers = _trackers(accelerator, config, state.step)
 
     def save(name: str) -> None:
@@ -136,14 +136,14 @@ def _run(config: RunConfig, data: TrainingData, hooks: Hooks, start: Start) -> c
             meter.add(sums, counts, norm, micros)
             last = state.step == t.steps
             if state.step % t.log_every == 0 or last:
-                figures = meter.figures()
-                figures["lr"] = learning_rate(state.step - 1, t)
-                accelerator.log({f"train/{k}": v for k, v in figures.items()}, step=state.step)
-                bar.set_postfix_str(f"{figures['nll_bits']:.3f} bits, {figures['samples_per_second']:,.0f} samples/s")
+                metrics = meter.metrics()
+                metrics["lr"] = learning_rate(state.step - 1, t)
+                accelerator.log({f"train/{k}": v for k, v in metrics.items()}, step=state.step)
+                bar.set_postfix_str(f"{metrics['nll_bits']:.3f} bits, {metrics['samples_per_second']:,.0f} samples/s")
             state.seconds = time.perf_counter() - began
             if state.step % t.validate_every == 0 or last:
                 shown = ema.module if ema is not None else objective
-                better = _validate(accelerator, shown, config, data, hooks, state)
+                better = _validate(accelerator, shown, config, data, callbacks, state)
                 state.seconds = time.perf_counter() - began
                 if better:
                     save("best")
@@ -222,26 +222,26 @@ class _Meter:
         self.sums = self.sums + sums.double()
         self.counts = self.counts + counts
         self.norms.append(norm)
-        frame_size = micros[0].levels.shape[1] // micros[0].valid.shape[1]
+        frame_size = micros[0].codes.shape[1] // micros[0].valid.shape[1]
         self.samples += sum(int(batch.valid.sum()) for batch in micros) * frame_size
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         assert isinstance(self.sums, Tensor)
-        figures = _means(self.sums, self.counts)
+        metrics = _means(self.sums, self.counts)
         seconds = time.perf_counter() - self.began
-        figures["samples_per_second"] = self.samples * self.processes / seconds
-        figures["steps_per_second"] = len(self.norms) / seconds
-        figures["gradient_norm"] = sum(self.norms) / len(self.norms)
+        metrics["samples_per_second"] = self.samples * self.processes / seconds
+        metrics["steps_per_second"] = len(self.norms) / seconds
+        metrics["gradient_norm"] = sum(self.norms) / len(self.norms)
         self.restart()
-        return figures
+        return metrics
 
 
 def _means(sums: Tensor, counts: Tensor | float) -> dict[str, float]:
     means = dict(zip(PARTS, (sums / counts).tolist(), strict=True))
     nll = means.pop("nll")
     next_frame = means.pop("next_frame")
-    figures = {"nll_bits": bits(nll), "advance_loss": means["advance"], "spectral_loss": means["spectral"]}
-    return {**figures, "next_frame_bits": bits(next_frame)}
+    metrics = {"nll_bits": bits(nll), "advance_loss": means["advance"], "spectral_loss": means["spectral"]}
+    return {**metrics, "next_frame_bits": bits(next_frame)}
 
 
 @torch.no_grad()
@@ -250,7 +250,7 @@ def _validate(
     objective: torch.nn.Module,
     config: RunConfig,
     data: TrainingData,
-    hooks: Hooks,
+    callbacks: Callbacks,
     state: checkpoint.LoopState,
 ) -> bool:
     """Losses on the fixed sequences, each process a share; then the listeners. True if this is the best so far."""
@@ -264,25 +264,25 @@ def _validate(
         counts += torch.stack(objective.counts(moved))
     sums = accelerator.reduce(sums, "sum")
     _check_finite(sums, 0.0, state.step, config)
-    figures = _means(sums, accelerator.reduce(counts, "sum"))
+    metrics = _means(sums, accelerator.reduce(counts, "sum"))
     better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
     snapshot = Snapshot(state.step, objective.model, data, config, config.output)
     # Before anyone listens: what listening takes is not the model's.
-    figures["minutes"] = state.seconds / 60
+    metrics["minutes"] = state.seconds / 60
     if accelerator.is_main_process:
-        for listener in hooks.on_validation:
-            figures |= listener(snapshot)
-        figure = figures.get("digit_error", figures["nll_bits"])
+        for callback in callbacks.on_validation:
+            metrics |= callback(snapshot)
+        figure = metrics.get("digit_error", metrics["nll_bits"])
         if state.best is None or figure <= state.best:
             state.best = figure
             better += 1
-            for on_best in hooks.on_best:
+            for on_best in callbacks.on_best:
                 on_best(snapshot)
-        shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if value)
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items() if value)
         tqdm.write(f"step {state.step}: {shown}")
-    accelerator.log({f"validation/{k}": v for k, v in figures.items()}, step=state.step)
+    accelerator.log({f"validation/{k}": v for k, v in metrics.items()}, step=state.step)
     if accelerator.is_main_process:
-        for on_logged in hooks.on_logged:
+        for on_logged in callbacks.on_logged:
             on_logged(snapshot)
     objective.train()
     return bool(accelerator.reduce(better, "sum") > 0)

@@ -52,15 +52,15 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Sums:
         """Sums of each part over the batch."""
         output: Output = self.model(
-            batch.heard,
-            batch.words,
-            batch.n_words,
+            batch.inputs,
+            batch.units,
+            batch.n_units,
             batch.pointer,
             batch.speaker,
-            scored=batch.scored,
+            loss_frames=batch.loss_frames,
             keep_frame=batch.keep_frame,
         )
-        target = batch.levels.unflatten(1, (-1, self.model.config.frame_size)).flatten(0, 1)[batch.scored]
+        target = batch.codes.unflatten(1, (-1, self.model.config.frame_size)).flatten(0, 1)[batch.loss_frames]
         zero = output.advance_logits.new_zeros(())
         advance = functional.binary_cross_entropy_with_logits(
             output.advance_logits.float(), batch.advance, weight=batch.valid.float(), reduction="sum"
@@ -73,7 +73,7 @@ class Objective(nn.Module):
 
     def counts(self, batch: Batch) -> Sums:
         """How many terms each sum of `forward` has: int64 scalars."""
-        samples = torch.tensor(len(batch.scored) * self.model.config.frame_size, device=batch.levels.device)
+        samples = torch.tensor(len(batch.loss_frames) * self.model.config.frame_size, device=batch.codes.device)
         frames = batch.valid.sum()
         return Sums(samples, frames, frames * len(self.config.spectral_offsets) * self.config.n_mels, samples)
 
@@ -85,7 +85,7 @@ class Objective(nn.Module):
     def _spectral(self, states: Tensor, batch: Batch) -> Tensor:
         """Squared error of the log-mel spectra around the starts of frames n + offset, from the state of frame n."""
         with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
-            spectrum = log_mel(self.mel(self.wave_table[batch.levels]))  # (B, N + 1, mels)
+            spectrum = log_mel(self.mel(self.wave_table[batch.codes]))  # (B, N + 1, mels)
             place = torch.arange(states.shape[1], device=states.device)[:, None]
             place = place + torch.tensor(self.config.spectral_offsets, device=states.device)
             target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last silence

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, on_main_process
 
-from tts.core.files import write_whole
+from tts.core.files import atomic_write
 
 
 class JsonLinesTracker(GeneralTracker):
@@ -23,7 +23,7 @@ class JsonLinesTracker(GeneralTracker):
         folder.mkdir(parents=True, exist_ok=True)
         # Steps after the checkpoint are done again: keep one line for each.
         kept = [line for line in read_lines(self.path) if line["step"] <= resume_step] if resume_step else []
-        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     @property
     def tracker(self) -> Path:

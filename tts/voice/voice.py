@@ -31,18 +31,18 @@ from tts import audio as audio_files
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, kind, new_folder, write_together
-from tts.generation.interface import Engine, Generated, Request, Sampling, integer, number
+from tts.generation.interface import Engine, Sampling, SynthesisRequest, SynthesisResult, integer, number
 from tts.generation.native.family import unsupported, without_native
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoder, TextEncoderConfig
 from tts.text.normalize import SPOKEN, words
-from tts.text.units import of_words, part_vectors
+from tts.text.units import per_word, unit_vectors
 
 if TYPE_CHECKING:
     from tts.models.two_tier import TwoTier
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 VOICES = Path(__file__).parents[1] / "voices"
 DEFAULT_VOICE = "digits"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
@@ -72,10 +72,10 @@ class VoiceConfig:
     model: TwoTierConfig
     text_encoder: TextEncoderConfig
     vocabulary: tuple[str, ...] = ()
-    """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbours."""
+    """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbors."""
     sampling: Sampling = field(default_factory=Sampling)
-    max_word_seconds: Annotated[float, configs.Range(0, MOST_WORD_SECONDS, low_open=True)] = 2.5
-    """Where one word's turn (with `word_parts`, that of each part) is cut and reported; the cap on an utterance is 1 s
+    max_unit_seconds: Annotated[float, configs.Range(0, MOST_WORD_SECONDS, low_open=True)] = 2.5
+    """Where one word's turn (with `units_per_word`, that of each part) is cut and reported; the cap on an utterance is 1 s
     more than that for each word."""
     license: str = ""
     training: dict[str, Any] = field(default_factory=dict)
@@ -115,10 +115,10 @@ class Audio:
     stop_reason: Literal["stop", "cap"]
     """"stop": the model ended it; "cap": it was cut at the longest time allowed."""
     forced_advances: int
-    """How many words, or parts of words, were cut at the voice's `max_word_seconds`."""
+    """How many words, or parts of words, were cut at the voice's `max_unit_seconds`."""
     speaker: str
     seed: int
-    levels: np.ndarray
+    codes: np.ndarray
     """(T,) int16: the model's own form of the samples."""
 
     @property
@@ -141,7 +141,7 @@ class AudioStream(Iterator[np.ndarray]):
     thread at any time. A chunk that is being made then is still given, and is the last one.
     """
 
-    def __init__(self, voice: "Voice", asked: "_Asked", levels: Generator[np.ndarray, None, Generated]) -> None:
+    def __init__(self, voice: "Voice", asked: "_Asked", codes: Generator[np.ndarray, None, SynthesisResult]) -> None:
         """Made by `Voice.stream`."""
         self.sample_rate = voice.sample_rate
         """Hz."""
@@ -149,13 +149,13 @@ class AudioStream(Iterator[np.ndarray]):
         """What is to be said."""
         self.speaker = voice.speakers[asked.request.speaker]
         self.seed = asked.request.seed
-        self._voice, self._asked, self._levels = voice, asked, levels
+        self._voice, self._asked, self._codes = voice, asked, codes
         model = voice.config.model
         self._table = audio_files.decode_table(model.q_levels, model.quantization)
         self._audio: Audio | None = None
         self._closed = False
         self._running = threading.Lock()
-        """Held by whoever uses `_levels`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
+        """Held by whoever uses `_codes`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
 
     def __iter__(self) -> "AudioStream":
         return self
@@ -163,14 +163,14 @@ class AudioStream(Iterator[np.ndarray]):
     def __next__(self) -> np.ndarray:
         with self._running:
             if self._closed:
-                self._levels.close()
+                self._codes.close()
             try:
-                levels = next(self._levels)
+                codes = next(self._codes)
             except StopIteration as end:
                 if end.value is not None:  # the first time only
                     self._audio = self._voice._audio(self._asked, end.value)
                 raise StopIteration from None
-            return self._table[levels]
+            return self._table[codes]
 
     def audio(self) -> Audio:
         """The whole, with `word_ends` and `stop_reason`; what has not been made yet is made now.
@@ -189,7 +189,7 @@ class AudioStream(Iterator[np.ndarray]):
         self._closed = True
         if self._running.acquire(blocking=False):
             try:
-                self._levels.close()
+                self._codes.close()
             finally:
                 self._running.release()
 
@@ -206,7 +206,7 @@ class _Asked(NamedTuple):
     """A text that has been checked."""
 
     words: list[str]
-    request: Request
+    request: SynthesisRequest
 
 
 class Voice:
@@ -252,7 +252,7 @@ class Voice:
         name: str = "unnamed",
         default_speaker: str | None = None,
         sampling: Sampling | None = None,
-        max_word_seconds: float = 2.5,
+        max_unit_seconds: float = 2.5,
         license: str = "",
         training: Mapping[str, Any] | None = None,
     ) -> "Voice":
@@ -269,7 +269,7 @@ class Voice:
             name: of the voice.
             default_speaker: None: the first.
             sampling: defaults for speaking.
-            max_word_seconds: where a word's turn is cut.
+            max_unit_seconds: where a word's turn is cut.
             license: of the voice, e.g. "CC BY-SA 4.0".
             training: see `VoiceConfig.training`.
 
@@ -277,7 +277,7 @@ class Voice:
             InputError: parts that do not fit together, or weights that float16 cannot hold.
         """
         sample_rate = integer("sample_rate", sample_rate)
-        max_word_seconds = number("max_word_seconds", max_word_seconds)
+        max_unit_seconds = number("max_unit_seconds", max_unit_seconds)
         if text_encoder.context != "word":
             word_vectors = {}
         elif word_vectors is None:
@@ -293,7 +293,7 @@ class Voice:
             text_encoder=text_encoder,
             vocabulary=tuple(word_vectors),
             sampling=sampling or Sampling(),
-            max_word_seconds=max_word_seconds,
+            max_unit_seconds=max_unit_seconds,
             license=license,
             training=dict(training or {}),
         )
@@ -325,7 +325,7 @@ class Voice:
         speaker: str | None = None,
         seed: int = 0,
         temperature: float | None = None,
-        timing_spread: float | None = None,
+        duration_spread: float | None = None,
         max_seconds: float | None = None,
         engine: EngineName = "auto",
     ) -> Audio:
@@ -336,14 +336,14 @@ class Voice:
             speaker: one of `speakers`; None: the voice's default.
             seed: 0 … 2^64 - 1; the same seed says the same text in the same way, another one says it differently.
             temperature: None: the voice's own; lower is clearer and duller.
-            timing_spread: 0 … 1, None: the voice's own; lower keeps word durations nearer their median.
-            max_seconds: where to cut; None: 1 s, and the voice's `max_word_seconds` for each word.
+            duration_spread: 0 … 1, None: the voice's own; lower keeps word durations nearer their median.
+            max_seconds: where to cut; None: 1 s, and the voice's `max_unit_seconds` for each word.
             engine: see `EngineName`.
 
         Raises:
             InputError: an unsayable text, an unknown speaker or engine, a number out of range.
         """
-        sampling = self._sampling(temperature, timing_spread)
+        sampling = self._sampling(temperature, duration_spread)
         asked = self._ask(text, speaker, seed, sampling, max_seconds)
         return self._audio(asked, self.engine(engine).generate([asked.request])[0])
 
@@ -353,7 +353,7 @@ class Voice:
         speaker: str | None = None,
         seed: int = 0,
         temperature: float | None = None,
-        timing_spread: float | None = None,
+        duration_spread: float | None = None,
         max_seconds: float | None = None,
         engine: EngineName = "auto",
     ) -> AudioStream:
@@ -364,14 +364,14 @@ class Voice:
             speaker: see `speak`.
             seed: see `speak`.
             temperature: see `speak`.
-            timing_spread: see `speak`.
+            duration_spread: see `speak`.
             max_seconds: see `speak`.
             engine: see `speak`.
 
         Raises:
             InputError: see `speak`.
         """
-        sampling = self._sampling(temperature, timing_spread)
+        sampling = self._sampling(temperature, duration_spread)
         asked = self._ask(text, speaker, seed, sampling, max_seconds)
         return AudioStream(self, asked, self.engine(engine).stream(asked.request))
 
@@ -381,7 +381,7 @@ class Voice:
         speakers: Sequence[str | None] | None = None,
         seeds: Sequence[int] | None = None,
         temperature: float | None = None,
-        timing_spread: float | None = None,
+        duration_spread: float | None = None,
         max_seconds: float | None = None,
         engine: EngineName = "auto",
     ) -> list[Audio]:
@@ -392,7 +392,7 @@ class Voice:
             speakers: one a text; None: the default for all.
             seeds: one a text; None: 0, 1, 2 …
             temperature: see `speak`, as are the rest.
-            timing_spread: see `speak`.
+            duration_spread: see `speak`.
             max_seconds: see `speak`.
             engine: see `speak`.
 
@@ -400,7 +400,7 @@ class Voice:
             InputError: see `speak`; or as many speakers or seeds as texts were not given.
         """
         _refuse_no_list(Sized, texts=texts, speakers=speakers, seeds=seeds)
-        sampling = self._sampling(temperature, timing_spread)
+        sampling = self._sampling(temperature, duration_spread)
         speakers = [None] * len(texts) if speakers is None else speakers
         seeds = range(len(texts)) if seeds is None else seeds
         for name, given in (("speakers", speakers), ("seeds", seeds)):
@@ -419,7 +419,7 @@ class Voice:
         speakers: Iterable[str | None] | None = None,
         seeds: Iterable[int] | None = None,
         temperature: float | None = None,
-        timing_spread: float | None = None,
+        duration_spread: float | None = None,
         max_seconds: float | None = None,
         engine: EngineName = "auto",
         streams: int | None = None,
@@ -435,7 +435,7 @@ class Voice:
             speakers: one a text, more do no harm (`itertools.repeat`); None: the default for all.
             seeds: one a text, more do no harm; None: 0, 1, 2 …
             temperature: see `speak`, as are the next three.
-            timing_spread: see `speak`.
+            duration_spread: see `speak`.
             max_seconds: see `speak`.
             engine: see `speak`.
             streams: how many are made at a time; None: what suits the engine.
@@ -445,7 +445,7 @@ class Voice:
         """
         _refuse_no_list(Iterable, texts=texts, speakers=speakers, seeds=seeds)
         streams = None if streams is None else _streams(streams)
-        sampling = self._sampling(temperature, timing_spread)
+        sampling = self._sampling(temperature, duration_spread)
         if max_seconds is not None:
             self._frames("max_seconds", max_seconds)
         each = zip(
@@ -467,7 +467,7 @@ class Voice:
         waiting: deque[_Asked] = deque()
         failures: list[Exception] = []
 
-        def requests() -> Iterator[Request]:
+        def requests() -> Iterator[SynthesisRequest]:
             try:
                 for number, text, speaker, seed in each:
                     try:
@@ -546,8 +546,8 @@ class Voice:
             engine: see `speak`.
             streams: 1 for texts said alone; more where many will be said, which engines may do in another way.
         """
-        nothing = Request(
-            np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_word_frames=1
+        nothing = SynthesisRequest(
+            np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_unit_frames=1
         )
         self.engine(engine).generate([nothing] * _streams(streams))
 
@@ -583,41 +583,41 @@ class Voice:
         except OSError as error:
             raise InputError(f"cannot write the voice to {failure(error)}") from error
 
-    def _sampling(self, temperature: float | None, timing_spread: float | None) -> Sampling:
+    def _sampling(self, temperature: float | None, duration_spread: float | None) -> Sampling:
         own = self.config.sampling
         return Sampling(
             own.temperature if temperature is None else temperature,
-            own.timing_spread if timing_spread is None else timing_spread,
+            own.duration_spread if duration_spread is None else duration_spread,
         )
 
     def _ask(self, text: str, speaker: str | None, seed: int, sampling: Sampling, max_seconds: float | None) -> _Asked:
         spoken = words(text)
         index = self._speaker_index(speaker)
-        word_seconds, model = self.config.max_word_seconds, self.config.model
-        request = Request(
-            words=part_vectors(self.word_vectors(spoken), model.word_parts),
+        word_seconds, model = self.config.max_unit_seconds, self.config.model
+        request = SynthesisRequest(
+            units=unit_vectors(self.word_vectors(spoken), model.units_per_word),
             speaker=index,
             seed=integer("seed", seed),
             max_frames=self._frames(
                 "max_seconds", 1 + len(spoken) * word_seconds if max_seconds is None else max_seconds
             ),
-            max_word_frames=self._frames("max_word_seconds", word_seconds),
+            max_unit_frames=self._frames("max_unit_seconds", word_seconds),
             sampling=sampling,
         )
         return _Asked(spoken, request)
 
-    def _audio(self, asked: _Asked, generated: Generated) -> Audio:
+    def _audio(self, asked: _Asked, generated: SynthesisResult) -> Audio:
         model = self.config.model
         return Audio(
-            samples=audio_files.decode(generated.levels, model.q_levels, model.quantization),
+            samples=audio_files.decode(generated.codes, model.q_levels, model.quantization),
             sample_rate=self.sample_rate,
             words=asked.words,
-            word_ends=list(of_words(generated.word_ends, model.word_parts)),
+            word_ends=list(per_word(generated.unit_ends, model.units_per_word)),
             stop_reason=generated.stop_reason,
             forced_advances=generated.forced_advances,
             speaker=self.config.speakers[asked.request.speaker],
             seed=asked.request.seed,
-            levels=generated.levels,
+            codes=generated.codes,
         )
 
     def _speaker_index(self, speaker: str | None) -> int:

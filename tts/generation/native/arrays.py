@@ -14,13 +14,13 @@ class Weights(NamedTuple):
 
     clock: np.ndarray  # (clock_frames, G+) float32: the clock's part of the gates
     left: np.ndarray  # (clock_frames, G+) float32: the same of the frames left, empty where nobody planned them
-    heard: np.ndarray  # (F, G+) table: of the previous frame's samples
+    previous: np.ndarray  # (F, G+) table: of the previous frame's samples
     recurrent: np.ndarray  # (panels, D, panel) table: of the state; panels side by side are the gates
     advance: np.ndarray  # (D,) float32
     advance_bias: np.ndarray  # (1,) float32
     upsample: np.ndarray  # (panels, D, panel) table; panels side by side are (F, S+), or (F, r) and padding
     upsample_bias: np.ndarray  # (F x S+ or F x r and padding,) float32
-    widen: np.ndarray  # (r, S+) table, empty without a rank
+    conditioning: np.ndarray  # (r, S+) table, empty without a rank
     history: np.ndarray  # (H, S+) table, a row per lag, oldest first
     last: np.ndarray  # (Q, S+) table: what the last level adds
     hidden: np.ndarray  # (sample_layers - 1, S, S+) table
@@ -43,12 +43,12 @@ class Shape(NamedTuple):
     G: int  # with padding, as are the widths from here on
     sample_width: int  # S
     logit_width: int  # Q
-    told_width: int  # what the upsampling makes
+    upsampled_width: int  # what the upsampling makes
     gate_panel: int
-    told_panel: int
+    upsampled_panel: int
     hidden_layers: int
     clock_frames: int
-    planned: int  # 1: durations come with the request
+    explicit: int  # 1: durations come with the request
 
 
 class Slots(NamedTuple):
@@ -57,12 +57,14 @@ class Slots(NamedTuple):
     h: np.ndarray  # (n, D) float32, flat
     c: np.ndarray  # (n, D) float32, flat
     values: np.ndarray  # (n, P + F) float32, flat: the P samples before the frame, the frame's so far, zeros
-    levels: np.ndarray  # (n, P + F) int64: the same as levels
-    words: np.ndarray  # (n, 4) int64: word, frames since it began, how many words there are, the cap on a word's frames
+    codes: np.ndarray  # (n, P + F) int64: the same as levels
+    units: np.ndarray  # (n, 4) int64: word, frames since it began, how many words there are, the cap on a word's frames
     base: np.ndarray  # (n, 3) int64: address of a (words, G+) float32 table of gates; the words of its and plan's first
-    plan: np.ndarray  # (n, frames of a call + 1) int64: frames of each word, negative where cut, if they are planned
+    durations: (
+        np.ndarray
+    )  # (n, frames of a call + 1) int64: frames of each word, negative where cut, if they are planned
     frames: np.ndarray  # (n, 2) int64: frames made, the cap on them
-    timing: np.ndarray  # (n, 3) float64: summed hazard, threshold, timing_spread
+    timing: np.ndarray  # (n, 3) float64: summed hazard, threshold, duration_spread
     inverse_temperature: np.ndarray  # (n,) float32
     uniforms: np.ndarray  # (n, frames of a call, F + 1) float32
     made: np.ndarray  # (n, frames of a call x F) int16: levels made by the call
@@ -71,7 +73,7 @@ class Slots(NamedTuple):
     positive: np.ndarray  # (sample_layers,) int64: units above 0, summed over all samples
     live: np.ndarray  # (n,) int64
     gates: np.ndarray  # (n, G+) float32, flat
-    told: np.ndarray  # (n, told_width) float32, flat
+    upsampled: np.ndarray  # (n, told_width) float32, flat
     x: np.ndarray  # (F, S+) float32, flat
     y: np.ndarray  # (S+,) float32
     zeros: np.ndarray  # (S+,) float32

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tts.core.errors import InputError
-from tts.generation.durations import Plan, Planner
-from tts.generation.interface import Generated, Request, StopReason, Uniforms
+from tts.generation.durations import Durations, DurationSampler
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
 from tts.generation.native.arrays import Slots
 from tts.generation.native.family import unsupported
 from tts.generation.native.frames import run_frames
 from tts.generation.native.kernels import LANES
-from tts.generation.native.layout import WORDS_AT_A_TIME, Folder, WordGates, aligned_zeros
+from tts.generation.native.layout import UNITS_AT_A_TIME, Folder, UnitGates, aligned_zeros
 from tts.generation.scheduler import Piece, make_each, make_one
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
@@ -55,7 +55,7 @@ class NativeEngine:
         """
         if reason := unsupported(config):
             raise InputError(f"the native engine does not support {reason}; use the engine torch")
-        assert 1 <= block_frames <= WORDS_AT_A_TIME, block_frames
+        assert 1 <= block_frames <= UNITS_AT_A_TIME, block_frames
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1")
         self.config = config
@@ -64,14 +64,18 @@ class NativeEngine:
         self._folder = Folder(config, checked_weights(config, weights))
         self._weights = self._folder.lay_out()
         self._shape = self._folder.shape()
-        self._planner = Planner(config, self._folder.weights) if config.timing == "planned" else None
+        self._duration_sampler = (
+            DurationSampler(config, self._folder.weights) if config.duration == "explicit" else None
+        )
 
-    def generate(self, requests: Sequence[Request]) -> list[Generated]:
+    def generate(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisResult]:
         """Make each utterance; as many at a time as pays."""
         streams = min(len(requests), self.threads * STREAMS_PER_THREAD)
         return list(self.generate_each(requests, max(streams, 1)))
 
-    def generate_each(self, requests: Iterable[Request], streams: int | None = None) -> Iterator[Generated]:
+    def generate_each(
+        self, requests: Iterable[SynthesisRequest], streams: int | None = None
+    ) -> Iterator[SynthesisResult]:
         """Make each utterance, yielded in the order of the requests; see `scheduler.make_each`.
 
         Args:
@@ -85,12 +89,12 @@ class NativeEngine:
             raise InputError(f"streams is {streams}; it must be at least 1")
         return self._each(iter(requests), streams or self.threads * STREAMS_PER_THREAD)
 
-    def _each(self, requests: Iterator[Request], streams: int) -> Iterator[Generated]:
+    def _each(self, requests: Iterator[SynthesisRequest], streams: int) -> Iterator[SynthesisResult]:
         count = min(self.threads, streams)
         groups = [_Group(self, streams // count + (k < streams % count)) for k in range(count)]
         yield from make_each(groups, requests)
 
-    def stream(self, request: Request, first_frames: int = 5) -> Generator[np.ndarray, None, Generated]:
+    def stream(self, request: SynthesisRequest, first_frames: int = 5) -> Generator[np.ndarray, None, SynthesisResult]:
         """Make one utterance and yield it as it is made; returns (as StopIteration's value) the whole.
 
         Args:
@@ -102,7 +106,7 @@ class NativeEngine:
         """
         return make_one(_Group(self, 1), request, first_frames)
 
-    def relu_shares(self, request: Request) -> tuple[float, ...]:
+    def relu_shares(self, request: SynthesisRequest) -> tuple[float, ...]:
         """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
         group = _Group(self, 1)
         samples = sum(len(codes) for codes in make_one(group, request, self.block_frames))
@@ -117,8 +121,8 @@ class NativeEngine:
 class _Making(NamedTuple):
     """What a place is given of its request, a block at a time."""
 
-    gates: WordGates
-    plan: Plan | None
+    gates: UnitGates
+    durations: Durations | None
     uniforms: Uniforms
 
 
@@ -131,42 +135,42 @@ class _Group:
         self.busy: dict[int, _Making] = {}
         self.slots = _new_slots(engine, places, self.block_frames)
 
-    def begin(self, place: int, request: Request) -> None:
+    def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
         engine, s = self.engine, self.slots
         c, w = engine.config, engine._folder.weights
-        gates = WordGates(engine._folder, request.words, request.speaker)
+        gates = UnitGates(engine._folder, request.units, request.speaker)
         s.h.reshape(-1, c.dim)[place] = w["h0"][0]
         s.c.reshape(-1, c.dim)[place] = w["c0"][0]
         s.values.reshape(self.places, -1)[place] = 0.0
-        s.levels[place] = c.q_levels // 2
-        max_word_frames = request.max_word_frames if c.conditioning == "pointer" else request.max_frames + 1
-        s.words[place] = 0, 0, gates.count, max_word_frames
+        s.codes[place] = c.q_levels // 2
+        max_unit_frames = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
+        s.units[place] = 0, 0, gates.count, max_unit_frames
         s.frames[place] = 0, request.max_frames
-        s.timing[place] = 0.0, 0.0, request.sampling.timing_spread
+        s.timing[place] = 0.0, 0.0, request.sampling.duration_spread
         s.inverse_temperature[place] = 1 / request.sampling.temperature
-        plan = engine._planner.plan(request) if engine._planner else None
-        self.busy[place] = _Making(gates, plan, Uniforms(request.seed, c.frame_size))
+        durations = engine._duration_sampler.sample(request) if engine._duration_sampler else None
+        self.busy[place] = _Making(gates, durations, Uniforms(request.seed, c.frame_size))
 
     def run(self, frames: int) -> list[Piece]:
         """See `scheduler.Worker`."""
         s = self.slots
-        for place, (gates, plan, uniforms) in self.busy.items():
+        for place, (gates, durations, uniforms) in self.busy.items():
             s.uniforms[place, :frames] = uniforms.rows(frames)
-            word = int(s.words[place, 0])
-            gates.reach(word, frames)
-            s.base[place] = gates.table.ctypes.data, gates.first, word
-            if plan is not None:
-                s.plan[place, : frames + 1] = [plan[word + k] for k in range(frames + 1)]
+            unit = int(s.units[place, 0])
+            gates.reach(unit, frames)
+            s.base[place] = gates.table.ctypes.data, gates.first, unit
+            if durations is not None:
+                s.durations[place, : frames + 1] = [durations[unit + k] for k in range(frames + 1)]
         run_frames(self.engine._weights, s, self.engine._shape, frames)
         return [self._piece(place) for place in list(self.busy)]
 
     def _piece(self, place: int) -> Piece:
         s, made = self.slots, int(self.slots.done[place])
-        stopped, capped = s.words[place, 0] == s.words[place, 2], s.frames[place, 0] == s.frames[place, 1]
+        stopped, capped = s.units[place, 0] == s.units[place, 2], s.frames[place, 0] == s.frames[place, 1]
         reason: StopReason | None = "stop" if stopped else "cap" if capped else None
         if reason:
-            s.words[place] = 0  # nothing to say
+            s.units[place] = 0  # nothing to say
             del self.busy[place]
         codes = s.made[place, : made * self.engine.config.frame_size].copy()
         return Piece(place, codes, s.events[place, :made].copy(), reason)
@@ -179,10 +183,10 @@ def _new_slots(engine: NativeEngine, n: int, frames: int) -> Slots:
         h=aligned_zeros(n, c.dim),
         c=aligned_zeros(n, c.dim),
         values=aligned_zeros(n, shape.P + shape.F),
-        levels=np.zeros((n, shape.P + shape.F), np.int64),
-        words=np.zeros((n, 4), np.int64),
+        codes=np.zeros((n, shape.P + shape.F), np.int64),
+        units=np.zeros((n, 4), np.int64),
         base=np.zeros((n, 3), np.int64),
-        plan=np.zeros((n, frames + 1), np.int64),
+        durations=np.zeros((n, frames + 1), np.int64),
         frames=np.zeros((n, 2), np.int64),
         timing=np.zeros((n, 3), np.float64),
         inverse_temperature=np.zeros(n, np.float32),
@@ -193,7 +197,7 @@ def _new_slots(engine: NativeEngine, n: int, frames: int) -> Slots:
         positive=np.zeros(c.sample_layers, np.int64),
         live=np.zeros(n, np.int64),
         gates=aligned_zeros(n, shape.G),
-        told=aligned_zeros(n, shape.told_width),
+        upsampled=aligned_zeros(n, shape.upsampled_width),
         x=aligned_zeros(shape.F, shape.sample_width),
         y=aligned_zeros(shape.sample_width),
         zeros=aligned_zeros(shape.sample_width),

@@ -36,7 +36,7 @@ from tts.generation.native.kernels import (
 )
 from tts.generation.scheduler import ADVANCED, FORCED
 
-# Everything of fastmath but the licence to assume that NaN and infinity do not happen.
+# Everything of fastmath but the license to assume that NaN and infinity do not happen.
 FASTMATH = {"reassoc", "contract", "arcp", "afn", "nsz"}
 # numba compiles anew where this file has changed; these are compiled into it as well.
 _SOURCES = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (arrays, kernels, scheduler)))
@@ -218,7 +218,7 @@ def _draw(logits: Any, uniform: Any, inverse_temperature: Any, totals: Any, Q: A
     exponentials(logits, depth * LANES, inverse_temperature, totals)
     total = totals[LANES - 1]
     target = uniform * total
-    # The part of `depth` neighbouring levels, then the level in it; counted instead of searched, as a branch that
+    # The part of `depth` neighboring levels, then the level in it; counted instead of searched, as a branch that
     # goes another way each time costs more.
     part = 0
     for k in range(LANES - 1):
@@ -245,32 +245,47 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any) -> None:
     zero = np.int64(0)  # numba would compile a function once more for a literal 0
     for k in range(n):
         slot = s.live[k]
-        word, since = s.words[slot, 0], s.words[slot, 1]
-        if shape.planned > 0:
+        unit, since = s.units[slot, 0], s.units[slot, 1]
+        if shape.explicit > 0:
             if since == 0:
-                s.words[slot, 3] = abs(s.plan[slot, word - s.base[slot, 2]])
+                s.units[slot, 3] = abs(s.durations[slot, unit - s.base[slot, 2]])
         elif since == 0:
-            # As `tts.generation.interface.timing_threshold`.
+            # As `tts.generation.interface.duration_threshold`.
             pulled = 0.5 + s.timing[slot, 2] * (np.float64(s.uniforms[slot, row, F]) - 0.5)
             s.timing[slot, 0] = 0.0
             s.timing[slot, 1] = -math.log1p(-min(pulled, 1.0 - 2.0**-24))
         clock_at = min(since, shape.clock_frames - 1) * G
-        base_at = (word - s.base[slot, 1]) * G
+        base_at = (unit - s.base[slot, 1]) * G
         heard_at = slot * (P + F) + P - F
         own = slot * G
-        if shape.planned > 0:
-            left_at = min(s.words[slot, 3] - since - 1, shape.clock_frames - 1) * G
-            add_rows(s.gates, own, s.base[slot, 0], base_at, w.left, left_at, w.heard, 0, G, s.values, 0, zero, G)
-            add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
+        if shape.explicit > 0:
+            left_at = min(s.units[slot, 3] - since - 1, shape.clock_frames - 1) * G
+            add_rows(s.gates, own, s.base[slot, 0], base_at, w.left, left_at, w.previous, 0, G, s.values, 0, zero, G)
+            add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.previous, 0, G, s.values, heard_at, F, G)
         else:
-            add_rows(s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.heard, 0, G, s.values, heard_at, F, G)
+            add_rows(
+                s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.previous, 0, G, s.values, heard_at, F, G
+            )
     _multiply(s.gates, G, zero, s.gates, G, w.recurrent, zero, s.h, zero, D, G, shape.gate_panel, s.live, n)
     for k in range(n):
         slot = s.live[k]
         _lstm_cell(s.gates[slot * G : (slot + 1) * G], s.h[slot * D : (slot + 1) * D], s.c[slot * D : (slot + 1) * D])
-    width = shape.told_width
+    width = shape.upsampled_width
     _multiply(
-        s.told, width, zero, w.upsample_bias, zero, w.upsample, zero, s.h, zero, D, width, shape.told_panel, s.live, n
+        s.upsampled,
+        width,
+        zero,
+        w.upsample_bias,
+        zero,
+        w.upsample,
+        zero,
+        s.h,
+        zero,
+        D,
+        width,
+        shape.upsampled_panel,
+        s.live,
+        n,
     )
 
 
@@ -280,9 +295,11 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
     F, H, P, S, Q, width = shape.F, shape.H, shape.P, shape.S, shape.Q, shape.sample_width
     values_at = slot * (P + F)
     zero, one = np.int64(0), np.int64(1)
-    x, x_at = s.told, slot * shape.told_width
+    x, x_at = s.upsampled, slot * shape.upsampled_width
     if shape.r > 0:
-        _rows_of_places(s.x, zero, s.zeros, zero, zero, w.widen, s.told, x_at, shape.r, shape.r, zero, F, width)
+        _rows_of_places(
+            s.x, zero, s.zeros, zero, zero, w.conditioning, s.upsampled, x_at, shape.r, shape.r, zero, F, width
+        )
         x, x_at = s.x, zero
     # The samples of this frame, not yet made, are zeros: four places at a time take what the first of them can.
     _rows_of_places(x, x_at, x, x_at, width, w.history, s.values, values_at + P - H, one, H, one, F, width)
@@ -294,7 +311,7 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
             x,
             x_at + f * width,
             w.last,
-            s.levels[slot, P + f - 1] * width,
+            s.codes[slot, P + f - 1] * width,
             w.history,
             (H - own) * width,
             width,
@@ -314,10 +331,10 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
         add_listed_rows(s.logits, w.output_bias, 0, w.output, 0, s.offsets, s.scales, count, shape.logit_width)
         level = _draw(s.logits, s.uniforms[slot, row, f], s.inverse_temperature[slot], s.totals, Q)
         s.made[slot, row * F + f] = level
-        s.levels[slot, P + f] = level
+        s.codes[slot, P + f] = level
         s.values[values_at + P + f] = w.value[level]
     for k in range(P):
-        s.levels[slot, k] = s.levels[slot, F + k]
+        s.codes[slot, k] = s.codes[slot, F + k]
         s.values[values_at + k] = s.values[values_at + F + k]
     for f in range(F):
         s.values[values_at + P + f] = 0.0
@@ -327,9 +344,9 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
 def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
     """Whether the word's turn is over after this frame."""
     D = shape.D
-    s.words[slot, 1] += 1
-    if shape.planned > 0:
-        over = s.plan[slot, s.words[slot, 0] - s.base[slot, 2]] == s.words[slot, 1]
+    s.units[slot, 1] += 1
+    if shape.explicit > 0:
+        over = s.durations[slot, s.units[slot, 0] - s.base[slot, 2]] == s.units[slot, 1]
     else:
         top = slot * D
         logit = np.float64(w.advance_bias[0])
@@ -338,10 +355,10 @@ def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
         s.timing[slot, 0] += max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
         over = s.timing[slot, 0] > s.timing[slot, 1]
     s.events[slot, row] = 0
-    if over or s.words[slot, 1] >= s.words[slot, 3]:
+    if over or s.units[slot, 1] >= s.units[slot, 3]:
         s.events[slot, row] = ADVANCED if over else ADVANCED | FORCED
-        s.words[slot, 0] += 1
-        s.words[slot, 1] = 0
+        s.units[slot, 0] += 1
+        s.units[slot, 1] = 0
     s.frames[slot, 0] += 1
     s.done[slot] += 1
 
@@ -354,7 +371,7 @@ def run_frames(w: Any, s: Any, shape: Any, frames: Any) -> None:
     for row in range(frames):
         n = np.int64(0)
         for slot in range(s.done.shape[0]):
-            if s.words[slot, 0] < s.words[slot, 2] and s.frames[slot, 0] < s.frames[slot, 1]:
+            if s.units[slot, 0] < s.units[slot, 2] and s.frames[slot, 0] < s.frames[slot, 1]:
                 s.live[n] = slot
                 n += 1
         if n == 0:

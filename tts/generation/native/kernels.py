@@ -189,7 +189,7 @@ def add_rows(
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        target, first, told, rows = (
+        target, first, upsampled, rows = (
             None if kinds[k] == types.none else _place(context, b, kinds[k], args[k], args[k + 1]) for k in (0, 2, 4, 6)
         )
         stride, count, width = args[8], args[11], args[12]
@@ -200,8 +200,8 @@ def add_rows(
 
         def part(column: Value, vectors: int) -> None:
             sums = [first.at(column).at(k * LANES).vector() for k in range(vectors)]
-            if told:
-                sums = [b.fadd(x, y) for x, y in zip(sums, told.at(column).weights(vectors), strict=True)]
+            if upsampled:
+                sums = [b.fadd(x, y) for x, y in zip(sums, upsampled.at(column).weights(vectors), strict=True)]
             block = rows.at(column)
 
             def body(i: Value, sums: list[Value]) -> list[Value]:

@@ -1,4 +1,4 @@
-"""Folds a model's weights for the native engine: once per model (`lay_out`) and once per utterance (`WordGates`).
+"""Folds a model's weights for the native engine: once per model (`lay_out`) and once per utterance (`UnitGates`).
 
 What is linear in something that hardly changes is folded beforehand: the word, next-word and speaker parts of the
 frame tier's gates once per word, the clock's part once per clock value. What remains is sums of weight rows, laid out
@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import binding
 
-from tts.generation.features import clock_features, embed_words, product
+from tts.generation.features import clock_features, embed_units, product
 from tts.generation.native.arrays import Shape, Weights
 from tts.generation.native.kernels import BLOCK, LANES, NEVER, PAIR
 from tts.models.config import TwoTierConfig
 
-WORDS_AT_A_TIME = 256
+UNITS_AT_A_TIME = 256
 
 
 class Folder:
@@ -33,7 +33,7 @@ class Folder:
         self.sample_width = padded(c.sample_dim)
         self.form = ""
         """The name in `FORMS` of how the weights were laid out."""
-        self.told_width = padded(c.frame_size * (c.upsample_rank or self.sample_width))
+        self.upsampled_width = padded(c.frame_size * (c.upsample_rank or self.sample_width))
 
     def shape(self) -> Shape:
         """The widths that the compiled loop goes by."""
@@ -49,12 +49,12 @@ class Folder:
             G=self.gate_width,
             sample_width=self.sample_width,
             logit_width=padded(c.q_levels),
-            told_width=self.told_width,
+            upsampled_width=self.upsampled_width,
             gate_panel=_panel(self.gate_width),
-            told_panel=_panel(self.told_width),
+            upsampled_panel=_panel(self.upsampled_width),
             hidden_layers=c.sample_layers - 1,
             clock_frames=c.clock_frames,
-            planned=int(c.timing == "planned"),
+            explicit=int(c.duration == "explicit"),
         )
 
     def gate_bias(self) -> np.ndarray:
@@ -67,19 +67,21 @@ class Folder:
         S = self.sample_width
         first = w["rnn.weight_ih_l0"].T  # (input_dim, gates): previous frame, this word, next word, speaker, clocks
         features = clock_features(c.clock_frames, c.clock_dim)
-        clocks = first[c.frame_size + c.told_dim :]
-        left = features @ clocks[c.clock_dim :] if c.timing == "planned" else np.zeros((0, 0), np.float32)
+        clocks = first[c.frame_size + c.context_dim :]
+        left = features @ clocks[c.clock_dim :] if c.duration == "explicit" else np.zeros((0, 0), np.float32)
         upsample = w["upsample.weight"].reshape(c.frame_size, -1, c.dim)
         upsample_bias = w["upsample.bias"].reshape(c.frame_size, -1)
         if not c.upsample_rank:
             upsample, upsample_bias = _widened(upsample, S, axis=1), _widened(upsample_bias, S)
         tables = {
-            "heard": _widened(first[: c.frame_size], self.gate_width),
+            "previous": _widened(first[: c.frame_size], self.gate_width),
             "recurrent": _panels(w["rnn.weight_hh_l0"].T, self.gate_width),
-            "upsample": _panels(upsample.reshape(-1, c.dim).T, self.told_width),
-            "widen": _widened(w["widen.weight"].T, S) if c.upsample_rank else np.zeros((0, S), np.float32),
-            "history": _widened(w["hear.weight"].T, S),  # a row per lag, oldest first
-            "last": _widened(w["last_level.weight"], S),
+            "upsample": _panels(upsample.reshape(-1, c.dim).T, self.upsampled_width),
+            "conditioning": _widened(w["conditioning.weight"].T, S)
+            if c.upsample_rank
+            else np.zeros((0, S), np.float32),
+            "history": _widened(w["history_in.weight"].T, S),  # a row per lag, oldest first
+            "last": _widened(w["last_code.weight"], S),
             "hidden": _widened(_stack([w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]), S),
             "output": self._by_draw(w["output.weight"].T, 0.0),
         }
@@ -92,7 +94,7 @@ class Folder:
             left=_aligned(_widened(left, self.gate_width)).reshape(-1),
             advance=_aligned(w["advance.weight"][0]),
             advance_bias=_aligned(w["advance.bias"]),
-            upsample_bias=_aligned(_widened(upsample_bias.reshape(-1), self.told_width)),
+            upsample_bias=_aligned(_widened(upsample_bias.reshape(-1), self.upsampled_width)),
             hidden_bias=_aligned(
                 _widened(_stack([w[f"hidden.{k}.bias"] for k in range(c.sample_layers - 1)]), S)
             ).reshape(-1),
@@ -110,19 +112,19 @@ class Folder:
         return np.ascontiguousarray(turned).reshape(wide.shape)
 
 
-class WordGates:
+class UnitGates:
     """An utterance's words as the frame tier's first gates see them, some hundreds at a time.
 
     A table for all words of a long text would be much larger than the text. Which words are folded together depends
     on the text alone, so that rounding does, too.
     """
 
-    def __init__(self, folder: Folder, words: np.ndarray, speaker: int) -> None:
+    def __init__(self, folder: Folder, units: np.ndarray, speaker: int) -> None:
         c = folder.config
-        assert words.shape[1] == c.word_dim, (words.shape, c.word_dim)
+        assert units.shape[1] == c.word_dim, (units.shape, c.word_dim)
         assert 0 <= speaker < c.n_speakers, (speaker, c.n_speakers)
         self._folder = folder
-        self._words = words.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else words
+        self._words = units.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else units
         self._speaker = speaker
         self.count = len(self._words)
         self.first = 0
@@ -130,28 +132,28 @@ class WordGates:
         self.table = self._both(0)
         """(some words, G+) float32: the biases and the word, next-word and speaker parts of the gates."""
 
-    def reach(self, word: int, further: int) -> None:
-        """See to it that the table holds the words `word` … `word + further`, where there are such; at most 256."""
-        assert 0 <= further <= WORDS_AT_A_TIME, further
-        last = min(word + further, self.count - 1)
+    def reach(self, unit: int, further: int) -> None:
+        """See to it that the table holds the words `unit` … `word + further`, where there are such; at most 256."""
+        assert 0 <= further <= UNITS_AT_A_TIME, further
+        last = min(unit + further, self.count - 1)
         if last >= self.first + len(self.table):
-            self.first = word // WORDS_AT_A_TIME * WORDS_AT_A_TIME
+            self.first = unit // UNITS_AT_A_TIME * UNITS_AT_A_TIME
             self.table = self._both(self.first)
 
     def _both(self, first: int) -> np.ndarray:
-        second = first + WORDS_AT_A_TIME
+        second = first + UNITS_AT_A_TIME
         parts = [self._fold(begin) for begin in (first, second) if begin < self.count]
         return _aligned(np.concatenate(parts))
 
     def _fold(self, begin: int) -> np.ndarray:
         c, w = self._folder.config, self._folder.weights
-        end = min(begin + WORDS_AT_A_TIME, self.count)
-        embedded = embed_words(w, self._words[begin : end + 1], ends=end == self.count)
+        end = min(begin + UNITS_AT_A_TIME, self.count)
+        embedded = embed_units(w, self._words[begin : end + 1], ends=end == self.count)
         voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
-        told = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
-        part = w["rnn.weight_ih_l0"].T[c.frame_size : c.frame_size + c.told_dim]
+        upsampled = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
+        part = w["rnn.weight_ih_l0"].T[c.frame_size : c.frame_size + c.context_dim]
         gates = np.tile(self._folder.gate_bias(), (end - begin, 1))
-        gates[:, : part.shape[1]] += product(told, part)
+        gates[:, : part.shape[1]] += product(upsampled, part)
         return gates
 
 
