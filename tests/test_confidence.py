@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-import train_confidence
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.cli import evaluate as cli
 from tts.core.errors import InputError
+from tts.recognition import confidence_training as train_confidence
 from tts.recognition import prompts, rejection
 from tts.recognition.confidence import AFTER, BEFORE, ConfidenceNet, places
 from tts.recognition.model import BLANK, WEIGHTS, Recognizer, greedy

@@ -22,7 +22,7 @@ from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 from tts.voice import load_voice
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

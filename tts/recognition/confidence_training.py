@@ -210,7 +210,3 @@ def main() -> int:
         print(f"train_confidence: error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

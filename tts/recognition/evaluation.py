@@ -10,7 +10,6 @@ tell; --note says what else the machine was doing. With --card the figures are p
 import argparse
 import io
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -383,7 +382,3 @@ def run() -> None:
     if args.only_rejection and not args.prompts:
         raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
     evaluate(args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,8 +6,6 @@ Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error o
 taken together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
 """
 
-# ruff: noqa: E402 -- how threads wait is settled before torch is imported
-
 import json
 import math
 import random
@@ -18,10 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
-
-from tts.core.threads import wait_passively
-
-wait_passively()
 
 import numpy as np
 import torch
@@ -333,7 +327,3 @@ def run() -> int:
     with new_folder(Path(config.out)):
         train(config, shlex.join(["python", *sys.argv]))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
