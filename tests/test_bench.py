@@ -195,8 +195,8 @@ def test_mistakes(here, voice_folder, monkeypatch, capsys, arguments, message):
 
 @pytest.mark.parametrize(("threads", "share"), [(1, 0.5), (2, 0.25)])
 def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch, threads, share):
-    for module in ("machine", "report"):
-        monkeypatch.setattr(f"tts.bench.{module}.cores", lambda: [0, 1])
+    for module in ("core.machine", "bench.report"):
+        monkeypatch.setattr(f"tts.{module}.cores", lambda: [0, 1])
     many = {"row": "native-many", "title": "", "streams": 32, "samples_per_second": 2e5, "times_real_time": 25.0}
     monkeypatch.setattr(reports, "measure_in_processes", lambda *_: many | {"memory_mb": 1.0})
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))

@@ -10,9 +10,9 @@ from typing import Any
 from tqdm import tqdm
 
 from tts._version import __version__
-from tts.bench.machine import commit, cores, machine, versions
 from tts.bench.rows import ROWS, Engine, Settings, measure_in_processes, measure_limits
 from tts.bench.tables import Table, aligned, piped
+from tts.core.machine import commit, cores, machine, versions
 from tts.voice import Voice
 
 FORMAT_VERSION = 1

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tts.bench.machine import caches, cores, run_apart
+from tts.bench.processes import run_apart
+from tts.core.machine import caches, cores
 from tts.text.units import unit_vectors
 from tts.voice import EngineName, Voice, load_voice
 

@@ -24,8 +24,8 @@ from torch.nn import functional
 from torch.utils.benchmark import Timer
 
 from data_recipes.sequences import Sequence
-from tts.bench.machine import run_apart
 from tts.bench.plain import PlainSampleRNN
+from tts.bench.processes import run_apart
 from tts.core import config as configs
 from tts.models.two_tier import TwoTier
 from tts.training.batches import Batch, Batches, Collate, Stream, training_collate

@@ -57,9 +57,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     from tts._version import __version__
-    from tts.bench import machine
     from tts.bench.training import Settings
     from tts.bench.training import measure as measure_rows
+    from tts.core import machine
 
     _say_precision(arguments.config)
     threads = arguments.threads or len(machine.cores())

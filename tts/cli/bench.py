@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from tts.bench.machine import cores
+    from tts.core.machine import cores
 
     if not (math.isfinite(arguments.seconds) and 0 < arguments.seconds <= 3600):
         raise InputError(f"--seconds is {arguments.seconds}; it must lie between 0 and 3600")

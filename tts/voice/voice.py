@@ -31,7 +31,8 @@ from tts import audio as audio_files
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, kind, new_folder, write_together
-from tts.generation.interface import Engine, Sampling, SynthesisRequest, SynthesisResult, integer, number
+from tts.core.sampling import Sampling, integer, number
+from tts.generation.interface import Engine, SynthesisRequest, SynthesisResult
 from tts.generation.native.family import unsupported, without_native
 from tts.generation.weights import checked_weights, round_to_bfloat16
 from tts.models.config import TwoTierConfig

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
-from data_recipes import cli, dataset
-from data_recipes.audio_io import decode_audio
+from data_recipes import dataset
 from data_recipes.dataset import push_to_hub, sequences_dataset
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from data_recipes.splits import combination_split
+from tts.audio import from_bytes
+from tts.cli import data as cli
 from tts.core.errors import InputError
 
 SMALL = ("--count", "30", "--eval-count", "10")
@@ -56,7 +57,7 @@ def test_recordings_come_back_as_they_were(source: Path, tmp_path: Path) -> None
     for name, rows in recordings.items():
         assert loaded[name].features == dataset.features(8000)
         for row, recording in zip(loaded[name], rows, strict=True):
-            audio, rate = decode_audio(row["audio"]["bytes"])
+            audio, rate = from_bytes(row["audio"]["bytes"])
             assert rate == 8000 and np.abs(audio - recording.audio).max() <= 2**-15
             assert (row["text"], row["digits"], row["speaker"]) == (str(recording.digit), [recording.digit], "theo")
             assert (row["takes"], row["boundaries"]) == ([recording.id], [len(recording.audio)])
@@ -68,7 +69,7 @@ def test_sequences_come_back_as_they_were(source: Path, tmp_path: Path) -> None:
     assert [len(rows) for rows in loaded.values()] == [30] + 7 * [10]
     stream = SequenceStream(build_recordings(source, speakers=("theo",))["train"], SequenceOptions(), 3)
     for index, row in enumerate(loaded["train"]):
-        audio, _ = decode_audio(row["audio"]["bytes"])
+        audio, _ = from_bytes(row["audio"]["bytes"])
         assert np.abs(audio - stream[index].audio).max() <= 2**-15
         assert row["boundaries"] == stream[index].boundaries and row["boundaries"][-1] == len(audio)
         assert row["text"] == stream[index].text == " ".join(map(str, row["digits"]))
@@ -232,7 +233,7 @@ def test_push_errors_are_one_line(source: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
-        "import argparse, sys; from data_recipes import cli; cli.add_arguments(argparse.ArgumentParser()); "
+        "import argparse, sys; from tts.cli import data as cli; cli.add_arguments(argparse.ArgumentParser()); "
         "print([name for name in ('numpy', 'torch', 'datasets', 'soundfile') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

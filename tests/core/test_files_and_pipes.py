@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 import tts
 from data_recipes import dataset
-from tts import cli, console, files
 from tts.cli import bench
+from tts.cli import main as cli
+from tts.core import console, files
 from tts.core.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # What lies where the commands are run; see `place`.
 WAV, FOLDER, PIPE, DEVICE, LOOP = "a.wav", "folder.wav", "pipe.wav", "device.wav", "loop.wav"
@@ -128,8 +129,8 @@ def run(words: list[str], monkeypatch) -> int:
     if program == "tts":
         return cli.main(arguments)
     script = importlib.import_module(program)
-    told = arguments + RELEASE * (program == "release_voice")
-    monkeypatch.setattr(sys, "argv", [f"{program}.py", *told])
+    arguments += RELEASE * (program == "release_voice")
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", *arguments])
     return script.main()
 
 
@@ -312,12 +313,12 @@ def test_bench_on_a_full_disk(here, voice_folder, monkeypatch, capsys):
     monkeypatch.setattr(report, "as_text", lambda _: "table")
     monkeypatch.setattr(bench, "_warn_of_load", lambda: None)
     monkeypatch.setattr(report, "as_markdown", lambda _: "\udce9" * 2000)
-    told = ["bench", "--voice", str(voice_folder), "--out", "b.json", "--markdown", "b.md"]
+    arguments = ["bench", "--voice", str(voice_folder), "--out", "b.json", "--markdown", "b.md"]
     with full_disk():
-        assert cli.main(told) == 2
+        assert cli.main(arguments) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("tts: error: cannot write b.md: File too large")
     assert list(here.iterdir()) == []
-    assert cli.main(told) == 0
+    assert cli.main(arguments) == 0
     assert sorted(path.name for path in here.iterdir()) == ["b.json", "b.md"]
 
 
@@ -396,9 +397,9 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
 
 
 def test_an_evaluation_on_a_full_disk(place, here, voice_folder, capsys):
-    told = ["--wav-dir", str(place), "--manifest", str(place / "m.csv"), "--out", "a/out"]
+    arguments = ["--wav-dir", str(place), "--manifest", str(place / "m.csv"), "--out", "a/out"]
     with full_disk(100):
-        assert cli.main(["evaluate", *told]) == 2
+        assert cli.main(["evaluate", *arguments]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("tts: error: ")
     assert list(here.iterdir()) == []
 
@@ -473,7 +474,7 @@ def test_output_that_is_full_or_closed(place, command, buffered):
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("command", [STREAMED, "recognize a.wav", "bench --voice voice --rows cpu"])
+@pytest.mark.parametrize("command", [STREAMED, "recognize a.wav", "bench --voice voice --rows native"])
 def test_output_that_is_full_in_this_process(place, monkeypatch, capsys, command):
     """Of those that take seconds to start."""
     from tts.bench import report
