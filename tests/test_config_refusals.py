@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.train_command import tts_train
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_train_command import tts_train
 
 from tts.core import config as configs
 from tts.core.errors import InputError

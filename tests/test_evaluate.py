@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, count_combinations

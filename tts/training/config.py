@@ -188,7 +188,7 @@ class RunConfig:
             raise InputError("name is empty; give the run a name, which its voice gets as well")
         if self.train.pause_corruption and self.model.units_per_word == 1:
             raise InputError(
-                f"train.pause_corruption is {self.train.pause_corruption}; it needs rests, which model.units_per_word: 4 has"
+                f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which model.units_per_word: 4 has"
             )
         speakers = len(self.data.speakers)
         if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):

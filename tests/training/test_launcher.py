@@ -7,22 +7,16 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
-from test_training import data, metrics, run_config
+from helpers.training import data, metrics, run_config
 
 from tts.core.errors import InputError
 from tts.training.config import TrainConfig
 from tts.training.launcher import PLUGINS, conflicts, refuse_plugins
 from tts.training.loop import train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEFAULTS = {"ACCELERATE_MIXED_PRECISION": "no", "OMP_NUM_THREADS": "1"}
 """What the launcher sets where nothing is said."""
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +71,14 @@ def test_the_launcher_s_accumulation_changes_no_number(tmp_path, monkeypatch, ca
     capsys.readouterr()
     AcceleratorState._reset_state(True)
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    train(run_config(tmp_path / "told", steps=2), data())
+    train(run_config(tmp_path / "launched", steps=2), data())
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tts: warning")]
     assert said == [
         "tts: warning: accelerate launch says --gradient_accumulation_steps 4, the config train.accumulation=1; "
         "the config holds"
     ]
     key = "train/gradient_norm"
-    assert metrics(tmp_path / "told", key) == metrics(tmp_path / "plain", key)
+    assert metrics(tmp_path / "launched", key) == metrics(tmp_path / "plain", key)
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from helpers.training import MODEL, Tones, data, metrics, run_config, vectors
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training import MODEL, Tones, data, metrics, run_config, vectors
 
 from tts.cli.main import main
 from tts.core.errors import InputError
@@ -18,12 +18,6 @@ from tts.training.batches import Batches, Collate
 from tts.training.config import TrainConfig
 from tts.training.loop import train
 from tts.training.start import check_batch, sequences_per_step, started
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 def test_before_the_first_checkpoint(tmp_path, capsys):
@@ -73,9 +67,9 @@ def _second_half(folder: str) -> None:
 
 
 def whole_batches(folder: Path, steps: int, batch_size: int):
-    """A run that draws nothing but its sequences: every frame scored and heard."""
+    """A run that draws nothing but its sequences: every frame in the loss, none dropped."""
     config = run_config(folder, steps=steps, batch_size=batch_size, bucket=2, final_lr=1.0, frame_dropout=0.0)
-    return replace(config, loss=replace(config.loss, scored=1.0))
+    return replace(config, loss=replace(config.loss, frame_share=1.0))
 
 
 def test_one_process_resumed_as_two(tmp_path):

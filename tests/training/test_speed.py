@@ -2,7 +2,7 @@
 
 import pytest
 from accelerate.state import AcceleratorState
-from test_training import data, run_config
+from helpers.training import data, run_config
 
 from tts.training import loop
 from tts.training.speed import SECONDS, SpeedWatch

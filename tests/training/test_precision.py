@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
-from test_training import data, run_config
+from helpers.miniature_fsdd import write_corpus
+from helpers.training import data, run_config
 
 from data_recipes.fsdd import build_recordings
 from tts.cli.main import main
@@ -22,16 +21,10 @@ from tts.training.loop import train
 from tts.training.precision import Bf16, choose, probe
 from tts.training.start import started
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NONE = Bf16(False, False, "it has none")
 SLOW = Bf16(True, False, "it emulates it")
 NATIVE = Bf16(True, True, "it has it")
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture

@@ -7,51 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
+from helpers.train_command import SMALL, tts_train
 
 from tts import load_voice
 from tts.core import config as configs
 from tts.training import checkpoint
 from tts.training.config import RunConfig
 
-ROOT = Path(__file__).parents[1]
-SMALL = [
-    "data.speakers=[theo]",
-    "data.sequences.max_digits=2",
-    "model.dim=32",
-    "model.sample_dim=16",
-    "model.hist_size=16",
-    "model.text_dim=8",
-    "train.steps=4",
-    "train.batch_size=2",
-    "train.warmup_steps=1",
-    "train.validate_every=2",
-    "train.checkpoint_every=2",
-    "validation.sequences=2",
-    "validation.spoken=1",
-]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return write_corpus(tmp_path_factory.mktemp("corpus") / "recordings")
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
-
-
-def tts_train(*arguments):
-    """Exit code and stderr of `tts train`."""
-    from tts.cli.main import main
-
-    try:
-        return main(["train", *map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code
 
 
 def test_a_run_from_end_to_end(tmp_path, corpus, capsys):
