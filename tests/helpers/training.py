@@ -15,7 +15,17 @@ from tts.training.data import TrainingData
 from tts.training.losses import Objective
 
 MODEL = TwoTierConfig(
-    frame_size=16, dim=48, sample_dim=32, hist_size=16, word_dim=10, text_dim=8, n_speakers=2, clock_frames=64
+    frame_size=16,
+    dim=48,
+    sample_dim=32,
+    hist_size=16,
+    word_dim=10,
+    text_dim=8,
+    n_speakers=2,
+    clock_frames=64,
+    upsample_rank=0,
+    duration="implicit",
+    units_per_word=1,
 )
 
 
@@ -50,7 +60,8 @@ def data(stream=None, model=MODEL):
 
 def run_config(folder: Path, model: TwoTierConfig = MODEL, **options) -> RunConfig:
     settings = {"steps": 8, "batch_size": 2, "precision": "fp32", "warmup_steps": 2, "log_every": 1,
-                "validate_every": 4, "checkpoint_every": 2, "lr": 3e-3}  # fmt: skip
+                "validate_every": 4, "checkpoint_every": 2, "lr": 3e-3, "final_lr": 0.0,
+                "frame_dropout": 0.0, "word_noise": 0.0, "pause_corruption": 0.0}  # fmt: skip
     return RunConfig(
         output=folder,
         model=model,

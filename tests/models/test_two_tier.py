@@ -9,7 +9,10 @@ from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier, clock_features, frames_since
 
-SMALL = {"frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3}
+SMALL = {
+    "frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3,
+    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1,
+}  # fmt: skip
 VARIANTS = [
     {"cell": cell, "history": history, "conditioning": conditioning}
     for cell, history, conditioning in itertools.product(("lstm", "gru"), ("real", "embedding"), ("pointer", "pooled"))
@@ -19,6 +22,8 @@ VARIANTS = [
     {"sample_layers": 3},
     {"clock_dim": 0},
     {"upsample_rank": 6},
+    {"duration": "explicit"},
+    {"duration": "explicit", "upsample_rank": 6, "cell": "gru", "n_rnn": 2},
     {"q_levels": 64, "quantization": "linear"},
 ]
 

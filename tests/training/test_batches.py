@@ -131,7 +131,7 @@ def test_pause_corruption_changes_inputs_but_not_targets():
 
 def test_pause_corruption_needs_pauses():
     with pytest.raises(InputError, match=r"pause_corruption is 0\.1; it needs pauses"):
-        RunConfig(train=TrainConfig(pause_corruption=0.1))
+        RunConfig(model=MODEL, train=TrainConfig(pause_corruption=0.1))
 
 
 def test_pooled_batch_stops_once():

@@ -7,7 +7,17 @@ from tts.training.config import LossConfig
 
 def test_multiply_adds_by_hand():
     model = TwoTierConfig(
-        frame_size=2, dim=3, sample_dim=5, hist_size=7, q_levels=4, text_dim=1, speaker_dim=1, clock_dim=2
+        frame_size=2,
+        dim=3,
+        sample_dim=5,
+        hist_size=7,
+        q_levels=4,
+        text_dim=1,
+        speaker_dim=1,
+        clock_dim=2,
+        upsample_rank=0,
+        duration="implicit",
+        units_per_word=1,
     )
     loss = LossConfig(frame_share=0.5, spectral_weight=0.0)
     # Frame tier: 4 gates of 3, inputs 2 + 2 x 1 + 1 + 2 = 7 and state 3, and the advance bit; a frame is two samples.

@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.miniature_fsdd import write_corpus
 from helpers.train_command import SMALL, tts_train
 
 from tts import load_voice
 from tts.core import config as configs
+from tts.core.errors import InputError
 from tts.training import checkpoint
 from tts.training.config import RunConfig
 
 ROOT = Path(__file__).parents[2]
+CONFIGS = sorted(set((ROOT / "configs").glob("*.yaml")) - {ROOT / "configs" / "recognizer.yaml"})
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,40 @@ def test_shipped_configs_load(path):
     assert header.startswith("#"), "a config says its command, hardware, time and result"
     if path.name != "recognizer.yaml":
         configs.load(RunConfig, path)
+
+
+def without_each_value(tree):
+    """The nested mapping without one of its values, for each of them."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", {**tree, key: rest}) for name, rest in without_each_value(value))
+        else:
+            yield key, {other: tree[other] for other in tree if other != key}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configs_hold_only_what_differs_from_the_defaults(path):
+    tree = yaml.safe_load(path.read_text())
+    whole = configs.load(RunConfig, path)
+
+    def same(rest):
+        try:
+            return configs.build(RunConfig, rest) == whole
+        except InputError:  # it needs the value to be a config at all
+            return False
+
+    assert [key for key, rest in without_each_value(tree) if same(rest)] == []
+
+
+def test_the_defaults_are_the_shipped_voice_s_recipe():
+    """But for its length, its batch and what goes with them."""
+    shipped = configs.to_dict(configs.load(RunConfig, ROOT / "configs" / "fsdd.yaml"))
+    defaults = configs.to_dict(RunConfig())
+    for section in ("data", "text", "model", "loss", "sampling"):
+        assert shipped[section] == defaults[section]
+    differ = {key for key, value in defaults["train"].items() if shipped["train"][key] != value}
+    assert differ <= {"steps", "batch_size", "lr", "warmup_steps", "final_lr", "ema", "workers"} | {
+        "validate_every", "checkpoint_every"}  # fmt: skip
 
 
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
