@@ -48,8 +48,7 @@ class TwoTierConfig:
     conditioning: Literal["pointer", "pooled"] = "pointer"
     """pointer: each frame has the unit being said and the next one; pooled: the mean of all units."""
     units_per_word: Literal[1, 4] = 4
-    """1: the units that the pointer steps through are the words; 4: a pause, then onset, nucleus, coda and pause of each
-    word (`tts.text.units`)."""
+    """1: the units are the words; 4: a pause, then onset, nucleus, coda and pause of each word (`tts.text.units`)."""
     word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
     text_dim: Width = 64
@@ -62,8 +61,8 @@ class TwoTierConfig:
     clock_frames: Annotated[int, Range(1, 100_000)] = 320
     """The clock stops here, so that no input leaves the range of training."""
     duration: Literal["implicit", "explicit"] = "explicit"
-    """implicit: the advance bit comes from the frame tier's state, bit by bit. explicit: from text, speaker and clock
-    alone, so that durations are drawn before the first sample; the frame tier then has the frames left as an input."""
+    """implicit: the advance bit is predicted from the frame tier's state. explicit: from text, speaker and clock alone,
+    so that durations are drawn before the first sample; the frame tier then has the frames left as an input."""
     duration_dim: Width = 128
     """Hidden width of the network that gives explicit durations."""
 
@@ -71,8 +70,8 @@ class TwoTierConfig:
         check(self, "model.")
         if self.duration == "explicit" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError(
-                "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; else set "
-                "model.duration: implicit"
+                "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; "
+                "else set model.duration: implicit"
             )
         if self.units_per_word > 1 and self.conditioning == "pooled":
             raise InputError(
@@ -83,8 +82,8 @@ class TwoTierConfig:
 
     @property
     def input_dim(self) -> int:
-        """Width of the frame tier's input: the previous frame, context, clock, and with explicit durations a clock of the
-        frames left."""
+        """Width of the frame tier's input: the previous frame, context, clock, and with explicit durations a clock of
+        the frames left."""
         return self.frame_size + self.context_dim + self.clock_dim * (2 if self.duration == "explicit" else 1)
 
     @property

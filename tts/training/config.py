@@ -105,8 +105,8 @@ class TrainConfig:
 
     steps: Count = 6000
     start_from: Path | None = None
-    """A checkpoint whose weights (the averaged ones, where there are any) are the initial ones; its optimizer and step are
-    not taken over. The model may have grown since: see `Checkpoint.begin`."""
+    """A checkpoint whose weights (the averaged ones, where there are any) are the initial ones; its optimizer and step
+    are not taken over. The model may have grown since: see `Checkpoint.begin`."""
     batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
     bucket: Annotated[int, Range(1, 1024)] = 4
@@ -191,8 +191,8 @@ class RunConfig:
             raise InputError("name is empty; give the run a name, which its voice gets as well")
         if self.train.pause_corruption and self.model.units_per_word == 1:
             raise InputError(
-                f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which model.units_per_word: 4 "
-                "has; set train.pause_corruption: 0 for whole words"
+                f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which "
+                "model.units_per_word: 4 has; else set train.pause_corruption: 0"
             )
         speakers = len(self.data.speakers)
         if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):
@@ -219,8 +219,8 @@ class RunConfig:
 def without_local_paths(config: Mapping[str, Any], cls: type = RunConfig) -> dict[str, Any]:
     """A run's config, as `tts.core.config.to_dict` gives it, without every field that holds a path.
 
-    Paths are those of the machine that trained: they mean nothing elsewhere. Fields that `cls` does not know, of another
-    version, are kept.
+    Paths are those of the machine that trained: they mean nothing elsewhere. Fields of another version, which `cls` does
+    not know, are kept.
     """
     kinds = get_type_hints(cls)
     kept = {}
