@@ -1,4 +1,4 @@
-"""What `accelerate launch` says against what the config says."""
+"""Where `accelerate launch` contradicts the config."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tts.training.loop import train
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = {"ACCELERATE_MIXED_PRECISION": "no", "OMP_NUM_THREADS": "1"}
-"""What the launcher sets where nothing is said."""
+"""What the launcher sets by default."""
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ DEFAULTS = {"ACCELERATE_MIXED_PRECISION": "no", "OMP_NUM_THREADS": "1"}
         ({**DEFAULTS, "OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32",
          "--num_cpu_threads_per_process 4, the config train.threads=2"),
         ({**DEFAULTS, "OMP_NUM_THREADS": "4"}, [], {}, "fp32", None),
-        ({"OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32", None),  # no launcher's word
+        ({"OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32", None),  # not set by the launcher
     ],
     ids=str,
 )  # fmt: skip
 def test_conflicts(environment, arguments, config, precision, expected):
     lines = conflicts(TrainConfig(**config), precision, environment, arguments)
-    assert lines == ([f"accelerate launch says {expected}; the config holds"] if expected else [])
+    assert lines == ([f"accelerate launch has {expected}; the config holds"] if expected else [])
 
 
 @pytest.mark.parametrize("variable", PLUGINS)
@@ -74,7 +74,7 @@ def test_the_launcher_s_accumulation_changes_no_number(tmp_path, monkeypatch, ca
     train(run_config(tmp_path / "launched", steps=2), data())
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tts: warning")]
     assert said == [
-        "tts: warning: accelerate launch says --gradient_accumulation_steps 4, the config train.accumulation=1; "
+        "tts: warning: accelerate launch has --gradient_accumulation_steps 4, the config train.accumulation=1; "
         "the config holds"
     ]
     key = "train/gradient_norm"

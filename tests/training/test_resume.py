@@ -62,7 +62,7 @@ def test_what_is_named_keeps_them(before, batch_size, accumulation, processes):
 
 
 def _second_half(folder: str) -> None:
-    """In each of two processes: the run of one process goes on, with half the batch each."""
+    """In each of two processes: the run of one process is resumed, with half the batch each."""
     train(whole_batches(Path(folder), 4, 1), data(), resume=True)
 
 
@@ -130,7 +130,7 @@ class Numbered:
 @pytest.mark.parametrize("bucket", [1, 3])
 @pytest.mark.parametrize("shares", [(1, 8), (2, 4), (4, 2), (8, 1)], ids=str)
 def test_a_step_s_sequences_do_not_depend_on_how_they_are_shared_out(bucket, shares):
-    """1 process x 8 goes on as 2 processes x 4, or as 4 micro-batches x 2, with the same sequences in each step."""
+    """1 process x 8 is resumed as 2 processes x 4, or as 4 micro-batches x 2, with the same sequences in each step."""
     parts, size = shares
     seen: list[list[str]] = []
 

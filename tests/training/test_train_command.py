@@ -51,7 +51,7 @@ def test_a_run_from_end_to_end(tmp_path, corpus, capsys):
     # A second run over it is refused, and harms nothing.
     before = (run / "checkpoints" / "latest.safetensors").read_bytes()
     assert tts_train(config, f"data.source={corpus}", f"output={run}", *SMALL) == 2
-    assert "give --resume to go on" in capsys.readouterr().err
+    assert "give --resume to resume" in capsys.readouterr().err
     assert (run / "checkpoints" / "latest.safetensors").read_bytes() == before
     assert tts_train(run / "config.yaml", "train.steps=6", "--resume") in (0, None)
     assert checkpoint.load(run / "checkpoints" / "latest.safetensors").state.step == 6
@@ -137,7 +137,7 @@ def test_the_defaults_are_the_shipped_voice_s_recipe():
 
 
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
-    """`accelerate launch` with two CPU processes: one run, written once; what the launcher says otherwise is said."""
+    """`accelerate launch` with two CPU processes: one run, written once; where the launcher contradicts the config is reported."""
     run = tmp_path / "run"
     config = tmp_path / "c.yaml"
     config.write_text("")
@@ -156,8 +156,8 @@ def test_two_processes_under_accelerate_launch(tmp_path, corpus):
     precision = found.config["train"]["precision"]
     assert said[0].startswith(f"tts: precision: {precision} (this processor ")
     assert said[1:] == [
-        f"tts: warning: accelerate launch says --mixed_precision fp16, the config train.precision={precision}; "
+        f"tts: warning: accelerate launch has --mixed_precision fp16, the config train.precision={precision}; "
         "the config holds",
-        "tts: warning: accelerate launch says --gradient_accumulation_steps 3, the config train.accumulation=1; "
+        "tts: warning: accelerate launch has --gradient_accumulation_steps 3, the config train.accumulation=1; "
         "the config holds",
     ]

@@ -219,8 +219,8 @@ class RunConfig:
 def without_local_paths(config: Mapping[str, Any], cls: type = RunConfig) -> dict[str, Any]:
     """A run's config, as `tts.core.config.to_dict` gives it, without every field that holds a path.
 
-    Paths are those of the machine that trained: they mean nothing elsewhere. Fields of another version, which `cls` does
-    not know, are kept.
+    Paths are those of the machine that trained: they mean nothing elsewhere. Fields of another version, which `cls`
+    does not know, are kept.
     """
     kinds = get_type_hints(cls)
     kept = {}
