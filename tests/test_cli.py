@@ -431,7 +431,9 @@ def test_a_voice_that_native_does_not_support(here, capsys):
     torch.manual_seed(0)
     options = {"frame_size": 16, "dim": 16, "sample_dim": 16, "hist_size": 16, "word_dim": 8, "text_dim": 4}
     voice = Voice.from_model(
-        TwoTier(TwoTierConfig(cell="gru", n_speakers=1, **options)),
+        TwoTier(
+            TwoTierConfig(cell="gru", n_speakers=1, upsample_rank=0, duration="implicit", units_per_word=1, **options)
+        ),
         speakers=["ann"],
         sample_rate=8000,
         text_encoder=TextEncoderConfig(),

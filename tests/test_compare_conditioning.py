@@ -36,7 +36,7 @@ def fresh_accelerate():
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     corpus = write_corpus(tmp_path / "corpus")
     config = tmp_path / "c.yaml"
-    config.write_text("name: mini\n")
+    config.write_text("name: mini\nmodel: {duration: implicit, units_per_word: 1}\ntrain: {pause_corruption: 0}\n")
     out = tmp_path / "out"
     command = [str(config), f"data.source={corpus}", *SMALL, "--out", str(out), "--n", "2"]
     assert main([*command, "--only", "pooled-text"]) == 0

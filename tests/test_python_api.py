@@ -324,7 +324,9 @@ def test_a_voice_s_model_is_a_copy(voice):
     np.testing.assert_array_equal(voice.speak("4 7", engine="reference", max_seconds=0.05).codes, expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"clock_dim": 0}, {"cell": "gru"}, {"history": "embedding"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"clock_dim": 0, "duration": "implicit"}, {"cell": "gru"}, {"history": "embedding"}]
+)
 def test_a_model_without_initial_weights_is_whole(options):
     """The tables that no file holds are there; every weight is the given one."""
     config = TwoTierConfig(dim=16, sample_dim=16, word_dim=8, **options)

@@ -22,7 +22,19 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"
 @pytest.fixture
 def run(tmp_path):
     torch.manual_seed(0)
-    model = TwoTier(TwoTierConfig(n_speakers=2, dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
+    model = TwoTier(
+        TwoTierConfig(
+            n_speakers=2,
+            dim=8,
+            sample_dim=8,
+            hist_size=8,
+            word_dim=4,
+            text_dim=4,
+            upsample_rank=0,
+            duration="implicit",
+            units_per_word=1,
+        )
+    )
     places = {"source": "/home/someone/fsdd", "takes": "/home/someone/takes"}
     config = {
         "output": "/home/someone/run",

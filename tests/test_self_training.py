@@ -27,7 +27,16 @@ def corpus(tmp_path_factory):
 def voice(tmp_path_factory):
     """Says noise."""
     torch.manual_seed(0)
-    config = TwoTierConfig(dim=16, sample_dim=16, word_dim=4, text_dim=4, hist_size=16)
+    config = TwoTierConfig(
+        dim=16,
+        sample_dim=16,
+        word_dim=4,
+        text_dim=4,
+        hist_size=16,
+        upsample_rank=0,
+        duration="implicit",
+        units_per_word=1,
+    )
     vectors = {str(d): np.random.default_rng(d).normal(size=4).astype(np.float32) for d in range(10)}
     voice = Voice.from_model(
         TwoTier(config),

@@ -33,6 +33,38 @@ def test_file_then_overrides(tmp_path):
     assert config == Outer("y", 5, False, Path("here"), Inner(1.0, "a", (7,), (1.0, 2.0)), {"p*": Inner(kind="b")})
 
 
+@dataclass(frozen=True)
+class Special:
+    """Its sections have other defaults than their classes, at two depths."""
+
+    outer: Outer = field(default_factory=lambda: Outer(count=5, inner=Inner(rate=0.2, kind="b")))
+    inner: Inner = Inner(sizes=(9,))
+
+
+def test_a_section_s_own_defaults_hold_for_the_keys_that_are_missing(tmp_path):
+    assert configs.load(Special) == Special()
+    config = configs.load(Special, None, ["outer.inner.sizes=[4]", "inner.rate=1"])
+    assert config == Special(Outer(count=5, inner=Inner(0.2, "b", (4,))), Inner(1.0, sizes=(9,)))
+
+
+@dataclass(frozen=True)
+class Leaf:
+    flag: bool = False
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Tree:
+    leaf: Leaf = Leaf(kind="b")
+
+
+def test_describe_has_a_section_s_own_defaults():
+    assert configs.describe(Tree).splitlines()[2:] == [
+        "| `leaf.flag` | `true` or `false` | `false` |",
+        "| `leaf.kind` | `a` or `b` | `b` |",
+    ]
+
+
 def test_dump_is_read_back(tmp_path):
     config = Outer(path=Path("a/b"), named={"k": Inner(0.5)})
     file = tmp_path / "c.yaml"

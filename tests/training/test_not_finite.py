@@ -6,21 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from accelerate.state import AcceleratorState
-from test_train_command import SMALL, tts_train
-from test_training import data, run_config
+from helpers.train_command import SMALL, tts_train
+from helpers.training import data, run_config
 
 from tts.core.errors import InputError
 from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
 from tts.training.loop import Callbacks, train
 from tts.training.losses import Objective
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture
@@ -68,10 +61,10 @@ def test_the_run_stops_at_that_step(what, message, clip, spoil, tmp_path):
 
 def test_a_validation_that_is_not_finite_is_not_the_best(spoil, tmp_path):
     spoil("validation")
-    heard = []
+    called = []
     with pytest.raises(InputError, match=r"the loss \(advance\) is not finite at step 4"):
-        train(run_config(tmp_path, checkpoint_every=2), data(), Callbacks([lambda snapshot: heard.append(1) or {}]))
-    assert not heard
+        train(run_config(tmp_path, checkpoint_every=2), data(), Callbacks([lambda snapshot: called.append(1) or {}]))
+    assert not called
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["latest.safetensors"]
     assert checkpoint.load(tmp_path / "checkpoints" / "latest.safetensors").state.step == 2
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from helpers.training import MODEL, Tones, data, metrics, run_config, vectors
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training import MODEL, Tones, data, metrics, run_config, vectors
 
 from tts.cli.main import main
 from tts.core.errors import InputError
@@ -18,12 +18,6 @@ from tts.training.batches import Batches, Collate
 from tts.training.config import TrainConfig
 from tts.training.loop import train
 from tts.training.start import check_batch, sequences_per_step, started
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 def test_before_the_first_checkpoint(tmp_path, capsys):
@@ -68,14 +62,14 @@ def test_what_is_named_keeps_them(before, batch_size, accumulation, processes):
 
 
 def _second_half(folder: str) -> None:
-    """In each of two processes: the run of one process goes on, with half the batch each."""
+    """In each of two processes: the run of one process is resumed, with half the batch each."""
     train(whole_batches(Path(folder), 4, 1), data(), resume=True)
 
 
 def whole_batches(folder: Path, steps: int, batch_size: int):
-    """A run that draws nothing but its sequences: every frame scored and heard."""
+    """A run that draws nothing but its sequences: every frame in the loss, none dropped."""
     config = run_config(folder, steps=steps, batch_size=batch_size, bucket=2, final_lr=1.0, frame_dropout=0.0)
-    return replace(config, loss=replace(config.loss, scored=1.0))
+    return replace(config, loss=replace(config.loss, frame_share=1.0))
 
 
 def test_one_process_resumed_as_two(tmp_path):
@@ -136,7 +130,7 @@ class Numbered:
 @pytest.mark.parametrize("bucket", [1, 3])
 @pytest.mark.parametrize("shares", [(1, 8), (2, 4), (4, 2), (8, 1)], ids=str)
 def test_a_step_s_sequences_do_not_depend_on_how_they_are_shared_out(bucket, shares):
-    """1 process x 8 goes on as 2 processes x 4, or as 4 micro-batches x 2, with the same sequences in each step."""
+    """1 process x 8 is resumed as 2 processes x 4, or as 4 micro-batches x 2, with the same sequences in each step."""
     parts, size = shares
     seen: list[list[str]] = []
 

@@ -9,7 +9,10 @@ from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier, clock_features, frames_since
 
-SMALL = {"frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3}
+SMALL = {
+    "frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3,
+    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1,
+}  # fmt: skip
 VARIANTS = [
     {"cell": cell, "history": history, "conditioning": conditioning}
     for cell, history, conditioning in itertools.product(("lstm", "gru"), ("real", "embedding"), ("pointer", "pooled"))
@@ -19,6 +22,8 @@ VARIANTS = [
     {"sample_layers": 3},
     {"clock_dim": 0},
     {"upsample_rank": 6},
+    {"duration": "explicit"},
+    {"duration": "explicit", "upsample_rank": 6, "cell": "gru", "n_rnn": 2},
     {"q_levels": 64, "quantization": "linear"},
 ]
 
@@ -33,7 +38,7 @@ def inputs(model, seed=0, B=2, N=6):
     c = model.config
     return {
         "codes": torch.randint(0, c.q_levels, (B, N * c.frame_size), generator=g),
-        "words": torch.randn(B, 3, c.word_dim, generator=g),
+        "units": torch.randn(B, 3, c.word_dim, generator=g),
         "n_units": torch.tensor([3, 2])[:B],
         "pointer": torch.tensor([[0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1]])[:B],
         "speaker": torch.tensor([2, 0])[:B],
@@ -66,17 +71,17 @@ def test_causality(options):
         old, new = before.logits.flatten(1, 2), after.logits.flatten(1, 2)
         assert torch.equal(old[:, : t + 1], new[:, : t + 1])
         assert not torch.equal(old[:, t + 1], new[:, t + 1])
-        # The advance bit of frame n hears frames before n alone.
+        # The advance bit of frame n depends on frames before n alone.
         n = t // 8
         assert torch.equal(before.advance_logits[:, : n + 1], after.advance_logits[:, : n + 1])
 
 
-def test_scored_frames_are_those_frames():
+def test_loss_frames_are_those_frames():
     model = model_of()
     x = inputs(model)
     whole = model(**x).logits.flatten(0, 1)
-    scored = torch.tensor([0, 5, 6, 11])
-    torch.testing.assert_close(model(**x, scored=scored).logits, whole[scored])
+    loss_frames = torch.tensor([0, 5, 6, 11])
+    torch.testing.assert_close(model(**x, loss_frames=loss_frames).logits, whole[loss_frames])
 
 
 def test_padding_changes_nothing():
@@ -85,40 +90,40 @@ def test_padding_changes_nothing():
     both = model(**x)
     alone = {k: v[1:2] for k, v in x.items()}
     alone["codes"], alone["pointer"] = alone["codes"][:, :32], alone["pointer"][:, :4]
-    alone["words"] = alone["words"][:, :2]
+    alone["units"] = alone["units"][:, :2]
     out = model(**alone)
     torch.testing.assert_close(out.logits[0], both.logits[1, :4])
     torch.testing.assert_close(out.advance_logits[0], both.advance_logits[1, :4])
 
 
-def test_pointer_sees_this_word_and_the_next_only():
+def test_a_frame_depends_on_this_unit_and_the_next_alone():
     model = model_of()
     x = inputs(model)
     before = model(**x).advance_logits
-    words = x["words"].clone()
-    words[0, 2] *= -1  # the third word: next from frame 2 on
-    after = model(**{**x, "words": words}).advance_logits
+    units = x["units"].clone()
+    units[0, 2] *= -1  # the third unit: next from frame 2 on
+    after = model(**{**x, "units": units}).advance_logits
     assert torch.equal(before[:, :2], after[:, :2])
     assert not torch.equal(before[0, 2], after[0, 2])
-    words = x["words"].clone()
-    words[1, 2] *= -1  # beyond the two words of the second text
-    torch.testing.assert_close(model(**{**x, "words": words}).logits, model(**x).logits)
+    units = x["units"].clone()
+    units[1, 2] *= -1  # beyond the two units of the second text
+    torch.testing.assert_close(model(**{**x, "units": units}).logits, model(**x).logits)
 
 
-def test_pooled_is_blind_to_order():
+def test_pooled_ignores_order():
     model = model_of(conditioning="pooled")
     x = inputs(model)
-    words = x["words"].clone()
-    words[0] = words[0, [2, 0, 1]]
-    torch.testing.assert_close(model(**{**x, "words": words}).logits, model(**x).logits)
+    units = x["units"].clone()
+    units[0] = units[0, [2, 0, 1]]
+    torch.testing.assert_close(model(**{**x, "units": units}).logits, model(**x).logits)
 
 
-def test_pooled_and_pointer_are_one_function_of_one_word():
+def test_pooled_and_pointer_are_one_function_of_one_unit():
     """So one training of single digits stands for both in the comparison."""
     pooled, pointer = model_of(conditioning="pooled"), model_of(conditioning="pointer")
     pointer.load_state_dict(pooled.state_dict())
     x = inputs(pooled)
-    x |= {"words": x["words"][:, :1], "n_units": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
+    x |= {"units": x["units"][:, :1], "n_units": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
     assert torch.equal(pooled(**x).logits, pointer(**x).logits)
 
 
@@ -130,7 +135,7 @@ def test_speaker_matters():
     assert torch.equal(other.logits[1], model(**x).logits[1])
 
 
-def test_unheard_frames():
+def test_dropped_frames():
     model = model_of()
     x = inputs(model)
     keep = torch.ones(2, 6, dtype=torch.bool)

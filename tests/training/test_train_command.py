@@ -8,50 +8,23 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+import yaml
 from helpers.miniature_fsdd import write_corpus
+from helpers.train_command import SMALL, tts_train
 
 from tts import load_voice
 from tts.core import config as configs
+from tts.core.errors import InputError
 from tts.training import checkpoint
 from tts.training.config import RunConfig
 
-ROOT = Path(__file__).parents[1]
-SMALL = [
-    "data.speakers=[theo]",
-    "data.sequences.max_digits=2",
-    "model.dim=32",
-    "model.sample_dim=16",
-    "model.hist_size=16",
-    "model.text_dim=8",
-    "train.steps=4",
-    "train.batch_size=2",
-    "train.warmup_steps=1",
-    "train.validate_every=2",
-    "train.checkpoint_every=2",
-    "validation.sequences=2",
-    "validation.spoken=1",
-]
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted(set((ROOT / "configs").glob("*.yaml")) - {ROOT / "configs" / "recognizer.yaml"})
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return write_corpus(tmp_path_factory.mktemp("corpus") / "recordings")
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
-
-
-def tts_train(*arguments):
-    """Exit code and stderr of `tts train`."""
-    from tts.cli.main import main
-
-    try:
-        return main(["train", *map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code
 
 
 def test_a_run_from_end_to_end(tmp_path, corpus, capsys):
@@ -79,7 +52,7 @@ def test_a_run_from_end_to_end(tmp_path, corpus, capsys):
     # A second run over it is refused, and harms nothing.
     before = (run / "checkpoints" / "latest.safetensors").read_bytes()
     assert tts_train(config, f"data.source={corpus}", f"output={run}", *SMALL) == 2
-    assert "give --resume to go on" in capsys.readouterr().err
+    assert "give --resume to resume" in capsys.readouterr().err
     assert (run / "checkpoints" / "latest.safetensors").read_bytes() == before
     assert tts_train(run / "config.yaml", "train.steps=6", "--resume") in (0, None)
     assert checkpoint.load(run / "checkpoints" / "latest.safetensors").state.step == 6
@@ -130,8 +103,42 @@ def test_shipped_configs_load(path):
         configs.load(RunConfig, path)
 
 
+def without_each_value(tree):
+    """The nested mapping without one of its values, for each of them."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", {**tree, key: rest}) for name, rest in without_each_value(value))
+        else:
+            yield key, {other: tree[other] for other in tree if other != key}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configs_hold_only_what_differs_from_the_defaults(path):
+    tree = yaml.safe_load(path.read_text())
+    whole = configs.load(RunConfig, path)
+
+    def same(rest):
+        try:
+            return configs.build(RunConfig, rest) == whole
+        except InputError:  # it needs the value to be a config at all
+            return False
+
+    assert [key for key, rest in without_each_value(tree) if same(rest)] == []
+
+
+def test_the_defaults_are_the_shipped_voice_s_recipe():
+    """But for its length, its batch and what goes with them."""
+    shipped = configs.to_dict(configs.load(RunConfig, ROOT / "configs" / "fsdd.yaml"))
+    defaults = configs.to_dict(RunConfig())
+    for section in ("data", "text", "model", "loss", "sampling"):
+        assert shipped[section] == defaults[section]
+    differ = {key for key, value in defaults["train"].items() if shipped["train"][key] != value}
+    assert differ <= {"steps", "batch_size", "lr", "warmup_steps", "final_lr", "ema", "workers"} | {
+        "validate_every", "checkpoint_every"}  # fmt: skip
+
+
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
-    """`accelerate launch` with two CPU processes: one run, written once; what the launcher says otherwise is said."""
+    """`accelerate launch` with two CPU processes: one run, written once; where the launcher contradicts the config is reported."""
     run = tmp_path / "run"
     config = tmp_path / "c.yaml"
     config.write_text("")
@@ -150,8 +157,8 @@ def test_two_processes_under_accelerate_launch(tmp_path, corpus):
     precision = found.config["train"]["precision"]
     assert said[0].startswith(f"tts: precision: {precision} (this processor ")
     assert said[1:] == [
-        f"tts: warning: accelerate launch says --mixed_precision fp16, the config train.precision={precision}; "
+        f"tts: warning: accelerate launch has --mixed_precision fp16, the config train.precision={precision}; "
         "the config holds",
-        "tts: warning: accelerate launch says --gradient_accumulation_steps 3, the config train.accumulation=1; "
+        "tts: warning: accelerate launch has --gradient_accumulation_steps 3, the config train.accumulation=1; "
         "the config holds",
     ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from helpers.miniature_fsdd import write_corpus
-from test_training import data, run_config
+from helpers.training import data, run_config
 
 from data_recipes.fsdd import build_recordings
 from tts.cli.main import main
@@ -22,16 +22,10 @@ from tts.training.loop import train
 from tts.training.precision import Bf16, choose, probe
 from tts.training.start import started
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NONE = Bf16(False, False, "it has none")
 SLOW = Bf16(True, False, "it emulates it")
 NATIVE = Bf16(True, True, "it has it")
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture

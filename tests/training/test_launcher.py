@@ -1,4 +1,4 @@
-"""What `accelerate launch` says against what the config says."""
+"""Where `accelerate launch` contradicts the config."""
 
 import os
 import subprocess
@@ -7,22 +7,16 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
-from test_training import data, metrics, run_config
+from helpers.training import data, metrics, run_config
 
 from tts.core.errors import InputError
 from tts.training.config import TrainConfig
 from tts.training.launcher import PLUGINS, conflicts, refuse_plugins
 from tts.training.loop import train
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEFAULTS = {"ACCELERATE_MIXED_PRECISION": "no", "OMP_NUM_THREADS": "1"}
-"""What the launcher sets where nothing is said."""
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
+"""What the launcher sets by default."""
 
 
 @pytest.mark.parametrize(
@@ -47,13 +41,13 @@ def fresh_accelerate():
         ({**DEFAULTS, "OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32",
          "--num_cpu_threads_per_process 4, the config train.threads=2"),
         ({**DEFAULTS, "OMP_NUM_THREADS": "4"}, [], {}, "fp32", None),
-        ({"OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32", None),  # no launcher's word
+        ({"OMP_NUM_THREADS": "4"}, [], {"threads": 2}, "fp32", None),  # not set by the launcher
     ],
     ids=str,
 )  # fmt: skip
 def test_conflicts(environment, arguments, config, precision, expected):
     lines = conflicts(TrainConfig(**config), precision, environment, arguments)
-    assert lines == ([f"accelerate launch says {expected}; the config holds"] if expected else [])
+    assert lines == ([f"accelerate launch has {expected}; the config holds"] if expected else [])
 
 
 @pytest.mark.parametrize("variable", PLUGINS)
@@ -77,14 +71,14 @@ def test_the_launcher_s_accumulation_changes_no_number(tmp_path, monkeypatch, ca
     capsys.readouterr()
     AcceleratorState._reset_state(True)
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    train(run_config(tmp_path / "told", steps=2), data())
+    train(run_config(tmp_path / "launched", steps=2), data())
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tts: warning")]
     assert said == [
-        "tts: warning: accelerate launch says --gradient_accumulation_steps 4, the config train.accumulation=1; "
+        "tts: warning: accelerate launch has --gradient_accumulation_steps 4, the config train.accumulation=1; "
         "the config holds"
     ]
     key = "train/gradient_norm"
-    assert metrics(tmp_path / "told", key) == metrics(tmp_path / "plain", key)
+    assert metrics(tmp_path / "launched", key) == metrics(tmp_path / "plain", key)
 
 
 @pytest.mark.slow

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
-from test_training import Tones, data, run_config
+from helpers.training import Tones, data, run_config
 
 from tts.cli.main import main
 from tts.core.errors import InputError
@@ -18,13 +17,7 @@ from tts.training.folder import LOCK, opened
 from tts.training.loop import Callbacks, train
 from tts.training.start import started
 
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
+ROOT = Path(__file__).parents[2]
 
 
 class Mistake(Exception):
