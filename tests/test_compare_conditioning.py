@@ -5,7 +5,7 @@ import json
 import pytest
 from accelerate.state import AcceleratorState
 from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, main
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from tts.evaluation import trainings
 from tts.evaluation.metrics import Sound, Utterance

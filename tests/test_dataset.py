@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
-from data_recipes import cli, dataset
+from data_recipes import dataset
 from data_recipes.audio_io import decode_audio
 from data_recipes.dataset import push_to_hub, sequences_dataset
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from data_recipes.splits import combination_split
+from tts.cli import data as cli
 from tts.core.errors import InputError
 
 SMALL = ("--count", "30", "--eval-count", "10")
@@ -232,7 +233,7 @@ def test_push_errors_are_one_line(source: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
-        "import argparse, sys; from data_recipes import cli; cli.add_arguments(argparse.ArgumentParser()); "
+        "import argparse, sys; from tts.cli import data; data.add_arguments(argparse.ArgumentParser()); "
         "print([name for name in ('numpy', 'torch', 'datasets', 'soundfile') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

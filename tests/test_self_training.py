@@ -7,7 +7,7 @@ import pytest
 import self_training
 import soundfile
 import torch
-from miniature_fsdd import tone, write_corpus
+from helpers.miniature_fsdd import tone, write_corpus
 
 from data_recipes.fsdd import RecordingOptions, build_recordings, build_takes
 from tts.core.errors import InputError
