@@ -70,7 +70,7 @@ SURFACES = [
     Surface("tts bench --voice voice --force --out {}", "file out"),
     Surface("tts bench --voice voice --force --markdown {}", "file out"),
     Surface("tts bench train --config {}", "file in"),
-    Surface("tts bench train --hear 9 --source {}", "folder in"),
+    Surface("tts bench train --samples 9 --source {}", "folder in"),
     Surface("release_voice voice new --report {}", "file in"),
     Surface("release_voice {} new", "folder in"),
     Surface("release_voice voice {}", "folder out"),
@@ -473,7 +473,7 @@ def test_output_that_is_full_or_closed(place, command, buffered):
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("command", [STREAMED, "recognize a.wav", "bench --voice voice --rows cpu"])
+@pytest.mark.parametrize("command", [STREAMED, "recognize a.wav", "bench --voice voice --rows native"])
 def test_output_that_is_full_in_this_process(place, monkeypatch, capsys, command):
     """Of those that take seconds to start."""
     from tts.bench import report
