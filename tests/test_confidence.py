@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.cli import evaluate as cli
+from tts.cli import recognize as cli
 from tts.core.errors import InputError
 from tts.recognition import confidence_training as train_confidence
 from tts.recognition import prompts, rejection

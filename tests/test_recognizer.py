@@ -10,7 +10,7 @@ import torchaudio
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.cli import evaluate as cli
+from tts.cli import recognize as cli
 from tts.core.errors import InputError
 from tts.recognition.model import (
     BLANK,

@@ -16,7 +16,7 @@ import soxr
 
 from data_recipes import fsdd
 from tts import audio
-from tts.cli import evaluate as cli
+from tts.cli import recognize as cli
 from tts.core.errors import InputError
 from tts.recognition.model import Recognizer
 
@@ -297,7 +297,7 @@ def recognize(*arguments):
 
 
 def test_a_bad_file_costs_only_itself(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "FILES_AT_ONCE", 3)
+    monkeypatch.setattr("tts.recognition.files.FILES_AT_ONCE", 3)
     names = ["good0.wav", "cut.wav", "good1.wav", "missing.wav", "text.wav", "inf.wav", "good2.wav", "folder.wav"]
     for name in names:
         if name.startswith("good"):

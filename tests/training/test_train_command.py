@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from accelerate.state import AcceleratorState
 import yaml
 from helpers.miniature_fsdd import write_corpus
 from helpers.train_command import SMALL, tts_train

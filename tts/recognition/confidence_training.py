@@ -146,7 +146,7 @@ def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
             optimizer.step()
     with torch.no_grad():
         net.first.weight /= spread
-        net.first.bias -= net.first.weight @ mean
+        net.first.bias.sub_(net.first.weight @ mean)
     return net
 
 

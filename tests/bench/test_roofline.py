@@ -33,7 +33,7 @@ def test_counts_by_hand():
     assert parts["frame"].bytes_held == 22 * 24 * 2
     assert parts["upsample"].dense == 6 * 5
     assert parts["upsample"].bytes_held == 6 * 4 * 5 * 2
-    # The frame's samples hear 0, 1, 2 and 3 of their own frame, and 7, 6, 5 and 4 from before it; each the last level.
+    # The samples' histories: 0, 1, 2 and 3 of their own frame, and 7, 6, 5 and 4 before it; each the last code.
     assert parts["past"].dense == 5.5 * 5
     assert parts["recent"].dense == (1.5 + 1) * 5
     assert parts["hidden"].dense == 2 * 25
@@ -162,12 +162,12 @@ def test_relu_shares_are_the_model_s():
     request = SynthesisRequest(np.ones((1, 3), np.float32), 0, 0, 40, 40)
     engine = NativeEngine(model.config, weights)
     shares = engine.relu_shares(request)
-    levels = torch.from_numpy(engine.generate([request])[0].levels.astype(np.int64))[None]
+    codes = torch.from_numpy(engine.generate([request])[0].codes.astype(np.int64))[None]
     seen = []
     for layer in (*model.hidden, model.output):
         layer.register_forward_pre_hook(lambda layer, given: seen.append((given[0] > 0).float().mean().item()))
-    frames = levels.shape[1] // 8
+    frames = codes.shape[1] // 8
     with torch.inference_mode():
-        model(levels, torch.ones(1, 1, 3), torch.tensor([1]), torch.zeros(1, frames, dtype=torch.int64),
+        model(codes, torch.ones(1, 1, 3), torch.tensor([1]), torch.zeros(1, frames, dtype=torch.int64),
               torch.tensor([0]))  # fmt: skip
     np.testing.assert_allclose(shares, seen, atol=1e-3)

@@ -1,4 +1,4 @@
-"""`tts bench`: what it measures, what it prints and writes, and the mistakes that it tells before it measures."""
+"""`tts bench`: what it measures, what it prints and writes, and the mistakes that it refuses before it measures."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import torch
 
 import tts
 from tts.bench import report as reports
-from tts.bench import rows
-from tts.cli.main import main
+from tts.bench import rows, timing
+from tts.cli.main import main, make_parser
 
 
 @pytest.fixture
@@ -53,24 +53,24 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
     kept = []
     monkeypatch.setattr(rows, "_stay_on", kept.append)
     settings = rows.Settings(str(voice_folder), 0.01, 2, 3, None)
-    one = rows._measure("torch", "speed", settings)
+    one = rows._measure("torch", settings)
     assert one["samples"] == rows.TORCH_SECONDS * 8000
     assert one["first_audio_ms"] > 0
-    assert rows._measure("torch-many", "speed", settings)["samples"] == 3 * one["samples"]
-    many = rows._measure("native-many", "speed", settings)
+    assert rows._measure("torch-many", settings)["samples"] == 3 * one["samples"]
+    many = rows._measure("native-many", settings)
     assert kept == [1, None, None]
     texts = [rows.TEXT] * 8
     voice = tts.load_voice(voice_folder)
     assert many["samples"] == sum(len(one.samples) for one in voice.speak_batch(texts, ["ann", "bob"] * 4))
     assert "first_audio_ms" not in many
-    assert rows._measure("native-many", "memory", settings)["memory_mb"] > 30
+    assert many["memory_mb"] > 30
 
 
 @pytest.mark.parametrize("name", ["help", "first"])
 def test_starts(voice_folder, monkeypatch, name):
     asked = []
     monkeypatch.setattr(rows.subprocess, "run", lambda command, env, **_: asked.append((command, env)))
-    metrics = rows._measure(name, "speed", rows.Settings(str(voice_folder), 0.001, 2, 3, None))
+    metrics = rows._measure(name, rows.Settings(str(voice_folder), 0.001, 2, 3, None))
     assert metrics["runs"] >= 1
     command, environment = asked[0]
     if name == "help":
@@ -83,16 +83,16 @@ def test_starts(voice_folder, monkeypatch, name):
 
 def test_a_row_that_fails_leaves_the_others(here, voice_folder, monkeypatch, capsys):
     settings = rows.Settings("nowhere", 0.01, 2, 3, None)
-    failed = rows.measure_in_processes("native", settings)
+    failed = rows.measure_in_process("native", settings)
     assert "there is no voice 'nowhere'" in failed["failed"]
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_in_process", lambda name, _: dict(METRICS[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", "native-many,native", "--markdown", "b.md") == 1
     assert "failed: MemoryError" in capsys.readouterr().out
     assert "| native, one stream on one core | 1 | 160,000 | 20.0 | 3.2 ms | 95 MB | 45 % |" in Path("b.md").read_text()
 
 
-FIGURES = {
+METRICS = {
     "torch": {
         "streams": 1,
         "samples_per_second": 1234.5,
@@ -125,14 +125,14 @@ LIMITS = {
     },
     "many": {"seconds": {"frame": 5e-7, "output": 2e-6}, "samples_per_second": 400_000.0},
 }
-for name, metrics in FIGURES.items():
+for name, metrics in METRICS.items():
     metrics |= {"row": name, "title": rows.ROWS[name].title}
 
 
 def test_tables(here, voice_folder, monkeypatch, capsys):
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_in_process", lambda name, _: dict(METRICS[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
-    assert bench(voice_folder, "--rows", ",".join(FIGURES), "--markdown", "b.md") == 1
+    assert bench(voice_folder, "--rows", ",".join(METRICS), "--markdown", "b.md") == 1
     out = capsys.readouterr().out
     about, speech, starts, rates, parts = out.strip().split("\n\n")
     assert about.startswith("Voice small, 8000 Hz; ")
@@ -154,9 +154,9 @@ def test_tables(here, voice_folder, monkeypatch, capsys):
     assert cells == [8] * 5 + [4] * 4 + [5] * 4 + [8] * 5
 
 
-def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
+def test_a_busy_machine_brings_a_warning(here, voice_folder, monkeypatch, capsys):
     monkeypatch.setattr(os, "getloadavg", lambda: (1.94, 0.0, 0.0))
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_in_process", lambda name, _: dict(METRICS[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", "help") == 0
     assert capsys.readouterr().err.startswith("tts: warning: the load average is 1.9: ")
@@ -182,7 +182,7 @@ def test_a_busy_machine_is_told(here, voice_folder, monkeypatch, capsys):
     ids=str,
 )
 def test_mistakes(here, voice_folder, monkeypatch, capsys, arguments, message):
-    monkeypatch.setattr(reports, "measure_in_processes", None)
+    monkeypatch.setattr(reports, "measure_in_process", None)
     Path("old.json").write_text("precious")
     assert bench(voice_folder, *arguments) == 2
     captured = capsys.readouterr()
@@ -198,7 +198,7 @@ def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch
     for module in ("core.machine", "bench.report"):
         monkeypatch.setattr(f"tts.{module}.cores", lambda: [0, 1])
     many = {"row": "native-many", "title": "", "streams": 32, "samples_per_second": 2e5, "times_real_time": 25.0}
-    monkeypatch.setattr(reports, "measure_in_processes", lambda *_: many | {"memory_mb": 1.0})
+    monkeypatch.setattr(reports, "measure_in_process", lambda *_: many | {"memory_mb": 1.0})
     monkeypatch.setattr(reports, "measure_limits", lambda _: dict(LIMITS))
     assert bench(voice_folder, "--rows", "native-many", "--threads", threads, "--out", "b.json") == 0
     (row,) = json.loads(Path("b.json").read_text())["rows"]
@@ -206,7 +206,60 @@ def test_many_streams_are_held_against_all_cores(here, voice_folder, monkeypatch
 
 
 def test_a_limit_that_cannot_be_measured(here, voice_folder, monkeypatch, capsys):
-    monkeypatch.setattr(reports, "measure_in_processes", lambda name, _: dict(FIGURES[name]))
+    monkeypatch.setattr(reports, "measure_in_process", lambda name, _: dict(METRICS[name]))
     monkeypatch.setattr(reports, "measure_limits", lambda _: {"failed": "no room"})
     assert bench(voice_folder, "--rows", "native") == 1
     assert "failed: no room" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--rows", "native", "--seconds", "3"], ["--voice", "speak"]], ids=str)
+def test_without_a_subcommand_it_is_speak(flags):
+    parser = make_parser()
+    assert parser.parse_args(["bench", *flags]) == parser.parse_args(["bench", "speak", *flags])
+    assert parser.parse_args(["bench", "train"]) != parser.parse_args(["bench", "speak"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["speak", "--config", "c.yaml"], ["--config", "c.yaml"], ["train", "--rows", "native"]], ids=str
+)
+def test_each_subcommand_has_its_own_flags(capsys, arguments):
+    assert main(["bench", *arguments]) == 2
+    assert f"unrecognized arguments: {' '.join(arguments[-2:])}; see `tts" in capsys.readouterr().err
+
+
+def test_help_names_both(capsys):
+    for flag in ("-h", "--help"):
+        with pytest.raises(SystemExit):
+            main(["bench", flag])
+        assert "speak|train" in capsys.readouterr().out
+
+
+def test_timing_by_hand(monkeypatch):
+    """On a clock that only the function moves: 5 s are full after the fourth timed run, the first being a trial."""
+    clock, durations = [0.0], iter([9.0, 1.0, 2.0, 1.0, 4.0, 99.0])
+
+    def run():
+        clock[0] += next(durations)
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    assert timing.timed(run, 5) == {"median_s": 1.5, "iqr_s": 1.5, "runs": 4}
+
+
+def test_short_runs_are_timed_in_blocks(monkeypatch):
+    clock, calls = [0.0], []
+
+    def run():
+        calls.append(1)
+        clock[0] += timing.BLOCK_SECONDS / 4
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    found = timing.timed(run, 3 * timing.BLOCK_SECONDS)
+    assert found["median_s"] == pytest.approx(timing.BLOCK_SECONDS / 4)
+    assert found["runs"] == len(calls) - 1 == 12
+
+
+def test_memory_of_a_gpu_counts(monkeypatch):
+    without = rows._peak_memory()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5_000_000_000)
+    assert 0 <= rows._peak_memory() - without - 5_000_000_000 < 50e6

@@ -11,7 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 from helpers.miniature_fsdd import write_corpus
 
-from tts.bench import training
+from tts.bench import training, training_report
 from tts.bench.plain import PlainSampleRNN
 from tts.bench.training import NoiseStream, Settings, material, measure_row
 from tts.cli.main import main
@@ -39,7 +39,7 @@ def config(tmp_path):
     return str(path)
 
 
-def test_the_plain_model_hears_the_past_alone_and_all_of_it():
+def test_the_plain_model_depends_on_all_of_the_past_and_on_nothing_else():
     torch.manual_seed(0)
     model = PlainSampleRNN(SMALL, embedding_dim=3)
     codes = torch.randint(0, 8, (1, 16), generator=torch.Generator().manual_seed(1))
@@ -64,9 +64,9 @@ def test_noise_is_as_long_as_speech():
     np.testing.assert_array_equal(one.audio, stream[5].audio)
     assert one.boundaries[-1] == len(one.audio)
     assert {len(stream[i].digits) for i in range(50)} == {1, 2, 3}
-    turns = np.concatenate([np.diff([0, *stream[i].boundaries]) for i in range(50)]) / 8000
-    assert turns.min() >= 0.29
-    assert turns.max() <= 0.65
+    segments = np.concatenate([np.diff([0, *stream[i].boundaries]) for i in range(50)]) / 8000
+    assert segments.min() >= 0.29
+    assert segments.max() <= 0.65
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -86,17 +86,17 @@ def test_rows(name, workers, config):
 
 @pytest.mark.parametrize("name", ["ours", "plain"])
 def test_both_learn_from_the_same_audio(name, config, tmp_path):
-    settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), hear=30_000)
-    few, more = (measure_row(name, replace(settings, hear=hear))["nll"] for hear in (1, 30_000))
+    settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), samples=30_000)
+    few, more = (measure_row(name, replace(settings, samples=count))["nll"] for count in (1, 30_000))
     assert few["steps"] == 1
-    assert more["heard"] >= 30_000
-    assert more["heard"] - 30_000 < more["heard"] / more["steps"] * 2
+    assert more["samples"] >= 30_000
+    assert more["samples"] - 30_000 < more["samples"] / more["steps"] * 2
     assert more["bits"] < few["bits"] < 9
 
 
 @pytest.mark.parametrize(("name", "rate"), [("ours", "SHORT_LR"), ("plain", "PLAIN_LR")])
 def test_each_learns_at_its_own_rate(name, rate, config, tmp_path, monkeypatch):
-    settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), hear=30_000)
+    settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), samples=30_000)
     learned = measure_row(name, settings)["nll"]["bits"]
     monkeypatch.setattr(training, rate, 1e-9)
     assert measure_row(name, settings)["nll"]["bits"] > learned + 0.1
@@ -113,17 +113,17 @@ def test_the_command(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     row = {"precision": "fp32", "samples_per_second": 5000.0, "step_ms": 20.0, "multiply_adds_per_sample": 3e5,
            "matrix_rate": 1e11, "share_of_matrix_rate": 0.5, "memory_mb": 900.0,
-           "nll": {"heard": 3_000_000, "bits": 4.5}}  # fmt: skip
+           "nll": {"samples": 3_000_000, "bits": 4.5}}  # fmt: skip
     asked = []
 
     def measure(settings):
         asked.append(settings)
         return {"ours": row, "plain": {**row, "samples_per_second": 200.0}}
 
-    monkeypatch.setattr(training, "measure", measure)
+    monkeypatch.setattr(training_report, "measure_rows", measure)
     out, page = tmp_path / "b.json", tmp_path / "b.md"
-    told = ["--config", config, "--source", str(tmp_path), "--hear", "3e6", "--threads", "1"]
-    assert main(["bench", "train", *told, "--out", str(out), "--markdown", str(page)]) == 0
+    flags = ["--config", config, "--source", str(tmp_path), "--samples", "3e6", "--threads", "1"]
+    assert main(["bench", "train", *flags, "--out", str(out), "--markdown", str(page)]) == 0
     assert asked == [Settings(config, 10.0, 1, str(tmp_path), 3_000_000)]
     assert json.loads(out.read_text())["rows"]["ours"] == row
     said = capsys.readouterr().out
@@ -132,7 +132,7 @@ def test_the_command(config, tmp_path, capsys, monkeypatch):
         assert "5,000" in text
         assert "50 % of 100 G/s" in text
         assert "3,000,000" in text
-    monkeypatch.setattr(training, "measure", lambda _: {"ours": row, "plain": {"failed": "no memory"}})
+    monkeypatch.setattr(training_report, "measure_rows", lambda _: {"ours": row, "plain": {"failed": "no memory"}})
     assert main(["bench", "train"]) == 1
     assert "failed: no memory" in capsys.readouterr().out
 
@@ -140,12 +140,12 @@ def test_the_command(config, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["train", "--hear", "3e6"], "--hear and --source go together"),
-        (["train", "--source", "x"], "--hear and --source go together"),
-        (["train", "--hear", "-1"], "--hear is -1.0"),
+        (["train", "--samples", "3e6"], "--samples and --source go together"),
+        (["train", "--source", "x"], "--samples and --source go together"),
+        (["train", "--samples", "-1"], "--samples is -1.0"),
         (["train", "--config", "no.yaml"], "--config no.yaml: there is no such file"),
-        (["train", "--voice", "digits"], "--voice is a flag of tts bench, not of tts bench train"),
-        (["--hear", "3"], "--hear is a flag of tts bench train"),
+        (["train", "--voice", "digits"], "unrecognized arguments: --voice digits; see `tts"),
+        (["--samples", "3"], "unrecognized arguments: --samples 3"),
         (["train", "--seconds", "0"], "--seconds is 0.0"),
     ],
 )
