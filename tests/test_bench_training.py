@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from tts.bench import training
 from tts.bench.plain import PlainSampleRNN

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import cli, dataset
 from data_recipes.audio_io import decode_audio

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import download
 from data_recipes.download import differing_groups, expected_hashes, fetch_fsdd, group_hash

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from miniature_fsdd import RATE, tone, write_corpus
+from helpers.miniature_fsdd import RATE, tone, write_corpus
 
 from data_recipes.fsdd import (
     PEAK_LIMIT,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 from test_training import data, run_config
 
 from data_recipes.fsdd import build_recordings

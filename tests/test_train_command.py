@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from tts import load_voice
 from tts.core import config as configs

@@ -6,7 +6,7 @@ import ablate
 import pytest
 from ablate import VARIANTS, main, variant
 from accelerate.state import AcceleratorState
-from miniature_fsdd import write_corpus
+from helpers.miniature_fsdd import write_corpus
 
 from tts.core import config as configs
 from tts.training.compute import multiply_adds
