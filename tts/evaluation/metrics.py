@@ -56,11 +56,12 @@ def bootstrap(
 def stop_errors(utterance: Utterance, limits: Limits, pairs: Sequence[Pair]) -> list[str]:
     """Which of `STOP_ERRORS` an utterance has.
 
-    - cut_short: the last digit was not recognized (the alignment deletes it), or the audio ends in sound: its last 20 ms
-      lie within 20 dB of its loudest 10 ms. A cut inside a weak final /s/, 30 dB and more under the vowel, goes unnoticed.
-    - over_run: longer after the last digit than real speech ever is. The recognizer gives no times, so this is a silence
-      after the last sound longer than `limits.trailing_seconds`, or a last segment (by the pointer, where there is
-      one) longer than `limits.segment_seconds`, or a whole longer than W such segments.
+    - cut_short: the last digit was not recognized (the alignment deletes it), or the audio ends in sound: its last
+      20 ms lie within 20 dB of its loudest 10 ms. A cut inside a weak final /s/, 30 dB and more under the vowel, goes
+      unnoticed.
+    - over_run: longer after the last digit than real speech ever is. The recognizer gives no times, so this is a
+      silence after the last sound longer than `limits.trailing_seconds`, or a last segment (by the pointer, where
+      there is one) longer than `limits.segment_seconds`, or a whole longer than W such segments.
     - cap: the voice did not stop by itself and was cut at the longest time allowed.
     """
     found = []

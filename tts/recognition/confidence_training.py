@@ -4,10 +4,10 @@
 
 The recognizer itself stays as it is. Digits: FSDD's training recordings, one by one and joined, half of them damaged,
 and the ten digits of one prompt voice. Other speech: the same recordings reversed, pieces of them in wrong order,
-babble, waves without speech, and the prompts without digits of the voices named by --voices. What the recognizer takes for digits in
-these is what is learned from; digits and the rest weigh the same, so the threshold is 0.5. How many of FSDD's single
-validation recordings (5-7) keep their digit at that is put into the card. Neither the test recordings nor other voices
-are used.
+babble, waves without speech, and the prompts without digits of the voices named by --voices. The examples are what
+the recognizer takes for digits in these; digits and other speech weigh the same, so the threshold is 0.5. How many of
+FSDD's single validation recordings (takes 5-7) keep their digit at that is put into the card. Neither the test
+recordings nor other voices are used.
 
 Writes OUT/confidence.safetensors, and OUT/recognizer.json, the recognizer's card with the threshold added.
 """
@@ -147,8 +147,8 @@ def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        net.first.weight /= spread
-        net.first.bias -= net.first.weight @ mean
+        net.first.weight.div_(spread)
+        net.first.bias.sub_(net.first.weight @ mean)
     return net
 
 
