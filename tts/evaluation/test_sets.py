@@ -374,7 +374,7 @@ def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
     sequences = trained.sequences
     longest = TRAINED_LENGTH if "length" in sequences.hold_outs else sequences.max_digits
     notes = [
-        f"{name}: the voice's training did not hold these combinations out, so it may have had them"
+        f"{name}: the voice's training did not hold these combinations out, so they may not be new to it"
         for name in splits
         if name in HELD_OUT and name != "length" and HELD_OUT[name] not in sequences.hold_outs
     ]
