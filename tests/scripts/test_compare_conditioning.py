@@ -54,7 +54,7 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     assert "conditioning: pooled" in resolved
     assert "context: text" in resolved
     # What is done is not done again, and gives the same.
-    monkeypatch.setattr(trainings.evaluate, "run", None)
+    monkeypatch.setattr(trainings.running, "run", None)
     assert main([*command, "--only", "pooled-text"]) == 0
     assert json.loads((out / "comparison.json").read_text()) == steps
     # Nor is it taken for something else.
