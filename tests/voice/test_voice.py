@@ -22,8 +22,7 @@ from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
-from tts.voice import Voice, load_voice
-from tts.voice import voice as voices
+from tts.voice import SpeakOptions, Voice, installed_voices, load_voice, store, word_vectors
 
 SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
 VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
@@ -69,11 +68,11 @@ def test_speak():
     np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.codes))
 
 
-def test_words_in_parts():
+def test_units_of_words():
     config = dataclasses.replace(SMALL, units_per_word=4, duration="explicit")
     voice = make_voice(config=config)
     audio = voice.speak("4 7")
-    made = voice.engine().generate([voice._ask("4 7", None, 0, voice.config.sampling, None).request])[0]
+    made = voice.engine().generate([voice._checked("4 7", None, 0, SpeakOptions()).request])[0]
     assert len(made.unit_ends) == 9
     np.testing.assert_array_equal(audio.codes, made.codes)
     assert audio.word_ends == [made.unit_ends[4], made.unit_ends[8]]
@@ -84,7 +83,7 @@ def test_words_in_parts():
     assert (cut.word_ends, cut.stop_reason) == ([made.unit_ends[4]], "cap")
 
 
-def test_what_changes_a_saying():
+def test_what_changes_the_samples():
     voice = make_voice()
     first = voice.speak("4 7 2").codes
     np.testing.assert_array_equal(first, voice.speak("4-7-2").codes)
@@ -248,7 +247,7 @@ class FastEngine:
     def generate_each(self, requests, streams=None):
         requests = iter(requests)
         while batch := list(itertools.islice(requests, 8)):
-            yield from (SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in batch)
+            yield from (SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.units), "stop", 0) for r in batch)
 
 
 def test_memory_does_not_grow_with_the_texts(monkeypatch):
@@ -268,7 +267,7 @@ def test_memory_does_not_grow_with_the_texts(monkeypatch):
 
 
 def test_save_and_load(folder, monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", None)  # the vocabulary's words need none
+    monkeypatch.setattr(word_vectors, "TextEncoder", None)  # the vocabulary's words need none
     made, loaded = make_voice(), load_voice(folder)
     assert loaded.config == made.config
     assert loaded.speakers == ["ann", "bob"]
@@ -310,22 +309,22 @@ class StubEncoder:
 
 
 def test_words_that_do_not_ship_are_encoded(monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    monkeypatch.setattr(word_vectors, "TextEncoder", StubEncoder)
     whole = make_voice().speak("4 7 2").codes
     part = make_voice(word_vectors={"4": VECTORS["4"]})
     np.testing.assert_array_equal(part.speak("4 7 2").codes, whole)
-    assert part._encoder.asked == [[["4"], ["7"], ["2"]]]
+    assert part._vectors._encoder.asked == [[["4"], ["7"], ["2"]]]
     in_text = make_voice(context="text")
     assert in_text.config.vocabulary == ()
     np.testing.assert_array_equal(in_text.speak("4 7 2").codes, whole)
-    assert in_text._encoder.asked == [[["4", "7", "2"]]]
+    assert in_text._vectors._encoder.asked == [[["4", "7", "2"]]]
     everything = make_voice(word_vectors=None)
     assert set(everything.config.vocabulary) == set(SPOKEN)
     np.testing.assert_array_equal(everything.speak("4 7 2").codes, whole)
 
 
 def test_an_encoder_of_another_width(monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    monkeypatch.setattr(word_vectors, "TextEncoder", StubEncoder)
     monkeypatch.setattr(StubEncoder, "encode", lambda self, texts: [np.zeros((len(t), 5), "f") for t in texts])
     with pytest.raises(InputError, match="width 5"):
         make_voice(context="text").speak("4")
@@ -353,7 +352,7 @@ def test_an_encoder_of_another_width(monkeypatch):
 )
 @pytest.mark.parametrize("way", ["speak", "stream"])
 def test_mistakes(way, arguments, message):
-    """Told at the call, also of a stream."""
+    """Reported at the call, also by a stream."""
     with pytest.raises(InputError, match=message):
         getattr(make_voice(), way)(**{"text": "4", **arguments})
 
@@ -422,7 +421,9 @@ BROKEN = {
     "weights cut short": (lambda f: os.truncate(f / "model.safetensors", 5000), "not a whole safetensors"),
     "weights empty": (lambda f: os.truncate(f / "model.safetensors", 0), "not a whole safetensors"),
     "weights foreign": (lambda f: (f / "model.safetensors").write_bytes(b"RIFF" * 99), "not a whole safetensors"),
-    "newer format": (lambda f: edit_config(f, format_version=2), "format_version is 2"),
+    "older format": (lambda f: edit_config(f, format_version=1), "format_version is 1, and this version reads 2; an older version wrote it: train or"),
+    "newer format": (lambda f: edit_config(f, format_version=3), "format_version is 3, and this version reads 2; a newer version wrote it: update"),
+    "no format": (lambda f: edit_config(f, format_version=None), "no format_version"),
     "unknown key": (lambda f: edit_config(f, color="red"), "unknown config key color"),
     "unknown model key": (lambda f: edit_config(f, model__widht=3), "unknown config key model.widht"),
     "missing key": (lambda f: edit_config(f, sample_rate=None), "sample_rate"),
@@ -461,17 +462,17 @@ def test_broken_folders(folder, case):
 
 
 def test_names(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(voices, "VOICES", tmp_path)
-    assert list(voices.installed_voices()) == ["small"]
+    monkeypatch.setattr(store, "VOICES", tmp_path)
+    assert list(installed_voices()) == ["small"]
     assert load_voice().name == load_voice("small").name == load_voice(str(folder)).name == "small"
-    make_voice(name="the default").save(tmp_path / voices.DEFAULT_VOICE, "")
+    make_voice(name="the default").save(tmp_path / store.DEFAULT_VOICE, "")
     assert load_voice().name == "the default"
     with pytest.raises(InputError, match="no voice 'nobody'; give one of digits, small"):
         load_voice("nobody")
     for name in ("", "\0", "a" * 5000, "../none/such"):
         with pytest.raises(InputError, match="there is no voice"):
             load_voice(name)
-    monkeypatch.setattr(voices, "VOICES", tmp_path / "none")
+    monkeypatch.setattr(store, "VOICES", tmp_path / "none")
     with pytest.raises(InputError, match="no voice ships"):
         load_voice()
 
