@@ -220,17 +220,17 @@ def test_a_baseline_must_fit(material, recognizer, tmp_path):
 )
 def test_bad_flags(flags, message, tmp_path):
     parser = argparse.ArgumentParser()
-    cli.add_evaluate_arguments(parser)
+    cli.add_arguments(parser)
     with pytest.raises(InputError, match=message):
-        cli.run_evaluate(parser.parse_args([*flags, "--out", str(tmp_path / "out")]))
+        cli.run(parser.parse_args([*flags, "--out", str(tmp_path / "out")]))
 
 
 def test_the_command(corpus, recognizer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Recognizer, "load", lambda folder=None: recognizer)
     voice().save(tmp_path / "voice", "# A voice")
     parser = argparse.ArgumentParser()
-    cli.add_evaluate_arguments(parser)
+    cli.add_arguments(parser)
     flags = ["--voice", str(tmp_path / "voice"), "--source", str(corpus), "--splits", "test_seen, words", "--n", "3"]
-    assert cli.run_evaluate(parser.parse_args([*flags, "--out", str(tmp_path / "out")])) == 0
+    assert cli.run(parser.parse_args([*flags, "--out", str(tmp_path / "out")])) == 0
     assert capsys.readouterr().out.count("digit error") == 4
     assert (tmp_path / "out" / "report.json").is_file()
