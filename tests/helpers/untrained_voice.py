@@ -10,7 +10,18 @@ from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
 from tts.voice import Voice
 
-MODEL = TwoTierConfig(dim=24, sample_dim=16, hist_size=8, word_dim=20, text_dim=6, n_speakers=2, clock_frames=64, upsample_rank=0, duration="implicit", units_per_word=1)
+MODEL = TwoTierConfig(
+    dim=24,
+    sample_dim=16,
+    hist_size=8,
+    word_dim=20,
+    text_dim=6,
+    n_speakers=2,
+    clock_frames=64,
+    upsample_rank=0,
+    duration="implicit",
+    units_per_word=1,
+)
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VECTORS = dict(zip([*map(str, range(10)), *NAMES], np.eye(20, dtype=np.float32), strict=True))
 

@@ -112,9 +112,7 @@ def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -
             args.max_digits,
             progress,
         )
-    return of_voice(
-        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread
-    )
+    return of_voice(voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread)
 
 
 def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
