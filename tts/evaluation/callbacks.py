@@ -15,7 +15,7 @@ from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig, without_local_paths
 from tts.training.loop import Callback, Callbacks, Snapshot
 from tts.training.tracking import read_lines
-from tts.voice import MOST_WORD_SECONDS, Audio, Voice
+from tts.voice import MAX_UNIT_SECONDS, Audio, Voice
 
 JUDGED_SEED = 2000
 LENGTHS = (2, 3, 4, 5)
@@ -48,7 +48,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         text_encoder=snapshot.config.text,
         sample_rate=rate,
         sampling=snapshot.config.sampling,
-        max_unit_seconds=min(round(1.25 * longest / rate, 2), MOST_WORD_SECONDS),
+        max_unit_seconds=min(round(1.25 * longest / rate, 2), MAX_UNIT_SECONDS),
         training={"step": snapshot.step, "config": without_local_paths(configs.to_dict(snapshot.config))},
     )
 

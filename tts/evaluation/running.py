@@ -155,8 +155,8 @@ def of_voice(
             [item.text for item in real],
             [item.speaker for item in real],
             [utterance_seed(seed, block.split, i) for i in block.indices],
-            temperature,
-            duration_spread,
+            temperature=temperature,
+            duration_spread=duration_spread,
         )
         recognized = recognizer.recognize([item.samples for item in spoken], speaking.sample_rate)
         made = []

@@ -294,7 +294,7 @@ class _Batch:
             clocks.append(duration.abs() - since - 1)
         else:
             begins = since == 0
-            threshold.copy_(torch.where(begins, timing_thresholds(uniforms[:, -1], spread), threshold))
+            threshold.copy_(torch.where(begins, duration_thresholds(uniforms[:, -1], spread), threshold))
             hazard.masked_fill_(begins, 0.0)
         shown = [model.clock_table[clock.clamp(0, c.clock_frames - 1)] for clock in clocks]
         heard = model.values(codes[:, past - c.frame_size : past])
@@ -330,7 +330,7 @@ class _Batch:
         return inputs
 
 
-def timing_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
+def duration_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
     """`request.duration_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
     pulled = 0.5 + spread * (uniforms.double() - 0.5)
     return -torch.log1p(-pulled.clamp(max=1.0 - 2.0**-24))

@@ -36,3 +36,13 @@ def round_to_bfloat16(array: np.ndarray) -> np.ndarray:
     """Finite float32 numbers to the nearest of 8 significant bits, ties to even; still float32."""
     bits = np.ascontiguousarray(array).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def rounded_weights(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As float16, matrices of 8 significant bits, the native engine's fastest form (docs/LOG.md: what is lost)."""
+    rounded = {}
+    for name, array in weights.items():
+        matrix = array.ndim > 1 and np.isfinite(array).all()
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused by name
+            rounded[name] = (round_to_bfloat16(array) if matrix else array).astype(np.float16)
+    return rounded

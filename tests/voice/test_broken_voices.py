@@ -29,7 +29,7 @@ class Judge:
     limits: Limits
 
     def summary(self, waves, ends=None, stop_reason="stop"):
-        """Figures of a voice that says `waves` for the texts of the real sequences, its word ends at `ends`."""
+        """Metrics of a voice that says `waves` for the texts of the real sequences, its word ends at `ends`."""
         recognized = self.recognizer.recognize(waves, RATE)
         utterances = []
         for index, (item, wave) in enumerate(zip(self.real, waves, strict=True)):
@@ -44,10 +44,10 @@ class Judge:
         return summarize(utterances, self.limits, seed=0)
 
     def say(self, digits, speaker, seed):
-        """Real test takes of other digits than the text's."""
+        """Real test recordings of other digits than the text's."""
         rng = np.random.default_rng(seed)
-        takes = [x for x in self.recordings["test"] if x.speaker == speaker]
-        chosen = [[x for x in takes if x.digit == digit][rng.integers(5)] for digit in digits]
+        recordings = [x for x in self.recordings["test"] if x.speaker == speaker]
+        chosen = [[x for x in recordings if x.digit == digit][rng.integers(5)] for digit in digits]
         return join(chosen, OPTIONS, rng)
 
 

@@ -1,4 +1,4 @@
-"""The voice that ships: it says what it is told, stops, and is the same in every engine."""
+"""The voice that ships: it says its text, stops, and is the same in every engine."""
 
 import hashlib
 
@@ -21,12 +21,12 @@ def voice():
 
 
 GOLDEN = "35275d01f6cf23dc74dd95b96afc7480e72bdb85fdda30c60a2961c566e329e1"
-"""sha256 of what the voice says for "4 7 2", seed 3, as 16-bit levels. A change of it changes every user's audio: say
+"""sha256 of what the voice says for "4 7 2", seed 3, as 16-bit codes. A change of it changes every user's audio: say
 so in the change log.
 
-The CPU engine sums in vectors of 8 lanes on AVX2 and of 16 on AVX-512, and sums in another order now and then draw
-another level, after which all is different. For this text they do not: 8 lanes, 16 lanes and the reference engine gave
-these very levels (8 lanes compiled for Zen 3 and for Haswell, 16 as well for Zen 3: no AVX-512 machine was at hand)."""
+The native engine sums in vectors of 8 lanes on AVX2 and of 16 on AVX-512, and sums in another order now and then draw
+another code, after which all is different. For this text they do not: 8 lanes, 16 lanes and the torch engine gave
+these very codes (8 lanes compiled for Zen 3 and for Haswell, 16 as well for Zen 3: no AVX-512 machine was at hand)."""
 
 
 def test_what_it_says_is_pinned(voice):
@@ -72,33 +72,33 @@ def test_engines_agree(voice):
 
 
 def test_fed_back_it_gives_what_it_drew(voice):
-    """Teacher forcing: the levels of the compiled engine are the inverse CDF of the model's logits given them."""
+    """Teacher forcing: the codes of the compiled engine are the inverse CDF of the model's logits given them."""
     speaker = voice.speakers.index(voice.config.default_speaker)
     model = voice.config.model
-    parts = unit_vectors(voice.word_vectors(["4", "7"]), model.units_per_word)
-    request = SynthesisRequest(parts, speaker, 3, max_frames=1000, max_unit_frames=300, sampling=voice.config.sampling)
-    [audio] = voice.engine("native").generate([request])
-    np.testing.assert_array_equal(audio.codes, voice.speak("4 7", seed=3).codes)
+    units = unit_vectors(voice.word_vectors(["4", "7"]), model.units_per_word)
+    request = SynthesisRequest(units, speaker, 3, max_frames=1000, max_unit_frames=300, sampling=voice.config.sampling)
+    [made] = voice.engine("native").generate([request])
+    np.testing.assert_array_equal(made.codes, voice.speak("4 7", seed=3).codes)
     model = voice.model().eval()
     frame = voice.config.model.frame_size
-    frames = len(audio.codes) // frame
-    ends = np.array(audio.word_ends) // frame
+    frames = len(made.codes) // frame
+    ends = np.array(made.unit_ends) // frame
     pointer = np.minimum(np.searchsorted(ends, np.arange(frames), side="right"), len(ends) - 1)
     with torch.inference_mode():
         output = model(
-            torch.from_numpy(audio.codes.astype(np.int64))[None],
-            torch.from_numpy(parts)[None],
-            torch.tensor([len(parts)]),
+            torch.from_numpy(made.codes.astype(np.int64))[None],
+            torch.from_numpy(units)[None],
+            torch.tensor([len(units)]),
             torch.from_numpy(pointer)[None],
             torch.tensor([speaker]),
         )
-    logits = output.logits[0].reshape(len(audio.codes), -1)
+    logits = output.logits[0].reshape(len(made.codes), -1)
     uniforms = torch.from_numpy(Uniforms(3, frame).rows(frames)[:, :frame].reshape(-1))
     temperature = torch.full((len(logits),), voice.config.sampling.temperature)
     drawn = draw_codes(logits, uniforms, temperature).numpy()
-    ties = int((drawn != audio.codes).sum())
-    assert ties <= 2, f"{ties} of {len(drawn)} levels differ: rounding decides once in many thousands at most"
-    # The advance bit: the summed hazard passes the drawn threshold where each turn ended.
+    ties = int((drawn != made.codes).sum())
+    assert ties <= 2, f"{ties} of {len(drawn)} codes differ: rounding decides once in many thousands at most"
+    # The advance bit: the summed hazard passes the drawn threshold where each segment ended.
     hazard = torch.nn.functional.softplus(output.advance_logits[0]).numpy()
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         assert hazard[start:end].sum() > 0.2

@@ -60,7 +60,7 @@ def test_each_comes_whole_and_in_order(lengths, workers):
     assert len(made) == len(lengths)
     for seed, (one, frames) in enumerate(zip(made, lengths, strict=True)):
         assert one.codes.tolist() == [seed] * frames * FRAME
-        assert one.word_ends == list(range(3 * FRAME, frames * FRAME + 1, 3 * FRAME))
+        assert one.unit_ends == list(range(3 * FRAME, frames * FRAME + 1, 3 * FRAME))
         assert one.forced_advances == frames // 6
         assert one.stop_reason == ("stop" if seed % 2 else "cap")
 

@@ -7,9 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_cpu_streams import assert_equal, make_requests
-from test_generation import NATIVE, arrays, assert_same, make_model, named, torch_engine
-from test_generation import make_requests as three_requests
+from helpers.engines import (
+    NATIVE,
+    arrays,
+    assert_equal,
+    assert_same,
+    make_model,
+    make_requests,
+    make_requests_of_all_lengths,
+    named,
+    torch_engine,
+)
 
 from tts.core.errors import InputError
 from tts.generation import torch_engine as engines
@@ -28,9 +36,9 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
-def test_neighbours_do_not_matter(options):
+def test_neighbors_do_not_matter(options):
     model = make_model(**options)
-    requests = make_requests(model, 11)
+    requests = make_requests_of_all_lengths(model, 11)
     engine = torch_engine(model)
     alone = [engine.generate([request])[0] for request in requests]
     assert len({len(one.codes) for one in alone}) > 5
@@ -43,29 +51,29 @@ def test_neighbours_do_not_matter(options):
 @pytest.mark.parametrize("options", NATIVE[::4], ids=named)
 def test_many_agree_with_the_native_engine(options):
     model = make_model(**options)
-    requests = make_requests(model, 12)
+    requests = make_requests_of_all_lengths(model, 12)
     native = NativeEngine(model.config, arrays(model)).generate(requests)
     assert_same(model, requests, list(torch_engine(model).generate_each(requests, 5)), native)
 
 
-@pytest.mark.parametrize("timing", ["heard", "planned"])
-def test_texts_longer_than_the_window(timing, monkeypatch):
+@pytest.mark.parametrize("duration", ["implicit", "explicit"])
+def test_texts_longer_than_the_window(duration, monkeypatch):
     """Beside short ones, and with blocks that end in any frame of a segment."""
     monkeypatch.setattr(engines, "WINDOW", 9)
     monkeypatch.setattr(engines, "BLOCK_FRAMES", 7)
-    model = make_model(timing=timing, hazard=-0.5)
+    model = make_model(duration=duration, hazard=-0.5)
     rng = np.random.default_rng(0)
-    words = rng.normal(size=(60, 12)).astype(np.float32)
-    requests = [SynthesisRequest(words[:count], 1, count, 500, 6) for count in (60, 2, 23, 9)]
+    units = rng.normal(size=(60, 12)).astype(np.float32)
+    requests = [SynthesisRequest(units[:count], 1, count, 500, 6) for count in (60, 2, 23, 9)]
     native = NativeEngine(model.config, arrays(model)).generate(requests)
-    assert len(native[0].word_ends) == 60
+    assert len(native[0].unit_ends) == 60
     assert_same(model, requests, list(torch_engine(model).generate_each(requests, 2)), native)
 
 
 def test_pieces_joined_are_the_whole():
     model = make_model()
     engine = torch_engine(model)
-    for request in make_requests(model, 3):
+    for request in make_requests_of_all_lengths(model, 3):
         whole = engine.generate([request])[0]
         for first in (1, 5, 500):
             pieces, stream = [], engine.stream(request, first)
@@ -83,7 +91,7 @@ def test_pieces_joined_are_the_whole():
 def test_interrupted_and_side_by_side():
     """What was left does not reach what comes after; two iterators do not share places."""
     model = make_model()
-    requests = make_requests(model, 9)
+    requests = make_requests_of_all_lengths(model, 9)
     engine = torch_engine(model)
     expected = engine.generate(requests)
     left = engine.generate_each(iter(requests), 4)
@@ -113,9 +121,9 @@ def test_what_is_held_does_not_grow():
 
 def test_a_cold_temperature_and_spreads_are_each_utterances_own():
     model = make_model()
-    words = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
+    units = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
     requests = [
-        SynthesisRequest(words, 0, 5, 30, 9, Sampling(t, spread)) for t, spread in ((0.05, 0.0), (1.5, 1.0), (1.5, 0.0))
+        SynthesisRequest(units, 0, 5, 30, 9, Sampling(t, spread)) for t, spread in ((0.05, 0.0), (1.5, 1.0), (1.5, 0.0))
     ]
     made = torch_engine(model).generate(requests)
     assert_same(model, requests, made, NativeEngine(model.config, arrays(model)).generate(requests))
@@ -125,7 +133,7 @@ def test_a_cold_temperature_and_spreads_are_each_utterances_own():
 def test_a_model_is_copied():
     model = make_model()
     engine = torch_engine(model)
-    request = make_requests(model, 1)[0]
+    request = make_requests_of_all_lengths(model, 1)[0]
     before = engine.generate([request])
     for weight in model.parameters():
         weight.data.zero_()
@@ -182,7 +190,7 @@ def test_frames_through_graphs(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, fake)
     for options in OPTIONS[:2]:
         model = make_model(**options)
-        requests = make_requests(model, 9)
+        requests = make_requests_of_all_lengths(model, 9)
         expected = torch_engine(model).generate(requests)
         with monkeypatch.context() as patch:
             patch.setattr(engines._Batch, "_frame", recorded)
@@ -206,5 +214,5 @@ def test_frames_through_graphs(monkeypatch):
 @pytest.mark.parametrize("options", OPTIONS, ids=named)
 def test_on_a_gpu(options):
     model = make_model(**options)
-    requests = three_requests(model)
+    requests = make_requests(model)
     assert_same(model, requests, TorchEngine(model, "cuda").generate(requests), torch_engine(model).generate(requests))

@@ -7,36 +7,20 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from test_generation import NATIVE, arrays, make_model, named, torch_engine
+from helpers.engines import (
+    NATIVE,
+    arrays,
+    assert_equal,
+    make_model,
+    make_requests_of_all_lengths,
+    named,
+    torch_engine,
+)
 
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling, SynthesisRequest
+from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import SHARED_BLOCK_FRAMES, NativeEngine
 from tts.generation.weights import round_to_bfloat16
-
-
-def make_requests(model, count, max_frames=60):
-    """Texts of all lengths, so that places become free at all times."""
-    rng = np.random.default_rng(1)
-    return [
-        SynthesisRequest(
-            words=rng.normal(size=(rng.integers(1, 6), model.config.word_dim)).astype(np.float32),
-            speaker=int(rng.integers(model.config.n_speakers)),
-            seed=seed,
-            max_frames=int(rng.integers(1, max_frames)),
-            max_unit_frames=15,
-            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), duration_spread=float(rng.uniform())),
-        )
-        for seed in range(count)
-    ]
-
-
-def assert_equal(ours, theirs):
-    """Bit by bit."""
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a.codes, b.codes)
-        assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
 
 
 def rounded(model, form):
@@ -50,9 +34,9 @@ def rounded(model, form):
 
 @pytest.mark.parametrize("form", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "sample_layers": 3}], ids=["full", "ranked"])
-def test_neighbours_blocks_and_threads_do_not_matter(options, form):
+def test_neighbors_blocks_and_threads_do_not_matter(options, form):
     model = rounded(make_model(**options), form)
-    requests = make_requests(model, 23)
+    requests = make_requests_of_all_lengths(model, 23)
     alone = NativeEngine(model.config, arrays(model), threads=1)
     assert alone.form == form
     expected = [alone.generate([request])[0] for request in requests]
@@ -68,7 +52,7 @@ def test_neighbours_blocks_and_threads_do_not_matter(options, form):
 @pytest.mark.parametrize("options", NATIVE[::2], ids=named)
 def test_many_agree_with_one_in_every_variant(options):
     model = make_model(**options)
-    requests = make_requests(model, 7, max_frames=20)
+    requests = make_requests_of_all_lengths(model, 7, max_frames=20)
     engine = NativeEngine(model.config, arrays(model), threads=2)
     assert_equal(engine.generate(requests), [engine.generate([request])[0] for request in requests])
 
@@ -76,7 +60,7 @@ def test_many_agree_with_one_in_every_variant(options):
 def test_pairs_of_bfloat16_agree_with_the_torch_engine():
     for options in ({}, {"upsample_rank": 5, "sample_layers": 3}):
         model = rounded(make_model(**options), "bfloat16")
-        requests = make_requests(model, 3)
+        requests = make_requests_of_all_lengths(model, 3)
         assert_equal(
             NativeEngine(model.config, arrays(model)).generate(requests), torch_engine(model).generate(requests)
         )
@@ -90,7 +74,9 @@ def test_rounding():
 def test_pieces_joined_are_the_whole():
     model = make_model()
     engine = NativeEngine(model.config, arrays(model))
-    for request, whole in zip(requests := make_requests(model, 5), engine.generate(requests), strict=True):
+    for request, whole in zip(
+        requests := make_requests_of_all_lengths(model, 5), engine.generate(requests), strict=True
+    ):
         for first in (1, 5, 500):
             pieces = []
             stream = engine.stream(request, first)
@@ -107,7 +93,7 @@ def test_pieces_joined_are_the_whole():
 
 def test_requests_are_pulled_lazily_and_given_in_order():
     model = make_model(hazard=-30.0)
-    words = np.ones((1, 12), np.float32)
+    units = np.ones((1, 12), np.float32)
     engine = NativeEngine(model.config, arrays(model), threads=2)
     pulled = itertools.count()
     lengths = [400, *[3] * 10_000]  # the first takes long; the others must not pile up behind it
@@ -115,7 +101,7 @@ def test_requests_are_pulled_lazily_and_given_in_order():
     def requests():
         for frames in lengths:
             next(pulled)
-            yield SynthesisRequest(words, 0, frames, frames, frames)
+            yield SynthesisRequest(units, 0, frames, frames, frames)
 
     streams = 4
     made = engine.generate_each(requests(), streams)
@@ -130,20 +116,20 @@ def test_no_thread_is_left():
     model = make_model()
     engine = NativeEngine(model.config, arrays(model), threads=3)
     before = threading.active_count()
-    made = engine.generate_each(iter(make_requests(model, 50)))
+    made = engine.generate_each(iter(make_requests_of_all_lengths(model, 50)))
     next(made)
     assert threading.active_count() > before
     made.close()
     assert threading.active_count() == before
-    engine.generate(make_requests(model, 20))
+    engine.generate(make_requests_of_all_lengths(model, 20))
     assert threading.active_count() == before
-    engine.generate(make_requests(model, 1))
+    engine.generate(make_requests_of_all_lengths(model, 1))
     assert threading.active_count() == before
 
 
 def test_a_request_that_fails_comes_after_what_was_before_it():
     model = make_model()
-    requests = make_requests(model, 6)
+    requests = make_requests_of_all_lengths(model, 6)
 
     def failing():
         yield from requests
@@ -176,33 +162,33 @@ def test_refused_counts(count):
 def test_places_are_given_up_at_once():
     """Ten thousand short utterances take a place after the other: no more calls than they need."""
     model = make_model(hazard=-30.0)
-    words = np.ones((1, 12), np.float32)
+    units = np.ones((1, 12), np.float32)
     engine = NativeEngine(model.config, arrays(model), threads=1)
-    many = [SynthesisRequest(words, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
-    long = SynthesisRequest(words, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
+    many = [SynthesisRequest(units, 0, seed, SHARED_BLOCK_FRAMES, 999) for seed in range(40)]
+    long = SynthesisRequest(units, 0, 1, SHARED_BLOCK_FRAMES * 10, 999)
     made = list(engine.generate_each([long, *many], 5))
     assert [len(one.codes) for one in made] == [8 * SHARED_BLOCK_FRAMES * 10, *[8 * SHARED_BLOCK_FRAMES] * 40]
 
 
 def test_a_long_text_makes_no_large_table():
-    """100,000 words: their gates alone would be 40 MB here, 700 MB at full size."""
+    """100,000 units: their gates alone would be 40 MB here, 700 MB at full size."""
     model = make_model(hazard=20.0)
     rng = np.random.default_rng(0)
-    words = rng.normal(size=(100_000, 12)).astype(np.float32)
+    units = rng.normal(size=(100_000, 12)).astype(np.float32)
     engine = NativeEngine(model.config, arrays(model))
-    engine.generate([SynthesisRequest(words[:1], 0, 0, 1, 1)])
+    engine.generate([SynthesisRequest(units[:1], 0, 0, 1, 1)])
     tracemalloc.start()
-    made = engine.generate([SynthesisRequest(words, 0, 0, 200_000, 9)])[0]
+    made = engine.generate([SynthesisRequest(units, 0, 0, 200_000, 9)])[0]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.unit_ends == [8 * (k + 1) for k in range(100_000)]
-    assert peak < 20e6  # the levels and the words' ends are 6 MB of it
+    assert peak < 20e6  # the codes and the units' ends are 6 MB of it
 
 
-def test_a_table_of_words_is_the_same_wherever_a_piece_ends():
+def test_a_table_of_units_is_the_same_wherever_a_piece_ends():
     model = make_model(hazard=1.0)
-    words = np.random.default_rng(0).normal(size=(700, 12)).astype(np.float32)
-    request = SynthesisRequest(words, 1, 3, 3000, 9)
+    units = np.random.default_rng(0).normal(size=(700, 12)).astype(np.float32)
+    request = SynthesisRequest(units, 1, 3, 3000, 9)
     whole = NativeEngine(model.config, arrays(model)).generate([request])
     assert whole[0].stop_reason == "stop"
     for block in (256, 17):

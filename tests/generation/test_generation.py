@@ -10,6 +10,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.engines import (
+    NATIVE,
+    SMALL,
+    VARIANTS,
+    advances,
+    arrays,
+    assert_drawn_from,
+    assert_same,
+    explicit_durations,
+    make_model,
+    make_requests,
+    named,
+    teacher_forced,
+    torch_engine,
+)
 
 from tts.core.errors import InputError
 from tts.generation.features import clock_features as clock_features_without_torch
@@ -19,168 +34,13 @@ from tts.generation.native.engine import NativeEngine
 from tts.generation.native.family import unsupported
 from tts.generation.native.kernels import LANES, NEVER
 from tts.generation.native.layout import padded
-from tts.generation.torch_engine import TorchEngine, draw_codes, timing_thresholds
-from tts.generation.weights import weight_shapes
-from tts.models.config import TwoTierConfig
+from tts.generation.torch_engine import draw_codes, duration_thresholds
+from tts.models.config import TwoTierConfig, weight_shapes
 from tts.models.two_tier import TwoTier, clock_features
-
-SMALL = TwoTierConfig(
-    q_levels=64,
-    frame_size=8,
-    dim=24,
-    sample_dim=20,
-    hist_size=13,
-    embedding_dim=4,
-    word_dim=12,
-    text_dim=6,
-    n_speakers=3,
-    speaker_dim=4,
-    clock_dim=4,
-    clock_frames=20,
-)
-VARIANTS = [
-    {"cell": cell, "n_rnn": n_rnn, "history": history, "conditioning": conditioning, "sample_layers": layers}
-    for cell, n_rnn, history, conditioning, layers in itertools.product(
-        ("lstm", "gru"), (1, 2), ("real", "embedding"), ("pointer", "pooled"), (1, 3)
-    )
-] + [
-    {"clock_dim": 0},
-    {"upsample_rank": 5},
-    {"upsample_rank": 5, "history": "embedding", "cell": "gru"},
-    {"duration": "explicit"},
-    {"hist_size": 3},
-    {"frame_size": 1},
-    {"frame_size": 40, "hist_size": 5},
-    # No width is a multiple of 8 or 16, the strides of the compiled loops.
-    {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
-    {"q_levels": 10},
-    {"quantization": "linear", "q_levels": 300},
-    {"duration": "explicit", "duration_dim": 10},
-    {"duration": "explicit", "duration_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
-    {"duration": "explicit", "duration_dim": 3, "upsample_rank": 5, "frame_size": 16},
-    # As above, in what the native engine supports.
-    {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "sample_layers": 3},
-]
-NATIVE = [options for options in VARIANTS if unsupported(dataclasses.replace(SMALL, **options)) is None]
-"""Of these the native engine supports."""
-
-
-def named(options):
-    """A test's name for the options of a variant."""
-    return "-".join(map(str, options.values())) or "default"
-
-
-def torch_engine(model):
-    return TorchEngine(model, "cpu")
-
-
-def make_model(seed=0, hazard=-2.5, **options):
-    """A model that has not learned anything, but with weights large enough for every part to matter."""
-    torch.manual_seed(seed)
-    model = TwoTier(dataclasses.replace(SMALL, **options))
-    for weight in model.parameters():
-        weight.data.mul_(1.5)
-    torch.nn.init.normal_(model.h0)
-    if model.config.cell == "lstm":
-        torch.nn.init.normal_(model.c0)
-    torch.nn.init.constant_(model.advance.bias, hazard)
-    return model
-
-
-def arrays(model):
-    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-
-
-def make_requests(model, max_frames=40, max_unit_frames=15, sampling=None):
-    rng = np.random.default_rng(0)
-    return [
-        SynthesisRequest(
-            words=rng.normal(size=(n_units, model.config.word_dim)).astype(np.float32),
-            speaker=n_units % model.config.n_speakers,
-            seed=seed,
-            max_frames=max_frames,
-            max_unit_frames=max_unit_frames,
-            sampling=sampling or Sampling(temperature=0.8),
-        )
-        for n_units, seed in ((1, 0), (3, 5), (5, 2**64 - 1))
-    ]
-
-
-def teacher_forced(model, requests, made):
-    """Logits (B, N, F, Q) and advance logits (B, N) of generated levels fed back, as one padded batch."""
-    frame = model.config.frame_size
-    frames = max(len(one.codes) for one in made) // frame
-    more = 0
-    codes = torch.zeros(len(made), frames * frame, dtype=torch.int64)
-    pointer = torch.zeros(len(made), frames, dtype=torch.int64)
-    words = torch.zeros(len(made), max(len(r.words) for r in requests), model.config.word_dim)
-    for i, (request, one) in enumerate(zip(requests, made, strict=True)):
-        codes[i, : len(one.codes)] = torch.from_numpy(one.codes.astype(np.int64))
-        words[i, : len(request.units)] = torch.from_numpy(request.units)
-        if model.config.conditioning == "pointer":
-            place = np.searchsorted(one.word_ends, np.arange(frames) * frame, side="right")
-            pointer[i] = torch.from_numpy(place)
-            begun = one.word_ends[-1:] != [len(one.codes)]
-            if model.config.duration == "explicit" and one.stop_reason == "cap" and begun:
-                # How much was left of the word that the cap cut: more frames than were made.
-                missing = abs(explicit(model, request)[len(one.word_ends)]) - int((pointer[i] == pointer[i, -1]).sum())
-                assert missing > 0
-                more = max(more, missing)
-    codes = torch.nn.functional.pad(codes, (0, more * frame))
-    pointer = torch.nn.functional.pad(pointer, (0, more), mode="replicate")
-    n_units = torch.tensor([len(r.words) for r in requests])
-    speakers = torch.tensor([r.speaker for r in requests])
-    with torch.inference_mode():
-        return model(codes, words, n_units, pointer, speakers)
-
-
-def explicit(model, request):
-    """The frames of each word, negative where cut, as the model's advance logits and their own uniforms say."""
-    model_words, chance = torch.from_numpy(request.units)[None], np.random.Philox(key=request.seed).jumped()
-    chance, frames = np.random.Generator(chance), []
-    n = torch.tensor([len(request.units)])
-    for word in range(len(request.units)):
-        pointer = torch.full((1, request.max_unit_frames), word)
-        codes = torch.zeros(1, request.max_unit_frames * model.config.frame_size, dtype=torch.int64)
-        with torch.inference_mode():
-            said = model(codes, model_words, n, pointer, torch.tensor([request.speaker]))
-        summed = torch.nn.functional.softplus(said.advance_logits[0].double()).cumsum(0).tolist()
-        threshold = duration_threshold(chance.random(dtype=np.float32), request.sampling.duration_spread)
-        over = [total > threshold for total in summed]
-        frames.append(over.index(True) + 1 if any(over) else -len(over))
-    return frames
-
-
-def assert_drawn_from(logits, request, one, frame):
-    """Each level is the inverse CDF of the logits at its uniform; returns nothing, tolerates rounding only."""
-    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.codes)] / request.sampling.temperature
-    p = np.exp(scaled - scaled.max(1, keepdims=True))
-    running = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
-    u = Uniforms(request.seed, frame).rows(len(one.codes) // frame)[:, :frame].reshape(-1).astype(np.float64)
-    place = np.arange(len(u))
-    above = running[place, one.codes]
-    below = np.where(one.codes > 0, running[place, one.codes - 1], 0.0)
-    assert (u < above + 1e-4).all()
-    assert (u > below - 1e-4).all()
-
-
-def assert_same(model, requests, ours, theirs):
-    """The same utterances; where a sample differs, its uniform fell on the border between two levels."""
-    ties = 0
-    for request, a, b in zip(requests, ours, theirs, strict=True):
-        if np.array_equal(a.codes, b.codes):
-            assert (a.word_ends, a.stop_reason, a.forced_advances) == (b.word_ends, b.stop_reason, b.forced_advances)
-        else:
-            ties += 1
-            for one in (a, b):
-                forced = teacher_forced(model, [request], [one])
-                assert_drawn_from(forced.logits[0], request, one, model.config.frame_size)
-                assert advances(forced.advance_logits[0], request, one, model.config) == one.word_ends
-    assert ties <= 1, "more than one utterance hit a floating-point tie"
 
 
 def test_the_models_are_worth_comparing():
-    """Their draws are neither even nor certain, and words end by themselves as well as at the cap."""
+    """Their draws are neither even nor certain, and segments end by themselves as well as at the cap."""
     made, sure = [], []
     for options in VARIANTS:
         model = make_model(**options)
@@ -193,7 +53,7 @@ def test_the_models_are_worth_comparing():
     assert max(sure) < 0.9
     utterances = list(itertools.chain(*made))
     assert {one.stop_reason for one in utterances} == {"stop", "cap"}
-    ends = sum(len(one.word_ends) for one in utterances)
+    ends = sum(len(one.unit_ends) for one in utterances)
     forced = sum(one.forced_advances for one in utterances)
     assert 0 < forced < ends / 2
 
@@ -208,7 +68,7 @@ def test_engines_agree(options):
         assert one.codes.dtype == np.int16
         assert len(one.codes) % model.config.frame_size == 0
         if one.stop_reason == "stop":
-            assert one.word_ends[-1] == len(one.codes)
+            assert one.unit_ends[-1] == len(one.codes)
 
 
 def test_engines_agree_on_float16_weights():
@@ -252,25 +112,7 @@ def test_teacher_forcing_gives_the_same_logits(options, monkeypatch):
             if seen:
                 stepwise = np.stack(seen[: len(one.codes)])[:, i]
                 np.testing.assert_allclose(logits.numpy(), stepwise, atol=1e-4, rtol=1e-5)
-            assert advances(forced.advance_logits[i], request, one, model.config) == one.word_ends
-
-
-def advances(logits, request, one, config):
-    """Where the words of an utterance end, by the advance rule, from its teacher-forced advance logits."""
-    if config.duration == "explicit":
-        return one.word_ends  # see test_planned_durations
-    frames = len(one.codes) // config.frame_size
-    u = Uniforms(request.seed, config.frame_size).rows(frames)[:, -1]
-    ends, hazard, since = [], 0.0, 0
-    for n in range(frames):
-        if since == 0:
-            hazard, threshold = 0.0, duration_threshold(u[n], request.sampling.duration_spread)
-        hazard += float(torch.nn.functional.softplus(logits[n]))
-        since += 1
-        if hazard > threshold or (config.conditioning == "pointer" and since == request.max_unit_frames):
-            ends.append((n + 1) * config.frame_size)
-            since = 0
-    return ends
+            assert advances(forced.advance_logits[i], request, one, model.config) == one.unit_ends
 
 
 @pytest.mark.parametrize(
@@ -284,12 +126,12 @@ def advances(logits, request, one, config):
         ("torch", 70, -2.0, 15),
     ],
 )
-def test_planned_durations(engine, n_units, hazard, longest):
-    """They are drawn from the model's own advance bit, for every engine alike, however long the text."""
+def test_explicit_durations(engine, n_units, hazard, longest):
+    """Drawn from the model's own advance bit, the same for every engine, however long the text."""
     model = make_model(duration="explicit", duration_dim=10, hazard=hazard)
-    words = np.random.default_rng(n_units).normal(size=(n_units, 12)).astype(np.float32)
-    request = SynthesisRequest(words, 1, 7, 100_000, longest)
-    frames = explicit(model, request)
+    units = np.random.default_rng(n_units).normal(size=(n_units, 12)).astype(np.float32)
+    request = SynthesisRequest(units, 1, 7, 100_000, longest)
+    frames = explicit_durations(model, request)
     assert len(set(frames)) > 1 or n_units == 1
     assert n_units < 30 or any(count < 0 for count in frames)
     assert longest < 64 or any(64 < count < longest for count in frames)
@@ -303,18 +145,19 @@ def test_planned_durations(engine, n_units, hazard, longest):
     assert (capped.codes == made.codes[: len(capped.codes)]).all()
 
 
-def test_planned_timing_hears_how_much_is_left():
+def test_explicit_durations_are_an_input():
+    """The logits depend on the frames left of a segment."""
     model = make_model(duration="explicit")
     request = make_requests(model)[1]
     made = NativeEngine(model.config, arrays(model)).generate([request])
     before = teacher_forced(model, [request], made).logits
-    later = dataclasses.replace(made[0], word_ends=[made[0].word_ends[0] + 12, *made[0].word_ends[1:]])
+    later = dataclasses.replace(made[0], unit_ends=[made[0].unit_ends[0] + 12, *made[0].unit_ends[1:]])
     after = teacher_forced(model, [request], [later]).logits
     assert not torch.allclose(before[0, 0], after[0, 0])
 
 
 @pytest.mark.parametrize("spread", [1.0, 0.3, 0.0])
-def test_nothing_depends_on_blocks_or_neighbours(spread):
+def test_nothing_depends_on_blocks_or_neighbors(spread):
     model = make_model()
     requests = make_requests(model, sampling=Sampling(0.9, spread))
     whole = NativeEngine(model.config, arrays(model)).generate(requests)
@@ -323,7 +166,7 @@ def test_nothing_depends_on_blocks_or_neighbours(spread):
         for request, one in zip(requests, whole, strict=True):
             again = engine.generate([request])[0]
             np.testing.assert_array_equal(again.codes, one.codes)
-            assert again.word_ends == one.word_ends
+            assert again.unit_ends == one.unit_ends
     assert NativeEngine(model.config, arrays(model)).generate([]) == []
 
 
@@ -338,7 +181,7 @@ def test_uniforms():
     assert whole.min() >= LEAST_UNIFORM
     stream._generator = SimpleNamespace(random=lambda shape, dtype: np.zeros(shape, dtype))
     assert (stream.rows(2) == LEAST_UNIFORM).all()
-    # Pinned: a seed must say the same thing in every version.
+    # Pinned: a seed must give the same samples in every version.
     pinned = [0.034741878509521484, 0.011546730995178223, 0.6119502186775208, 0.24154919385910034]
     assert Uniforms(0, 3).rows(1)[0].tolist() == pinned
 
@@ -369,7 +212,7 @@ def test_drawing_follows_the_distribution():
 
 @pytest.mark.parametrize("q_levels", [10, 64])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
+def test_codes_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
     """On a model whose logits never change; temperature divides them."""
     model = make_model(q_levels=q_levels, hazard=-30.0)
     torch.nn.init.zeros_(model.advance.weight)
@@ -386,19 +229,19 @@ def test_levels_are_drawn_as_often_as_the_softmax_says(q_levels, temperature):
 
 
 def test_the_ends_of_the_draw():
-    """The first uniform, the last one, and levels of next to no probability, in both ways to draw."""
+    """The first uniform, the last one, and codes of next to no probability, by both ways to draw."""
     last = np.float32(1 - 2**-24)
     for q_levels in (10, 64, 300):
         logits = np.full(q_levels, -200.0, np.float32)
         logits[[3, 5]] = 0.0
-        for uniform, level in ((LEAST_UNIFORM, 3), (0.49, 3), (0.51, 5), (last, 5)):
+        for uniform, code in ((LEAST_UNIFORM, 3), (0.49, 3), (0.51, 5), (last, 5)):
             width = padded(q_levels)
             columns = np.full(width, NEVER, np.float32)
             columns[:q_levels] = logits
             columns = np.ascontiguousarray(columns.reshape(LANES, -1).T).reshape(-1)
             totals = np.zeros(LANES, np.float32)
             drawn = native_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
-            assert drawn == draw(logits, np.array([uniform], np.float32), 1.0)[0] == level
+            assert drawn == draw(logits, np.array([uniform], np.float32), 1.0)[0] == code
 
 
 @pytest.mark.parametrize("logit", [-3.0, -1.0, 1.0])
@@ -408,9 +251,9 @@ def test_the_advance_rule_is_the_hazard(logit):
     torch.nn.init.zeros_(model.advance.weight)
     torch.nn.init.constant_(model.advance.bias, logit)
     engine = NativeEngine(model.config, arrays(model))
-    words = np.ones((400, 12), np.float32)
-    one = engine.generate([SynthesisRequest(words, 0, 1, 100_000, 1000)])[0]
-    durations = np.diff([0, *one.word_ends]) / model.config.frame_size
+    units = np.ones((400, 12), np.float32)
+    one = engine.generate([SynthesisRequest(units, 0, 1, 100_000, 1000)])[0]
+    durations = np.diff([0, *one.unit_ends]) / model.config.frame_size
     p = 1 / (1 + np.exp(-logit))
     assert one.stop_reason == "stop"
     assert one.forced_advances == 0
@@ -418,46 +261,46 @@ def test_the_advance_rule_is_the_hazard(logit):
         expected = (1 - p) ** (n - 1) * p
         assert abs((durations == n).mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / len(durations)) + 1e-9
     # Spread 0 is the median, each time.
-    median = engine.generate([SynthesisRequest(words, 0, 1, 100_000, 1000, Sampling(1.0, 0.0))])[0]
-    durations = np.diff([0, *median.word_ends]) / model.config.frame_size
+    median = engine.generate([SynthesisRequest(units, 0, 1, 100_000, 1000, Sampling(1.0, 0.0))])[0]
+    durations = np.diff([0, *median.unit_ends]) / model.config.frame_size
     assert set(durations) == {np.floor(np.log(0.5) / np.log1p(-p)) + 1}
 
 
-def test_timing_threshold():
+def test_duration_threshold():
     assert duration_threshold(0.0, 1.0) == 0.0
     assert np.isfinite(duration_threshold(1 - 2**-24, 1.0))
     assert duration_threshold(0.99, 0.0) == pytest.approx(np.log(2))
     assert duration_threshold(0.99, 0.5) < duration_threshold(0.99, 1.0)
     uniforms = np.array([LEAST_UNIFORM, 0.3, 0.99, 1 - 2**-24], np.float32)
     for spread in (0.0, 0.3, 1.0):
-        both = timing_thresholds(torch.from_numpy(uniforms), torch.full((4,), spread, dtype=torch.float64)).tolist()
-        assert both == pytest.approx([duration_threshold(u, spread) for u in uniforms], rel=1e-12)
+        batched = duration_thresholds(torch.from_numpy(uniforms), torch.full((4,), spread, dtype=torch.float64))
+        assert batched.tolist() == pytest.approx([duration_threshold(u, spread) for u in uniforms], rel=1e-12)
 
 
 @pytest.mark.parametrize("conditioning", ["pointer", "pooled"])
 def test_caps_are_reported(conditioning):
-    """A model that never advances: words are cut at theirs and counted, the whole at its own."""
+    """A model that never advances: segments are cut at their cap and counted, the whole at its own."""
     model = make_model(hazard=-30.0, conditioning=conditioning)
     torch.nn.init.zeros_(model.advance.weight)
-    words = np.ones((3, 12), np.float32)
+    units = np.ones((3, 12), np.float32)
     for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
-        short, long = engine.generate([SynthesisRequest(words, 0, 0, 9, 4), SynthesisRequest(words, 0, 0, 12, 4)])
+        short, long = engine.generate([SynthesisRequest(units, 0, 0, 9, 4), SynthesisRequest(units, 0, 0, 12, 4)])
         assert short.stop_reason == "cap"
         assert len(short.codes) == 9 * 8
         assert len(long.codes) == 12 * 8
         if conditioning == "pointer":
-            assert (short.word_ends, short.forced_advances) == ([32, 64], 2)
-            assert (long.word_ends, long.forced_advances, long.stop_reason) == ([32, 64, 96], 3, "stop")
+            assert (short.unit_ends, short.forced_advances) == ([32, 64], 2)
+            assert (long.unit_ends, long.forced_advances, long.stop_reason) == ([32, 64, 96], 3, "stop")
         else:
-            assert (long.word_ends, long.forced_advances, long.stop_reason) == ([], 0, "cap")
+            assert (long.unit_ends, long.forced_advances, long.stop_reason) == ([], 0, "cap")
 
 
-def test_many_words():
+def test_many_units():
     """More than either engine holds at a time."""
     model = make_model(hazard=20.0)
     request = SynthesisRequest(np.ones((1000, 12), np.float32), 0, 0, 2000, 9)
     for engine in (NativeEngine(model.config, arrays(model)), torch_engine(model)):
-        assert engine.generate([request])[0].word_ends == [8 * (k + 1) for k in range(1000)]
+        assert engine.generate([request])[0].unit_ends == [8 * (k + 1) for k in range(1000)]
 
 
 @pytest.mark.parametrize("options", [options for options in VARIANTS if options not in NATIVE][::4], ids=named)
@@ -522,7 +365,11 @@ def test_refused_seeds(seed):
 
 def test_without_a_place_to_cache(tmp_path):
     """With no folder to cache in, the engine still compiles; with $NUMBA_CACHE_DIR it caches there."""
-    code = "from tts.generation.native import frames as native_frames; import numpy as np; print(round(native_frames._exp(np.float32(0)), 5))"
+    code = """if True:
+        import numpy as np
+        from tts.generation.native import frames
+        print(round(frames._exp(np.float32(0)), 5))
+    """
     for name in ("cache", "none/such"):
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name)}
         if name == "none/such":

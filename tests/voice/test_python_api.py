@@ -61,13 +61,13 @@ def test_closing_while_another_thread_makes_a_chunk(slow):
     """`close` returns at once; the chunk in the making is the last one."""
     stream, engine = slow
     with ThreadPoolExecutor(1) as pool:
-        rest = pool.submit(list, stream)
+        remaining = pool.submit(list, stream)
         assert engine.in_chunk.wait(30)
         stream.close()
         stream.close()
-        assert not rest.done()
+        assert not remaining.done()
         engine.go_on.set()
-        assert [len(chunk) for chunk in rest.result(30)] == [32]
+        assert [len(chunk) for chunk in remaining.result(30)] == [32]
     assert engine.ended.is_set()
     assert list(stream) == []
     with pytest.raises(InputError, match="closed before its end"):
@@ -105,11 +105,11 @@ def test_several_threads_share_a_stream(voice):
     np.testing.assert_array_equal(stream.audio().samples, whole.samples)
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("engine", ["native", "torch"])
 def test_many_threads_speak_with_one_voice(voice_folder, engine):
     """From the first call on, by every method: the same samples as one thread gets."""
     texts = ["4 7 2", "1", "zero five", "9 9 9 1"]
-    settings = {"max_seconds": 0.02} if engine == "reference" else {}
+    settings = {"max_seconds": 0.02} if engine == "torch" else {}
     expected = [tts.load_voice(voice_folder).speak(t, seed=i, **settings).codes for i, t in enumerate(texts)]
     voice, start = tts.load_voice(voice_folder), threading.Barrier(6)
     settings = {**settings, "engine": engine}
@@ -142,11 +142,11 @@ def test_threads_make_one_engine_and_ask_one_encoder(voice, monkeypatch):
             finally:
                 busy.release()
 
-    monkeypatch.setattr("tts.voice.TextEncoder", Encoder)
-    monkeypatch.setattr(voice, "_vectors", {})
-    monkeypatch.setattr(voice, "_new_engine", lambda name: made.append("engine") or object())
+    monkeypatch.setattr("tts.voice.word_vectors.TextEncoder", Encoder)
+    monkeypatch.setattr(voice._vectors, "shipped", {})
+    monkeypatch.setattr("tts.voice.engines.new_engine", lambda *_: made.append("engine") or object())
     with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(lambda _: id(voice.engine("cpu")), range(40)))) == 1
+        assert len(set(pool.map(lambda _: id(voice.engine("native")), range(40)))) == 1
         list(pool.map(lambda _: voice.word_vectors(["4"]), range(40)))
     assert sorted(made) == ["encoder", "engine"]
 
@@ -286,10 +286,10 @@ def encode(tmp_path):
 LOADERS = {
     "load_voice": lambda voice, tmp_path: tts.load_voice(),
     "a voice's model": lambda voice, tmp_path: voice.model(),
-    "the reference engine": lambda voice, tmp_path: voice.engine("reference"),
-    "the CPU engine": lambda voice, tmp_path: voice.engine("cpu"),
+    "the torch engine": lambda voice, tmp_path: voice.engine("torch"),
+    "the native engine": lambda voice, tmp_path: voice.engine("native"),
     "speaking": lambda voice, tmp_path: [
-        voice.speak("4 7", engine=name, max_seconds=0.01) for name in ("cpu", "reference")
+        voice.speak("4 7", engine=name, max_seconds=0.01) for name in ("native", "torch")
     ],
     "a voice of a model": lambda voice, tmp_path: Voice.from_model(
         voice.model(), speakers=voice.speakers, sample_rate=8000, text_encoder=TextEncoderConfig(), word_vectors={}
@@ -321,7 +321,7 @@ def test_a_voice_s_model_is_a_copy(voice):
             assert parameter.requires_grad
             assert parameter.device.type == "cpu"
             parameter.zero_()
-    np.testing.assert_array_equal(voice.speak("4 7", engine="reference", max_seconds=0.05).codes, expected)
+    np.testing.assert_array_equal(voice.speak("4 7", engine="torch", max_seconds=0.05).codes, expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"clock_dim": 0}, {"cell": "gru"}, {"history": "embedding"}])

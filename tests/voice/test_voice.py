@@ -1,56 +1,24 @@
-"""Voices: said in memory, saved, loaded, and every folder that is none refused."""
+"""Voices in memory: what they say, in which ways, and what they refuse."""
 
 import dataclasses
 import itertools
-import json
-import os
-import subprocess
-import sys
 import tracemalloc
+import typing
 import warnings
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
-from safetensors.numpy import load_file, save_file
+from helpers.voices import SMALL, VECTORS, make_voice
 
 import tts
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling, SynthesisResult
-from tts.models.config import TwoTierConfig
+from tts.generation.interface import SynthesisResult
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
-from tts.voice import Voice, load_voice
-from tts.voice import voice as voices
-
-SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
-VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
-
-
-def make_voice(context="word", conditioning="pointer", config=SMALL, **options):
-    torch.manual_seed(0)
-    model = TwoTier(dataclasses.replace(config, conditioning=conditioning))
-    torch.nn.init.constant_(model.advance.bias, -2.0)
-    settings = {
-        "speakers": ["ann", "bob"],
-        "sample_rate": 8000,
-        "text_encoder": TextEncoderConfig(context=context),
-        "word_vectors": VECTORS,
-        "name": "small",
-        "max_unit_seconds": 0.2,
-        "license": "CC0",
-        "training": {"data": "none", "minutes": 0},
-        **options,
-    }
-    return Voice.from_model(model, **settings)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    make_voice().save(tmp_path / "small", "# A card\n")
-    return tmp_path / "small"
+from tts.voice import SpeakOptions, Voice, word_vectors
+from tts.voice.options import SpeakChanges
 
 
 def test_speak():
@@ -69,11 +37,11 @@ def test_speak():
     np.testing.assert_array_equal(audio.samples, tts.audio.decode(audio.codes))
 
 
-def test_words_in_parts():
+def test_units_of_words():
     config = dataclasses.replace(SMALL, units_per_word=4, duration="explicit")
     voice = make_voice(config=config)
     audio = voice.speak("4 7")
-    made = voice.engine().generate([voice._ask("4 7", None, 0, voice.config.sampling, None).request])[0]
+    made = voice.engine().generate([voice._checked("4 7", None, 0, SpeakOptions()).request])[0]
     assert len(made.unit_ends) == 9
     np.testing.assert_array_equal(audio.codes, made.codes)
     assert audio.word_ends == [made.unit_ends[4], made.unit_ends[8]]
@@ -84,7 +52,7 @@ def test_words_in_parts():
     assert (cut.word_ends, cut.stop_reason) == ([made.unit_ends[4]], "cap")
 
 
-def test_what_changes_a_saying():
+def test_what_changes_the_samples():
     voice = make_voice()
     first = voice.speak("4 7 2").codes
     np.testing.assert_array_equal(first, voice.speak("4-7-2").codes)
@@ -92,6 +60,47 @@ def test_what_changes_a_saying():
     for other in ({"seed": 1}, {"speaker": "bob"}, {"temperature": 0.5}, {"duration_spread": 0.0}):
         again = voice.speak("472", **other).codes
         assert not np.array_equal(first, again), other
+
+
+WAYS = {
+    "speak": lambda voice, **settings: voice.speak("4 7", "bob", 3, **settings),
+    "stream": lambda voice, **settings: voice.stream("4 7", "bob", 3, **settings).audio(),
+    "speak_batch": lambda voice, **settings: voice.speak_batch(["4 7"], ["bob"], [3], **settings)[0],
+    "speak_each": lambda voice, **settings: next(voice.speak_each(["4 7"], ["bob"], [3], **settings)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_options_and_keyword_arguments_are_alike(way):
+    """An argument replaces one field of the options, in each of the methods."""
+    voice, speak = make_voice(), WAYS[way]
+    options = SpeakOptions(temperature=0.5, duration_spread=0.2, max_seconds=0.1, engine="torch")
+    expected = speak(voice, temperature=0.5, duration_spread=0.2, max_seconds=0.1, engine="torch").codes
+    np.testing.assert_array_equal(speak(voice, options=options).codes, expected)
+    mixed = dataclasses.replace(options, temperature=2.0, max_seconds=5)
+    np.testing.assert_array_equal(speak(voice, options=mixed, temperature=0.5, max_seconds=0.1).codes, expected)
+    for field in ({"temperature": 2.0}, {"duration_spread": 1.0}, {"max_seconds": 0.002}):
+        assert not np.array_equal(speak(voice, options=options, **field).codes, expected), field
+    np.testing.assert_array_equal(speak(voice, options=options, temperature=None).codes,
+                                  speak(voice, options=dataclasses.replace(options, temperature=1.0)).codes)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("options", [0.9, "torch", {"temperature": 0.9}, SpeakOptions], ids=str)
+def test_options_of_another_type(way, options):
+    with pytest.raises(InputError, match=r"^options is .*; give SpeakOptions, or name the setting") as error:
+        WAYS[way](make_voice(), options=options)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_unknown_settings(way):
+    with pytest.raises(TypeError, match="temprature"):
+        WAYS[way](make_voice(), temprature=0.9)
+
+
+def test_keyword_arguments_are_the_fields_of_the_options():
+    assert typing.get_type_hints(SpeakChanges) == typing.get_type_hints(SpeakOptions)
 
 
 def test_models_that_native_does_not_support():
@@ -248,7 +257,7 @@ class FastEngine:
     def generate_each(self, requests, streams=None):
         requests = iter(requests)
         while batch := list(itertools.islice(requests, 8)):
-            yield from (SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.words), "stop", 0) for r in batch)
+            yield from (SynthesisResult(np.full(2000, 128, np.int16), [2000] * len(r.units), "stop", 0) for r in batch)
 
 
 def test_memory_does_not_grow_with_the_texts(monkeypatch):
@@ -265,25 +274,6 @@ def test_memory_does_not_grow_with_the_texts(monkeypatch):
         assert tracemalloc.get_traced_memory()[1] - before < 500_000  # an utterance here has 12,000 bytes
     finally:
         tracemalloc.stop()
-
-
-def test_save_and_load(folder, monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", None)  # the vocabulary's words need none
-    made, loaded = make_voice(), load_voice(folder)
-    assert loaded.config == made.config
-    assert loaded.speakers == ["ann", "bob"]
-    assert loaded.name == "small"
-    assert (folder / "README.md").read_text() == "# A card\n"
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    np.testing.assert_array_equal(loaded.speak("472").codes, made.speak("472").codes)
-    made.save(folder, "# Another\n")
-    assert (folder / "README.md").read_text() == "# Another\n"
-    weights = load_file(folder / "model.safetensors")
-    assert {array.dtype for name, array in weights.items() if name != "word_vectors"} == {np.dtype(np.float16)}
-    matrices = [array for name, array in weights.items() if name != "word_vectors" and array.ndim > 1]
-    assert matrices
-    for array in matrices:  # 8 significant bits
-        np.testing.assert_array_equal(array, torch.from_numpy(array).float().bfloat16().float().numpy())
 
 
 def test_a_voice_keeps_its_weights_when_training_goes_on():
@@ -310,22 +300,22 @@ class StubEncoder:
 
 
 def test_words_that_do_not_ship_are_encoded(monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    monkeypatch.setattr(word_vectors, "TextEncoder", StubEncoder)
     whole = make_voice().speak("4 7 2").codes
     part = make_voice(word_vectors={"4": VECTORS["4"]})
     np.testing.assert_array_equal(part.speak("4 7 2").codes, whole)
-    assert part._encoder.asked == [[["4"], ["7"], ["2"]]]
+    assert part._vectors._encoder.asked == [[["4"], ["7"], ["2"]]]
     in_text = make_voice(context="text")
     assert in_text.config.vocabulary == ()
     np.testing.assert_array_equal(in_text.speak("4 7 2").codes, whole)
-    assert in_text._encoder.asked == [[["4", "7", "2"]]]
+    assert in_text._vectors._encoder.asked == [[["4", "7", "2"]]]
     everything = make_voice(word_vectors=None)
     assert set(everything.config.vocabulary) == set(SPOKEN)
     np.testing.assert_array_equal(everything.speak("4 7 2").codes, whole)
 
 
 def test_an_encoder_of_another_width(monkeypatch):
-    monkeypatch.setattr(voices, "TextEncoder", StubEncoder)
+    monkeypatch.setattr(word_vectors, "TextEncoder", StubEncoder)
     monkeypatch.setattr(StubEncoder, "encode", lambda self, texts: [np.zeros((len(t), 5), "f") for t in texts])
     with pytest.raises(InputError, match="width 5"):
         make_voice(context="text").speak("4")
@@ -353,7 +343,7 @@ def test_an_encoder_of_another_width(monkeypatch):
 )
 @pytest.mark.parametrize("way", ["speak", "stream"])
 def test_mistakes(way, arguments, message):
-    """Told at the call, also of a stream."""
+    """Reported at the call, also by a stream."""
     with pytest.raises(InputError, match=message):
         getattr(make_voice(), way)(**{"text": "4", **arguments})
 
@@ -376,173 +366,6 @@ def test_mistakes(way, arguments, message):
 def test_parts_that_do_not_fit(options, message):
     with pytest.raises(InputError, match=message):
         make_voice(**options)
-
-
-def edit_config(folder, **changes):
-    path = folder / "config.json"
-    tree = json.loads(path.read_text())
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        place = tree
-        for parent in parents:
-            place = place[parent]
-        if value is None:
-            del place[last]
-        else:
-            place[last] = value
-    path.write_text(json.dumps(tree))
-
-
-def edit_weights(folder, **changes):
-    path = folder / "model.safetensors"
-    tensors = {name: array.copy() for name, array in load_file(path).items()}
-    for name, value in changes.items():
-        if value is None:
-            del tensors[name]
-        else:
-            tensors[name] = value
-    save_file(tensors, path)
-
-
-def rewrite_as_bfloat16(path):
-    tensors = {name: torch.from_numpy(array).to(torch.bfloat16) for name, array in load_file(path).items()}
-    safetensors.torch.save_file(tensors, path)
-
-
-BROKEN = {
-    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
-    "config is a folder": (lambda f: ((f / "config.json").unlink(), (f / "config.json").mkdir()), "no config.json"),
-    "config cut short": (lambda f: os.truncate(f / "config.json", 50), "not JSON"),
-    "config empty": (lambda f: os.truncate(f / "config.json", 0), "not JSON"),
-    "config not text": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
-    "config a list": (lambda f: (f / "config.json").write_text("[]"), "no JSON object"),
-    "config of another model": (lambda f: (f / "config.json").write_text('{"hidden_size": 4}'), "format_version"),
-    "config deep": (lambda f: (f / "config.json").write_text("[" * 100_000), "not JSON"),
-    "weights cut short": (lambda f: os.truncate(f / "model.safetensors", 5000), "not a whole safetensors"),
-    "weights empty": (lambda f: os.truncate(f / "model.safetensors", 0), "not a whole safetensors"),
-    "weights foreign": (lambda f: (f / "model.safetensors").write_bytes(b"RIFF" * 99), "not a whole safetensors"),
-    "newer format": (lambda f: edit_config(f, format_version=2), "format_version is 2"),
-    "unknown key": (lambda f: edit_config(f, color="red"), "unknown config key color"),
-    "unknown model key": (lambda f: edit_config(f, model__widht=3), "unknown config key model.widht"),
-    "missing key": (lambda f: edit_config(f, sample_rate=None), "sample_rate"),
-    "wrong type": (lambda f: edit_config(f, sample_rate="fast"), "sample_rate"),
-    "wrong model type": (lambda f: edit_config(f, model__cell="rnn"), "must be one of gru, lstm"),
-    "training no object": (lambda f: edit_config(f, training=3), "training is 3"),
-    "bad sampling": (lambda f: edit_config(f, sampling__temperature=-1.0), "temperature"),
-    "speakers do not fit": (lambda f: edit_config(f, speakers=["ann"], default_speaker="ann"), "2 different names"),
-    "another width": (lambda f: edit_config(f, model__dim=17), "has shape"),
-    "too many layers": (lambda f: edit_config(f, model__n_rnn=2), "missing|has shape"),
-    "vocabulary does not fit": (lambda f: edit_config(f, vocabulary=["4"]), "word_vectors must have a row"),
-    "no vectors": (lambda f: edit_weights(f, word_vectors=None), "word_vectors must have a row"),
-    "a weight missing": (lambda f: edit_weights(f, h0=None), "'h0' is missing"),
-    "a weight too many": (lambda f: edit_weights(f, h1=np.zeros(3, "f")), "no weight 'h1'"),
-    "a weight of integers": (lambda f: edit_weights(f, h0=np.zeros((1, 16), np.int8)), "floating-point"),
-    "temperature without end": (lambda f: edit_config(f, sampling__temperature=10**400), "temperature"),
-    "NaN among the vectors": (
-        lambda f: edit_weights(f, word_vectors=np.full((20, 8), np.nan, "f")),
-        "vector of '0' is not 8 finite numbers",
-    ),
-    "bfloat16": (lambda f: rewrite_as_bfloat16(f / "model.safetensors"), "safetensors|floating-point"),
-    "NaN": (lambda f: edit_weights(f, h0=np.full((1, 16), np.nan, "f")), "NaN or infinite"),
-    "infinity": (lambda f: edit_weights(f, h0=np.full((1, 16), np.inf, np.float16)), "NaN or infinite"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_broken_folders(folder, case):
-    damage, message = BROKEN[case]
-    damage(folder)
-    with pytest.raises(InputError, match=message) as error:
-        load_voice(folder)
-    assert str(folder) in str(error.value)
-    assert "\n" not in str(error.value)
-    assert "fetch the voice again" in str(error.value)
-
-
-def test_names(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(voices, "VOICES", tmp_path)
-    assert list(voices.installed_voices()) == ["small"]
-    assert load_voice().name == load_voice("small").name == load_voice(str(folder)).name == "small"
-    make_voice(name="the default").save(tmp_path / voices.DEFAULT_VOICE, "")
-    assert load_voice().name == "the default"
-    with pytest.raises(InputError, match="no voice 'nobody'; give one of digits, small"):
-        load_voice("nobody")
-    for name in ("", "\0", "a" * 5000, "../none/such"):
-        with pytest.raises(InputError, match="there is no voice"):
-            load_voice(name)
-    monkeypatch.setattr(voices, "VOICES", tmp_path / "none")
-    with pytest.raises(InputError, match="no voice ships"):
-        load_voice()
-
-
-def test_the_hub(folder, monkeypatch):
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
-    assert load_voice("someone/voice").name == "small"
-
-    def unreachable(*_, **__):
-        raise OSError("no route\nto host")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
-    with pytest.raises(InputError, match=r"someone/voice from the Hugging Face Hub failed \(no route to host\)"):
-        load_voice("someone/voice")
-
-
-def in_a_new_process(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-
-
-@pytest.mark.parametrize(
-    "environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}]
-)
-def test_the_hub_out_of_reach(tmp_path, environment):
-    code = """if True:
-        import tts, tts.core.errors
-        try:
-            tts.load_voice("someone/voice")
-        except tts.core.errors.InputError as error:
-            print(error)
-    """
-    message = in_a_new_process(code, HF_HOME=str(tmp_path), **environment)
-    assert len(message.splitlines()) == 1
-    assert message.startswith("there is no voice folder someone/voice, and fetching the voice someone/voice from")
-    assert message.endswith("check the name and the connection")
-
-
-def test_speaking_takes_neither_torch_nor_transformers(folder):
-    """They take longer to import than a sentence takes to say."""
-    code = f"""if True:
-        import sys, tts
-        audio = tts.load_voice({str(folder)!r}).speak("4 7 two")
-        audio.save({str(folder / "472.wav")!r})
-        print(sorted({{"torch", "transformers", "torchaudio", "datasets", "matplotlib"}} & set(sys.modules)))
-    """
-    assert in_a_new_process(code) == "[]"
-
-
-def test_saving_where_nothing_can_be_saved(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the voice"):
-        make_voice().save(tmp_path / "file" / "voice", "")
-
-
-def test_saving_that_fails_leaves_the_old_voice(folder, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left"):
-        make_voice(sampling=Sampling(0.5)).save(folder, "# New\n")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_other_settings_same_weights():

@@ -1,0 +1,157 @@
+"""Voice folders, read and written. A voice folder holds three files:
+
+- `config.json`: the fields of `VoiceConfig`;
+- `model.safetensors`: the model's weights as float16, matrices of 8 significant bits, and `word_vectors`, (V, word_dim)
+  float32, a row per word of the vocabulary, so that those words need neither torch nor a text encoder;
+- `README.md`: the card, for people.
+
+Letters: V words of the vocabulary.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tts.core import config as configs
+from tts.core.errors import InputError
+from tts.core.files import failure, is_file, kind, new_folder, write_together
+from tts.voice.arguments import one_line
+from tts.voice.config import FORMAT_VERSION, VoiceConfig
+
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+VECTORS = "word_vectors"
+FIX = "give a folder that tts train wrote, or fetch the voice again"
+"""The end of every message about a folder that is no voice."""
+
+
+def read_config(folder: Path) -> VoiceConfig:
+    """Read the config of a voice folder, without its weights.
+
+    Args:
+        folder: a voice folder.
+
+    Returns:
+        What its `config.json` holds.
+
+    Raises:
+        InputError: config.json is missing, of another format version, or not what a voice's must be.
+    """
+    path = folder / CONFIG_FILE
+    if not is_file(path):
+        raise InputError(f"{folder} is no voice: it has no {CONFIG_FILE}; {FIX}")
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; {FIX}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({' '.join(str(error).split())}); {FIX}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no JSON object; {FIX}")
+    _check_version(path, tree)
+    training = tree.pop("training", {})
+    if not isinstance(training, dict):
+        raise InputError(f"{path}: training is {training!r}; it must be an object; {FIX}")
+    try:
+        return dataclasses.replace(configs.build(VoiceConfig, tree), training=training)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {FIX}") from error
+
+
+def read_arrays(folder: Path, config: VoiceConfig) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Read the weights of a voice folder.
+
+    Args:
+        folder: a voice folder.
+        config: what `read_config` gives for it.
+
+    Returns:
+        The model's weights by name, not checked; (word_dim,) float32 for each word of the vocabulary.
+
+    Raises:
+        InputError: model.safetensors is missing or not whole, or its word vectors do not fit the vocabulary.
+    """
+    path = folder / WEIGHTS_FILE
+    tensors = _read_tensors(path)
+    if not config.vocabulary:
+        return tensors, {}
+    table = tensors.pop(VECTORS, None)
+    if table is None or table.shape != (len(config.vocabulary), config.model.word_dim):
+        raise InputError(
+            f"{path}: {VECTORS} must have a row of {config.model.word_dim} numbers for each of the "
+            f"{len(config.vocabulary)} words of the vocabulary; {FIX}"
+        )
+    return tensors, dict(zip(config.vocabulary, table, strict=True))
+
+
+def write_voice(
+    folder: str | Path,
+    config: VoiceConfig,
+    weights: Mapping[str, np.ndarray],
+    word_vectors: Mapping[str, np.ndarray],
+    card: str,
+) -> None:
+    """Write the three files of a voice, whole or none of them; those that were there are replaced.
+
+    Args:
+        folder: made if missing.
+        config: the voice's.
+        weights: the model's, by name; written as float16.
+        word_vectors: (word_dim,) float32 for each word of the vocabulary, in its order.
+        card: README.md, markdown.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from safetensors.numpy import save as to_safetensors
+
+    kind(folder)  # refuses what can be no path
+    folder = Path(folder)
+    tensors = {name: array.astype(np.float16) for name, array in weights.items()}
+    if word_vectors:
+        tensors[VECTORS] = np.stack(list(word_vectors.values()))
+    text = json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False)
+    try:
+        with new_folder(folder):
+            write_together(
+                {
+                    folder / WEIGHTS_FILE: to_safetensors(tensors),
+                    # A place whose name is not UTF-8 holds half characters; JSON takes them as escapes.
+                    folder / CARD_FILE: card.encode(errors="backslashreplace"),
+                    # Last: a folder that has one has weights as well.
+                    folder / CONFIG_FILE: f"{text}\n".encode(errors="backslashreplace"),
+                }
+            )
+    except OSError as error:
+        raise InputError(f"cannot write the voice to {failure(error)}") from error
+
+
+def _check_version(path: Path, tree: dict[str, Any]) -> None:
+    version = tree.get("format_version")
+    if version == FORMAT_VERSION:
+        return
+    if version is None:
+        raise InputError(f"{path} has no format_version; {FIX}")
+    advice = FIX
+    if isinstance(version, int) and version < FORMAT_VERSION:
+        advice = "an older version wrote it: train or fetch the voice again"
+    elif isinstance(version, int):
+        advice = "a newer version wrote it: update twotier-tts, or fetch the voice again in the older format"
+    raise InputError(
+        f"{path}: format_version is {one_line(version)}, and this version reads {FORMAT_VERSION}; {advice}"
+    )
+
+
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not is_file(path):
+        raise InputError(f"{path.parent} is no voice: it has no {WEIGHTS_FILE}; {FIX}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())}); {FIX}") from error

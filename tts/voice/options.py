@@ -1,0 +1,58 @@
+"""How a text is spoken: `SpeakOptions`, and `SpeakChanges`, its fields as keyword arguments."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from tts.core.errors import InputError
+from tts.generation.interface import Sampling
+
+EngineName = Literal["auto", "native", "torch"]
+"""What makes the samples: "native" (compiled, on a CPU) or "torch" (plain PyTorch, on a GPU where there is one). "auto"
+is "native" where that supports the model; else a warning says why, and it is "torch"."""
+
+
+class SpeakChanges(TypedDict, total=False):
+    """The fields of `SpeakOptions`, as `Voice.speak` takes them one by one."""
+
+    temperature: float | None
+    duration_spread: float | None
+    max_seconds: float | None
+    engine: EngineName
+
+
+@dataclass(frozen=True)
+class SpeakOptions:
+    """Settings that all texts of a call share. Numbers may be Python's or NumPy's; the voice checks them when it speaks.
+
+    Example:
+        calm = SpeakOptions(temperature=0.8, duration_spread=0.3)
+        voice.speak("4 7 2", options=calm)
+        voice.speak("4 7 2", options=calm, max_seconds=2)  # calm, but for one field
+    """
+
+    temperature: float | None = None
+    """Divides the logits of the samples: lower is clearer and duller. None: the voice's own."""
+    duration_spread: float | None = None
+    """0 … 1: lower keeps durations nearer their median. None: the voice's own."""
+    max_seconds: float | None = None
+    """Where an utterance is cut. None: 1 s, and the voice's `max_unit_seconds` for each word."""
+    engine: EngineName = "auto"
+    """See `EngineName`."""
+
+    def sampling(self, default: Sampling) -> Sampling:
+        """Temperature and duration spread, those of `default` where None. Raises InputError for one out of range."""
+        return Sampling(
+            default.temperature if self.temperature is None else self.temperature,
+            default.duration_spread if self.duration_spread is None else self.duration_spread,
+        )
+
+
+def changed(options: SpeakOptions | None, changes: SpeakChanges) -> SpeakOptions:
+    """The options, or the defaults, with some fields replaced. Raises InputError where `options` is something else."""
+    if options is None:
+        options = SpeakOptions()
+    if not isinstance(options, SpeakOptions):
+        given = " ".join(repr(options).split())[:40]
+        raise InputError(f"options is {given}; give SpeakOptions, or name the setting, e.g. temperature=0.9")
+    return dataclasses.replace(options, **changes)

@@ -1,0 +1,165 @@
+"""What a voice makes of a text: `Audio`, whole, or `AudioStream`, in chunks.
+
+Letters: T samples, W words.
+"""
+
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from tts import audio as audio_files
+from tts.core.errors import InputError
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
+from tts.text.units import per_word
+from tts.voice.config import VoiceConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A spoken text. Compared by identity: two of them are equal if they are the same object.
+
+    Example:
+        audio = voice.speak("4 7 2")
+        audio.save("472.wav")
+    """
+
+    samples: np.ndarray
+    """(T,) float32 in [-1, 1]."""
+    sample_rate: int
+    """Hz."""
+    words: list[str]
+    """(W,): the words of the text."""
+    word_ends: list[int]
+    """The sample after each word's segment (its leading pause and the word), rising; fewer than W after a cap."""
+    stop_reason: StopReason
+    """"stop": the model ended it; "cap": it was cut at the longest time allowed."""
+    forced_advances: int
+    """How many units were cut at the voice's `max_unit_seconds`."""
+    speaker: str
+    seed: int
+    codes: np.ndarray
+    """(T,) int16, 0 … q_levels - 1: the samples as the model made them."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.sample_rate
+
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write a 16-bit WAV or FLAC file.
+
+        Args:
+            path: the suffix says which.
+            force: replace a file that is there.
+
+        Raises:
+            InputError: as `tts.audio.write`.
+        """
+        audio_files.write(path, self.samples, self.sample_rate, force)
+
+
+class CheckedText(NamedTuple):
+    """A text that a voice can say, and what an engine needs for it."""
+
+    words: list[str]
+    speaker: str
+    request: SynthesisRequest
+    config: VoiceConfig
+
+    def audio(self, result: SynthesisResult) -> Audio:
+        """What an engine made of the request, for the program that asked for it."""
+        model = self.config.model
+        return Audio(
+            samples=audio_files.decode(result.codes, model.q_levels, model.quantization),
+            sample_rate=self.config.sample_rate,
+            words=self.words,
+            word_ends=list(per_word(result.unit_ends, model.units_per_word)),
+            stop_reason=result.stop_reason,
+            forced_advances=result.forced_advances,
+            speaker=self.speaker,
+            seed=self.request.seed,
+            codes=result.codes,
+        )
+
+
+class AudioStream(Iterator[np.ndarray]):
+    """A text while it is made: iterate over it for its chunks, (n,) float32 in [-1, 1], n at least 1.
+
+    The chunks joined are the samples of the `Audio` that `speak` gives for the same text, and `audio()` is that one.
+    Nothing is made before the first chunk is asked for, and leaving early costs nothing.
+
+    Thread-safe: where several threads ask for chunks, each gets another one, and `close` may be called from any
+    thread at any time. A chunk that is being made then is still given, and is the last one.
+
+    Example:
+        with voice.stream("4 7 2") as stream:
+            for chunk in stream:
+                play(chunk)
+    """
+
+    def __init__(self, text: CheckedText, codes: Generator[np.ndarray, None, SynthesisResult]) -> None:
+        """Made by `Voice.stream`."""
+        self.sample_rate = text.config.sample_rate
+        """Hz."""
+        self.words = text.words
+        """The words of the text."""
+        self.speaker = text.speaker
+        self.seed = text.request.seed
+        self._text, self._codes = text, codes
+        self._table = audio_files.decode_table(text.config.model.q_levels, text.config.model.quantization)
+        self._audio: Audio | None = None
+        self._closed = False
+        self._running = threading.Lock()
+        """Held by whoever uses `_codes`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
+
+    def __iter__(self) -> "AudioStream":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        with self._running:
+            if self._closed:
+                self._codes.close()
+            try:
+                codes = next(self._codes)
+            except StopIteration as end:
+                if end.value is not None:  # the first time only
+                    self._audio = self._text.audio(end.value)
+                raise StopIteration from None
+            return self._table[codes]
+
+    def audio(self) -> Audio:
+        """The whole; what has not been made yet is made now.
+
+        Returns:
+            What `speak` returns for the text.
+
+        Raises:
+            InputError: the stream was closed before its end.
+        """
+        for _ in self:
+            pass
+        if self._audio is None:
+            raise InputError("the stream was closed before its end, so there is no whole; say the text again")
+        return self._audio
+
+    def close(self) -> None:
+        """Leave it; also the end of a `with` block. Never waits: a chunk that is being made becomes the last one."""
+        self._closed = True
+        if self._running.acquire(blocking=False):
+            try:
+                self._codes.close()
+            finally:
+                self._running.release()
+
+    def __enter__(self) -> "AudioStream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

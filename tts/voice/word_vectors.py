@@ -1,0 +1,58 @@
+"""What the model gets for words: vectors that ship with the voice, or those of a text encoder.
+
+Letters: W words.
+"""
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+from tts.core.errors import InputError
+from tts.text.encoder import TextEncoder, TextEncoderConfig
+from tts.text.normalize import SPOKEN
+from tts.voice.config import VoiceConfig
+
+_IN_USE = threading.Lock()
+"""Held while a text encoder is loaded or encodes. One for all voices, so that a voice can be pickled."""
+
+
+class WordVectors:
+    """The word vectors of a voice. Thread-safe."""
+
+    def __init__(self, config: VoiceConfig, shipped: Mapping[str, np.ndarray]) -> None:
+        """`shipped` holds (word_dim,) float32 for each word of the vocabulary. Raises InputError where one is not so."""
+        self._config = config
+        self.shipped = {word: np.asarray(shipped[word], dtype=np.float32) for word in config.vocabulary}
+        self._encoder: TextEncoder | None = None
+        for word, vector in self.shipped.items():
+            if vector.shape != (config.model.word_dim,) or not np.isfinite(vector).all():
+                raise InputError(
+                    f"the vector of {word!r} is not {config.model.word_dim} finite numbers; export it again"
+                )
+
+    def of(self, spoken: list[str]) -> np.ndarray:
+        """See `Voice.word_vectors`. The text encoder is loaded when a word first needs it."""
+        if all(word in self.shipped for word in spoken):
+            return np.stack([self.shipped[word] for word in spoken])
+        encoder, model = self._config.text_encoder, self._config.model
+        with _IN_USE:
+            if self._encoder is None:
+                self._encoder = TextEncoder(encoder)
+            if encoder.context == "text":
+                vectors = self._encoder.encode([spoken])[0]
+            else:
+                vectors = np.concatenate(self._encoder.encode([[word] for word in spoken]))
+        if vectors.shape[1] != model.word_dim:
+            raise InputError(
+                f"the text encoder {encoder.name} gives vectors of width {vectors.shape[1]}; "
+                f"the voice was trained with {model.word_dim}: use its own encoder"
+            )
+        return vectors
+
+
+def encode_vocabulary(config: TextEncoderConfig) -> dict[str, np.ndarray]:
+    """(word_dim,) float32 for each word that can be said. Raises InputError as `TextEncoder`."""
+    vocabulary = list(SPOKEN)
+    encoded = TextEncoder(config).encode([[word] for word in vocabulary])
+    return {word: vectors[0] for word, vectors in zip(vocabulary, encoded, strict=True)}
