@@ -23,9 +23,10 @@ from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import atomic_write, is_file
+from tts.core.machine import circumstances, described
 from tts.evaluation import running as evaluate
 from tts.evaluation.test_sets import Trained, from_source
-from tts.evaluation.trainings import Settings, effort, judge, load, machine, parse
+from tts.evaluation.trainings import Settings, effort, judge, load, parse
 from tts.recognition.model import Recognizer
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
@@ -154,7 +155,7 @@ def write(out: Path, sample_rate: int, settings: Settings) -> None:
     ground_truth = rows[next(iter(rows))]["ground_truth"]
     document = [
         f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
-        f"{machine()}.",
+        f"{described(circumstances())}.",
         f"Digit error with 95 % intervals; the floor is {100 * ground_truth['test_unseen']:.1f} % on unseen combinations and "
         f"{100 * ground_truth['words']:.1f} % on the texts of the number words.",
         table(rows, sample_rate),

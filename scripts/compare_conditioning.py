@@ -25,10 +25,11 @@ from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import atomic_write, is_file
+from tts.core.machine import circumstances, described
 from tts.evaluation import running as evaluate
 from tts.evaluation.metrics import Limits, Utterance, summarize
 from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, judge, load, machine, parse
+from tts.evaluation.trainings import Settings, effort, judge, load, parse
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 
@@ -189,7 +190,7 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
     rate = config.data.recordings.sample_rate
     document = [
         f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
-        f"{machine()}.",
+        f"{described(circumstances())}.",
     ]
     if first:
         document += [

@@ -21,7 +21,7 @@ from data_recipes.download import FSDD_REVISION
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_file, path_argument
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 

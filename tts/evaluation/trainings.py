@@ -2,14 +2,9 @@
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from tts.core import config as configs
 from tts.core.console import Parser
@@ -21,8 +16,6 @@ from tts.evaluation.test_sets import Material
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 from tts.voice import load_voice
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -105,16 +98,3 @@ def effort(metrics: Path) -> dict[str, float]:
             seconds += took
             samples += took * row["train/samples_per_second"]
     return {"steps": step, "minutes": seconds / 60, "samples": samples}
-
-
-def machine() -> str:
-    """The GPU, the processor, the commit and PyTorch, of which the figures are."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
-    model = names[0].split(":")[1].strip() if names else platform.machine()
-    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
-    return (
-        f"{gpu}{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
-        f"commit {commit.stdout.strip() or 'unknown'}"
-    )

@@ -9,7 +9,7 @@ from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check, shown
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.models.config import TwoTierConfig, check_size
 from tts.text.encoder import TextEncoderConfig
 

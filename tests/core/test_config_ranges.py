@@ -18,7 +18,7 @@ from data_recipes.sequences import SequenceOptions
 from tts.core import config as configs
 from tts.core.config import Range
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.generation.weights import weight_shapes
 from tts.models.config import MOST_NUMBERS, TwoTierConfig
 from tts.recognition import training as train_recognizer
@@ -27,7 +27,7 @@ from tts.recognition.model import RecognizerConfig
 from tts.training.config import DataConfig, GroupConfig, LossConfig, RunConfig, TrainConfig
 from tts.voice import VoiceConfig, load_voice
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WHOLE = {RunConfig: "a run", VoiceConfig: "a voice", train_recognizer.Config: "the recognizer's training"}
 """The configs that files hold; every other one is a section of theirs."""
 

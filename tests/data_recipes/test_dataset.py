@@ -233,7 +233,7 @@ def test_push_errors_are_one_line(source: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
-        "import argparse, sys; from tts.cli import data; data.add_arguments(argparse.ArgumentParser()); "
+        "import argparse, sys; from tts.cli import data as cli; cli.add_arguments(argparse.ArgumentParser()); "
         "print([name for name in ('numpy', 'torch', 'datasets', 'soundfile') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 import tts
 from data_recipes import dataset
-from tts import cli, console, files
 from tts.cli import bench
+from tts.cli import main as cli
+from tts.core import console, files
 from tts.core.errors import InputError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # What lies where the commands are run; see `place`.
 WAV, FOLDER, PIPE, DEVICE, LOOP = "a.wav", "folder.wav", "pipe.wav", "device.wav", "loop.wav"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TORCH = """
 import os
 maps = open("/proc/self/maps").read() if os.path.exists("/proc/self/maps") else ""

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.train_command import tts_train
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_train_command import tts_train
 
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.recognition import training as train_recognizer
 from tts.training.config import RunConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"
 
 REFUSED = {
