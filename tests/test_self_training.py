@@ -11,7 +11,7 @@ from helpers.miniature_fsdd import tone, write_corpus
 
 from data_recipes.fsdd import RecordingOptions, build_recordings, build_takes
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig

@@ -14,7 +14,8 @@ import torch
 
 import tts
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling, SynthesisRequest, SynthesisResult
+from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisRequest, SynthesisResult
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.recognition.model import Recognizer

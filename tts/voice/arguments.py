@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tts.core.errors import InputError
-from tts.generation.interface import integer
+from tts.core.sampling import integer
 
 
 def refuse_no_list(kind: type, **given: Any) -> None:
