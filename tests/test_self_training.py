@@ -103,9 +103,9 @@ def test_takes_are_read_beside_the_corpus(tmp_path):
     takes = build_takes(tmp_path, RecordingOptions(), ["theo"])
     assert [item.id for item in takes] == ["1_theo_extra2", "1_theo_extra11", "3_theo_extra0"]
     assert abs(float(takes[0].audio.mean())) < 1e-3
-    with pytest.raises(InputError, match="no takes of lucas there"):
+    with pytest.raises(InputError, match="no recordings of lucas there"):
         build_takes(tmp_path, RecordingOptions(), ["lucas"])
-    with pytest.raises(InputError, match="no takes of theo there"):
+    with pytest.raises(InputError, match="no recordings of theo there"):
         build_takes(tmp_path / "nowhere", RecordingOptions(), ["theo"])
     soundfile.write(tmp_path / "2_theo_0.wav", np.zeros(800), 8000)
     with pytest.raises(InputError, match=r"2_theo_0.wav: holds only silence"):

@@ -1,4 +1,4 @@
-"""Waves to levels and back, files in and out."""
+"""Waves to codes and back, files in and out."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def test_mu_law_is_torchaudio_s(q_levels):
     wave = wave.astype(np.float32)
     ours = audio.encode(wave, q_levels)
     theirs = torchaudio.functional.mu_law_encoding(torch.from_numpy(wave), q_levels).numpy()
-    # Where log1p rounds otherwise, a value on the border between two levels may fall to either side: about one in a
+    # Where log1p rounds otherwise, a value on the border between two codes may fall to either side: about one in a
     # million does, and a border runs there.
     differ = ours != theirs
     assert differ.sum() <= 2
@@ -58,14 +58,14 @@ def test_the_error_is_at_most_half_a_step(wave, q_levels, quantization):
     decoded = audio.decode(codes, q_levels, quantization)
     half = 1 / (q_levels - 1)
     error = np.abs(companded(decoded) - companded(wave))
-    # The middle level decodes to silence instead of to half a step above it.
+    # The middle code decodes to silence instead of to half a step above it.
     allowed = np.where(codes == q_levels // 2, 2 * half, half)
     assert (error <= allowed + 1e-5).all()
 
 
 @given(q_levels=EVEN, quantization=QUANTIZATIONS)
 @settings(max_examples=50, deadline=None)
-def test_levels_survive_a_round_trip(q_levels, quantization):
+def test_codes_survive_a_round_trip(q_levels, quantization):
     codes = np.arange(q_levels)
     np.testing.assert_array_equal(
         audio.encode(audio.decode(codes, q_levels, quantization), q_levels, quantization), codes
@@ -215,7 +215,7 @@ def test_a_disk_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_stream_in_pieces_is_the_file(tmp_path):
-    """In memory and in a file, where the header can be mended, the bytes are those of a whole file."""
+    """In memory and in a file, where the header can be corrected, the bytes are those of a whole file."""
     wave = np.random.default_rng(0).uniform(-1, 1, 1000).astype("f")
     whole = audio.to_bytes(wave, 8000)
     buffer = io.BytesIO()

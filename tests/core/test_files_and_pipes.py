@@ -129,8 +129,8 @@ def run(words: list[str], monkeypatch) -> int:
     if program == "tts":
         return cli.main(arguments)
     script = importlib.import_module(program)
-    told = arguments + RELEASE * (program == "release_voice")
-    monkeypatch.setattr(sys, "argv", [f"{program}.py", *told])
+    arguments += RELEASE * (program == "release_voice")
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", *arguments])
     return script.main()
 
 
@@ -313,12 +313,12 @@ def test_bench_on_a_full_disk(here, voice_folder, monkeypatch, capsys):
     monkeypatch.setattr(report, "as_text", lambda _: "table")
     monkeypatch.setattr(bench, "_warn_of_load", lambda: None)
     monkeypatch.setattr(report, "as_markdown", lambda _: "\udce9" * 2000)
-    told = ["bench", "--voice", str(voice_folder), "--out", "b.json", "--markdown", "b.md"]
+    arguments = ["bench", "--voice", str(voice_folder), "--out", "b.json", "--markdown", "b.md"]
     with full_disk():
-        assert cli.main(told) == 2
+        assert cli.main(arguments) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("tts: error: cannot write b.md: File too large")
     assert list(here.iterdir()) == []
-    assert cli.main(told) == 0
+    assert cli.main(arguments) == 0
     assert sorted(path.name for path in here.iterdir()) == ["b.json", "b.md"]
 
 
@@ -397,9 +397,9 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
 
 
 def test_an_evaluation_on_a_full_disk(place, here, voice_folder, capsys):
-    told = ["--wav-dir", str(place), "--manifest", str(place / "m.csv"), "--out", "a/out"]
+    arguments = ["--wav-dir", str(place), "--manifest", str(place / "m.csv"), "--out", "a/out"]
     with full_disk(100):
-        assert cli.main(["evaluate", *told]) == 2
+        assert cli.main(["evaluate", *arguments]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("tts: error: ")
     assert list(here.iterdir()) == []
 

@@ -13,11 +13,11 @@ import pytest
 from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import dataset
-from data_recipes.audio_io import decode_audio
 from data_recipes.dataset import push_to_hub, sequences_dataset
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from data_recipes.splits import combination_split
+from tts.audio import from_bytes
 from tts.cli import data as cli
 from tts.core.errors import InputError
 
@@ -57,7 +57,7 @@ def test_recordings_come_back_as_they_were(source: Path, tmp_path: Path) -> None
     for name, rows in recordings.items():
         assert loaded[name].features == dataset.features(8000)
         for row, recording in zip(loaded[name], rows, strict=True):
-            audio, rate = decode_audio(row["audio"]["bytes"])
+            audio, rate = from_bytes(row["audio"]["bytes"])
             assert rate == 8000 and np.abs(audio - recording.audio).max() <= 2**-15
             assert (row["text"], row["digits"], row["speaker"]) == (str(recording.digit), [recording.digit], "theo")
             assert (row["takes"], row["boundaries"]) == ([recording.id], [len(recording.audio)])
@@ -69,7 +69,7 @@ def test_sequences_come_back_as_they_were(source: Path, tmp_path: Path) -> None:
     assert [len(rows) for rows in loaded.values()] == [30] + 7 * [10]
     stream = SequenceStream(build_recordings(source, speakers=("theo",))["train"], SequenceOptions(), 3)
     for index, row in enumerate(loaded["train"]):
-        audio, _ = decode_audio(row["audio"]["bytes"])
+        audio, _ = from_bytes(row["audio"]["bytes"])
         assert np.abs(audio - stream[index].audio).max() <= 2**-15
         assert row["boundaries"] == stream[index].boundaries and row["boundaries"][-1] == len(audio)
         assert row["text"] == stream[index].text == " ".join(map(str, row["digits"]))

@@ -16,7 +16,7 @@ from tts.core.errors import InputError
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `body` at any path; `cut` answers close the connection early, `ranges` says whether Range is honoured."""
+    """Serves `body` at any path; `cut` answers close the connection early, `ranges` says whether Range is respected."""
 
     body = b""
     cut = 0

@@ -79,7 +79,7 @@ def test_options_switch_each_step_off() -> None:
 def test_peak_stays_under_full_scale() -> None:
     wave = np.zeros(RATE // 2, np.float32)
     wave[1000:3000] = 0.01
-    wave[1000:3000:400] = 0.9  # spikes: at the asked level they would clip
+    wave[1000:3000:400] = 0.9  # spikes: at the level of the options they would clip
     audio = prepare(wave, RecordingOptions(level_dbfs=0.0))
     assert audio is not None and np.abs(audio).max() <= PEAK_LIMIT + 1e-6
 

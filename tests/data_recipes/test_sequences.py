@@ -56,7 +56,7 @@ def test_join_keeps_boundaries_and_adds_dither_only() -> None:
     assert options.edge_seconds[0] * RATE - 1 <= opening <= options.edge_seconds[1] * RATE + 2
     start = opening
     for number, (take, end) in enumerate(zip(takes, item.boundaries, strict=True)):
-        speech[start : start + len(take.audio)] = take.audio  # a digit begins where its turn does
+        speech[start : start + len(take.audio)] = take.audio  # a digit begins where its segment does
         low, high = options.edge_seconds if number == 2 else options.gap_seconds
         assert low * RATE - 1 <= end - start - len(take.audio) <= high * RATE + 1
         start = end
@@ -208,5 +208,5 @@ def test_real_recordings_make_whole_sequences(fsdd_dir) -> None:
     for item in islice(stream, 100):
         assert np.abs(item.audio).max() < 1
         assert item.boundaries == sorted(item.boundaries) and item.boundaries[-1] == len(item.audio)
-        for end in item.boundaries[:-1]:  # a turn ends at a faded edge, not in a click
+        for end in item.boundaries[:-1]:  # a segment ends at a faded edge, not in a click
             assert np.abs(np.diff(item.audio[end - 3 : end + 3])).max() < 0.02

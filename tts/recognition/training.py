@@ -207,13 +207,13 @@ def train(config: Config, command: str) -> None:
     """Precision, seed, data, model, optimizer, loop. Raises InputError before it makes or reads anything."""
     precision, reason = resolve(config.train.precision, torch.device("cpu"))
     config = replace(config, train=replace(config.train, precision=precision))
-    if reason:
-        print(f"train_recognizer: {reason}", file=sys.stderr)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     generator = torch.Generator().manual_seed(config.seed)
     out = config.out
     recordings = build_recordings(config.data.source)
+    if reason:
+        print(f"train_recognizer: {reason}", file=sys.stderr)
     print(json.dumps(configs.to_dict(config)), file=sys.stderr)
     fast_and_slow = at_speeds(recordings["train"], config.augment.speeds)
     loaders = [

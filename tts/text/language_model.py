@@ -114,9 +114,9 @@ class LanguageModel:
             For each text (W, D) float32, D the model's width.
 
         Raises:
-            InputError: the tokenizer cannot tell a word, a text is too long, or the weights give no finite numbers.
+            InputError: the tokenizer cannot read a word, a text is too long, or the weights give no finite numbers.
         """
-        with _quiet_transformers():  # a text that is too long is reported by ourselves
+        with _quiet_transformers():  # a text that is too long is reported in `_tokenize`
             tokens = [self._tokenize(words) for words in texts]
         by_length = sorted(range(len(texts)), key=lambda i: len(tokens[i][0]))  # so that little is padded
         vectors: dict[int, np.ndarray] = {}
@@ -208,13 +208,13 @@ def _fetch(name: str, revision: str | None) -> Path:
         reason = f"it has no revision {revision!r}"
     except errors.RepositoryNotFoundError:
         reason = "there is no such model on the hub, or it is private: log in with: hf auth login"
-    except Exception as error:  # whatever the network and its libraries come up with
+    except Exception as error:  # whatever the network and its libraries raise
         reason = f"it is not in the local hub cache and the hub cannot be reached ({_one_line(error)})"
     raise InputError(f"cannot get the text encoder {name!r}: {reason}; or give minilm or a model's folder")
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether an earlier download was finished, as far as can be told without asking the hub."""
+    """Whether an earlier download was finished, as far as the files show without asking the hub."""
     names = {path.name for path in folder.iterdir() if path.exists()}
     weights = {"model.safetensors"}
     if "model.safetensors.index.json" in names:
