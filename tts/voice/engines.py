@@ -59,7 +59,7 @@ def new_engine(name: EngineName, config: TwoTierConfig, weights: Mapping[str, np
 
 
 def torch_model(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> "TwoTier":
-    """A new model with copies of the weights, float32, in evaluation mode."""
+    """A new model with copies of the weights, float32, in evaluation mode. Raises InputError without torch."""
     require("train", "torch")
     import torch
 
