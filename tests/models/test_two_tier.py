@@ -165,3 +165,20 @@ def test_clock_features():
 def test_refused_shapes(wrong):
     with pytest.raises(InputError, match=f"model.{next(iter(wrong))} is"):
         TwoTierConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "fixes"),
+    [
+        ({"conditioning": "pooled"}, {"units_per_word": 1, "duration": "implicit"}),
+        ({"conditioning": "pooled", "units_per_word": 1}, {"duration": "implicit"}),
+        ({"clock_dim": 0}, {"duration": "implicit"}),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_go_together_name_what_settles_it(options, fixes):
+    with pytest.raises(InputError) as error:
+        TwoTierConfig(**options)
+    for key, value in fixes.items():
+        assert f"model.{key}: {value}" in str(error.value)
+    TwoTierConfig(**{**options, **fixes})

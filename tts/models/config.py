@@ -68,15 +68,15 @@ class TwoTierConfig:
 
     def __post_init__(self) -> None:
         check(self, "model.")
+        if self.units_per_word > 1 and self.conditioning == "pooled":
+            raise InputError(
+                f"model.units_per_word is {self.units_per_word}; it needs model.conditioning: pointer; "
+                "for pooled set model.units_per_word: 1 and model.duration: implicit"
+            )
         if self.duration == "explicit" and (not self.clock_dim or self.conditioning == "pooled"):
             raise InputError(
                 "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; "
                 "else set model.duration: implicit"
-            )
-        if self.units_per_word > 1 and self.conditioning == "pooled":
-            raise InputError(
-                f"model.units_per_word is {self.units_per_word}; it needs model.conditioning: pointer; else set "
-                "model.units_per_word: 1"
             )
         check_size(self)
 
