@@ -1,10 +1,10 @@
-"""Planned timing: every word's duration, drawn before the first sample; the same numbers for every engine.
+"""Explicit durations: the frames of every unit, drawn before the first sample; the same for every engine.
 
-The hazard of a frame comes from the word, the next one, the speaker and the frames since the word began
-(`TwoTier.advance_logits`), and the duration is drawn as everywhere (`request.duration_threshold`), from a stream of
-chance of its own: one uniform a word.
+The hazard of a frame comes from the unit, the next one, the speaker and the frames since the segment began
+(`TwoTier.advance_logits`). The duration is drawn by the rule of all engines (`interface.duration_threshold`), from an
+RNG stream of its own with one uniform a unit.
 
-Letters: W words, K frames of a word at most.
+Letters: U units, K frames.
 """
 
 from collections.abc import Mapping
@@ -17,27 +17,33 @@ from tts.models.config import TwoTierConfig
 
 UNITS_AT_A_TIME = 4
 FRAMES_AT_A_TIME = 64
-"""Most turns end within so many, and the first sample waits for the first turn's length."""
+"""Most segments end within so many, and the first sample waits for the first duration."""
 
 
 class DurationSampler:
     """Draws durations with a model's weights."""
 
     def __init__(self, config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> None:
-        """`weights` as `checked_weights` gives them; the model's timing is planned."""
+        """`weights` as `checked_weights` gives them; the config's `duration` is "explicit"."""
         assert config.duration == "explicit", config.duration
         self.config, self._weights = config, weights
         table = clock_features(config.clock_frames, config.clock_dim)
         self._clock = product(table, weights["duration_clock.weight"].T)  # (clock_frames, duration_dim)
 
     def sample(self, request: SynthesisRequest) -> "Durations":
-        """The durations of a request's words, drawn as they are asked for."""
+        """The durations of a request's units, drawn when they are first read."""
         return Durations(self, request)
 
     def duration(self, context: np.ndarray, frames: int, threshold: float) -> int:
-        """Frames until a turn's summed hazard exceeds `threshold`; -`frames` if it does not within them.
+        """The frames of one segment.
 
-        `context` (context_dim,) float32 is what stays the same during the turn.
+        Args:
+            context: (context_dim,) float32: what stays the same during a segment: unit, next unit, speaker.
+            frames: the cap.
+            threshold: of the summed hazard.
+
+        Returns:
+            Frames until the summed hazard exceeds the threshold; -`frames` if it does not within them.
         """
         w = self._weights
         text = product(context[None], w["duration_text.weight"].T) + w["duration_text.bias"]
@@ -54,7 +60,7 @@ class DurationSampler:
 
 
 class Durations:
-    """The durations of one utterance's words."""
+    """The durations of one utterance's units."""
 
     def __init__(self, duration_sampler: DurationSampler, request: SynthesisRequest) -> None:
         self._duration_sampler, self._request = duration_sampler, request
@@ -62,7 +68,7 @@ class Durations:
         self._drawn: list[int] = []
 
     def __getitem__(self, unit: int) -> int:
-        """Frames of a word; negative where `max_unit_frames` cut it. A word beyond the last one lasts 1 frame."""
+        """Frames of a unit; negative where `max_unit_frames` cut it. A unit beyond the last one lasts 1 frame."""
         if unit >= len(self._request.units):
             return 1
         while len(self._drawn) <= unit:
@@ -75,8 +81,8 @@ class Durations:
         embedded = embed_units(
             duration_sampler._weights, request.units[begin : end + 1], ends=end == len(request.units)
         )
-        voice = duration_sampler._weights["speaker.weight"][request.speaker]
+        speaker = duration_sampler._weights["speaker.weight"][request.speaker]
         for k in range(end - begin):
-            context = np.concatenate([embedded[k], embedded[k + 1], voice])
+            context = np.concatenate([embedded[k], embedded[k + 1], speaker])
             threshold = duration_threshold(self._rng.random(dtype=np.float32), request.sampling.duration_spread)
             self._drawn.append(duration_sampler.duration(context, request.max_unit_frames, threshold))

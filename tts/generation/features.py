@@ -1,6 +1,6 @@
-"""What the frame tier sees of text and time, without torch: as `TwoTier` makes it.
+"""The frame tier's inputs that come from text and time, computed without torch as `TwoTier` computes them.
 
-Letters: W words.
+Letters: U units.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def clock_features(frames: int, dim: int) -> np.ndarray:
-    """`tts.models.two_tier.clock_features` without torch: (frames, dim) float32."""
+    """As `tts.models.two_tier.clock_features`: (frames, dim) float32."""
     if dim == 0:
         return np.zeros((frames, 0), np.float32)
     period = 4.0 * np.logspace(0, math.log10(frames), dim // 2)
@@ -19,9 +19,8 @@ def clock_features(frames: int, dim: int) -> np.ndarray:
 
 
 def embed_units(weights: Mapping[str, np.ndarray], units: np.ndarray, ends: bool) -> np.ndarray:
-    """(W, word_dim) float32 word vectors to (W, text_dim), or (W + 1, text_dim) with the end's where the text `ends`.
-
-    As `TwoTier.embed_words`.
+    """As `TwoTier.embed_units`: (U, word_dim) float32 unit vectors to (U, text_dim), or (U + 1, text_dim) with the
+    embedding of the end where the text `ends` after them.
     """
     vectors = units.astype(np.float32)
     centered = vectors - vectors.mean(-1, keepdims=True)
@@ -31,5 +30,5 @@ def embed_units(weights: Mapping[str, np.ndarray], units: np.ndarray, ends: bool
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b on this thread alone: the threads of a BLAS library take the cores from those that speak meanwhile."""
+    """a @ b on this thread alone: a BLAS library would start threads, beside those that speak at the same time."""
     return np.einsum("wi,ig->wg", a, b, optimize=False)

@@ -1,13 +1,13 @@
-"""What every engine is asked, what it answers, and the rules of chance that all engines share.
-
-Letters: T samples, N frames, F = frame_size, W words, Q levels.
+"""What an engine gets and returns, and the random numbers that all engines draw from.
 
 All engines draw from the same uniforms by the same two rules, so the same seed gives the same samples in each of them
 (up to floating-point ties, which the tests count):
 
-- a level is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
-- a word's turn ends after the first frame where the summed hazard exceeds a threshold that is drawn when the word
-  begins (`duration_threshold`).
+- a code is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
+- a segment ends after the first frame where the summed hazard exceeds a threshold that is drawn when the segment begins
+  (`duration_threshold`).
+
+Letters: T samples, N frames, F = frame_size, U units, Q levels.
 """
 
 import math
@@ -28,19 +28,20 @@ StopReason = Literal["stop", "cap"]
 
 @dataclass(frozen=True, eq=False)
 class SynthesisRequest:
-    """One utterance to make."""
+    """One utterance to make. Compared by identity."""
 
     units: np.ndarray
-    """(W, word_dim) float32: the word vectors, W at least 1."""
+    """(U, word_dim) float32, U at least 1: a vector per unit, from `tts.text.units.unit_vectors`."""
     speaker: int
     """Index of the speaker, 0 … n_speakers - 1."""
     seed: int
-    """0 … 2^64 - 1."""
+    """0 … 2^64 - 1: the same request with the same seed gives the same samples."""
     max_frames: int
-    """The cap on the whole utterance, in frames."""
+    """The cap on the whole utterance, in frames, at least 1."""
     max_unit_frames: int
-    """The cap on one word's turn, in frames; `pooled` conditioning has no words, and heeds `max_frames` alone."""
+    """The cap on one segment, in frames, at least 1; `pooled` conditioning has no segments, and `max_frames` alone."""
     sampling: Sampling = field(default_factory=Sampling)
+    """Temperature and duration spread."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -53,49 +54,52 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, eq=False)
 class SynthesisResult:
-    """One utterance as made."""
+    """One utterance as made. Compared by identity."""
 
     codes: np.ndarray
-    """(T,) int16, T a multiple of frame_size."""
+    """(T,) int16, 0 … Q - 1; T is a multiple of F, at most `max_frames` x F."""
     unit_ends: list[int]
-    """The sample after each finished word's turn, rising; the last one is T if the utterance stopped by itself."""
+    """The sample after each finished segment, rising: U, the last of them T, after a "stop"; fewer after a "cap"."""
     stop_reason: StopReason
-    """"stop": the last word's turn ended; "cap": `max_frames` came first."""
+    """"stop": the last segment ended; "cap": `max_frames` came first."""
     forced_advances: int
-    """How many words were ended by `max_unit_frames` instead of by the model."""
+    """How many segments were ended by `max_unit_frames` instead of by the model."""
 
 
 class Engine(Protocol):
-    """What makes levels of requests; each utterance comes out the same whatever is made beside it."""
+    """Makes codes of requests. What it makes for a request does not depend on the requests beside it."""
 
     def generate(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisResult]:
-        """Make each utterance."""
+        """Make each utterance; the results are in the order of the requests."""
         ...
 
     def generate_each(
         self, requests: Iterable[SynthesisRequest], streams: int | None = None
     ) -> Iterator[SynthesisResult]:
-        """Make any number of utterances, some at a time, and give them in the order of the requests.
+        """Make any number of utterances, some at a time.
 
         A request is taken only when there is a place for it, and what is held does not grow with their number. The
         iterator may be left before its end.
 
         Args:
-            requests: taken one by one; an error of theirs goes through.
+            requests: taken one by one; an error that they raise is raised here, after the results before it.
             streams: how many are made at a time; None: what suits the engine.
+
+        Returns:
+            The results, in the order of the requests.
         """
         ...
 
     def stream(self, request: SynthesisRequest) -> Generator[np.ndarray, None, SynthesisResult]:
-        """Yield (n,) int16 levels as they are made; what the generator returns is the whole."""
+        """Make one utterance: yields (n,) int16 codes as they are made; returns the whole."""
         ...
 
 
 class Uniforms:
-    """The stream of chance behind one utterance: a row of F + 1 uniforms for each frame.
+    """The RNG stream of one utterance: a row of F + 1 uniforms for each frame.
 
-    The first F are for the frame's samples, the last one for the timing of a word that begins there. The rows depend on
-    the seed alone, not on how many are asked for at a time.
+    The first F are for the frame's samples, the last one for the duration of a segment that begins there. The rows
+    depend on the seed alone, not on how many are drawn at a time.
     """
 
     def __init__(self, seed: int, frame_size: int) -> None:
@@ -105,19 +109,19 @@ class Uniforms:
     def rows(self, count: int) -> np.ndarray:
         """The next `count` rows: (count, F + 1) float32 in (0, 1).
 
-        0 itself, one draw in 2^24, would draw any level that has a weight above 0, however small: half a step up.
+        0 itself, one uniform in 2^24, would draw any code with a weight above 0, however small, so it is half a step.
         """
         rows = self._generator.random((count, self._width), dtype=np.float32)
         return np.maximum(rows, LEAST_UNIFORM, out=rows)
 
 
 def duration_threshold(uniform: float, duration_spread: float) -> float:
-    """The summed hazard at which a word's turn ends, from the timing uniform of the frame where the word begins.
+    """The summed hazard at which a segment ends, from the last uniform of the frame where it begins.
 
-    The hazard of a frame is softplus(advance logit) = -log P(the turn goes on), so the turn ends after the first frame
-    where the sum exceeds -log(1 - u): with spread 1 this has exactly the distribution of drawing each frame's bit; with
-    a smaller one `u` is pulled towards 1/2, the median of the word's duration, which avoids both words cut short by an
-    unlucky early draw and words that drag on.
+    The hazard of a frame is softplus(advance logit) = -log P(advance bit is 0), so the segment ends after the first
+    frame where the sum exceeds -log(1 - u). With spread 1 this has exactly the distribution of drawing each frame's
+    bit; a smaller one moves `u` towards 1/2, the median of the duration, which avoids segments much shorter or longer
+    than usual.
 
     Reference: inverse transform sampling of a discrete hazard (Devroye 1986, VI.2).
     """

@@ -1,6 +1,6 @@
-"""Which utterance is made in which place: shared by all engines.
+"""Gives utterances places in the batches of an engine; all engines share it.
 
-An engine makes utterances in the places of one or more workers. Here requests are taken one by one, each is given a
+An engine makes utterances in the places of one or more workers. Here requests are taken one by one, each gets a
 free place, and results are yielded in the order of the requests. A place is free again as soon as its utterance has
 ended, so short utterances do not wait for long ones, and memory does not grow with the number of requests.
 
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     events: np.ndarray
     """(N,) uint8: `ADVANCED`, `ADVANCED | FORCED` or 0 for each frame."""
     stop_reason: StopReason | None
-    """As `Generated.stop_reason`, and the place is free again; None: the utterance has not ended."""
+    """As `SynthesisResult.stop_reason`, and the place is free again; None: the utterance has not ended."""
 
 
 class Worker(Protocol):
@@ -60,7 +60,7 @@ class Worker(Protocol):
 
 @dataclass
 class _Utterance:
-    """A request in the making."""
+    """What has been made for a request."""
 
     index: int
     pieces: list[np.ndarray] = field(default_factory=list)
@@ -80,8 +80,8 @@ class _Utterance:
         return SynthesisResult(np.concatenate(self.pieces), self.ends, piece.stop_reason, self.forced)
 
 
-class _Crew:
-    """A worker, and who is in its places."""
+class _Places:
+    """The places of a worker, and the utterances in them."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -112,17 +112,17 @@ def make_each(workers: Sequence[Worker], requests: Iterator[SynthesisRequest]) -
     `AHEAD` for each place have been taken and not yielded. If `requests` raises, what came before is made and yielded
     first. Several workers run in a thread each; with one, everything happens in the calling thread.
     """
-    crews = [_Crew(worker) for worker in workers]
+    all_places = [_Places(worker) for worker in workers]
     most = AHEAD * sum(worker.places for worker in workers)
     ready: dict[int, SynthesisResult] = {}
-    running: dict[Future[list[tuple[int, SynthesisResult]]], _Crew] = {}
+    running: dict[Future[list[tuple[int, SynthesisResult]]], _Places] = {}
     failure: Exception | None = None
     taken = given = 0
     more = True
-    with ThreadPoolExecutor(len(crews)) if len(crews) > 1 else nullcontext() as pool:
+    with ThreadPoolExecutor(len(all_places)) if len(all_places) > 1 else nullcontext() as pool:
         while True:
-            idle = [crew for crew in crews if crew not in running.values()]
-            while more and taken - given < most and any(crew.free for crew in idle):
+            idle = [places for places in all_places if places not in running.values()]
+            while more and taken - given < most and any(places.free for places in idle):
                 try:
                     request = next(requests)
                 except StopIteration:
@@ -130,11 +130,11 @@ def make_each(workers: Sequence[Worker], requests: Iterator[SynthesisRequest]) -
                 except Exception as error:
                     failure, more = error, False
                 else:
-                    max(idle, key=lambda crew: len(crew.free)).begin(taken, request)
+                    max(idle, key=lambda places: len(places.free)).begin(taken, request)
                     taken += 1
-            for crew in idle:
-                if crew.making:
-                    running[_submitted(pool, crew)] = crew
+            for places in idle:
+                if places.making:
+                    running[_submitted(pool, places)] = places
             while given in ready:
                 yield ready.pop(given)
                 given += 1
@@ -168,9 +168,9 @@ def make_one(
         frames *= 2
 
 
-def _submitted(pool: ThreadPoolExecutor | None, crew: _Crew) -> Future[list[tuple[int, SynthesisResult]]]:
+def _submitted(pool: ThreadPoolExecutor | None, places: _Places) -> Future[list[tuple[int, SynthesisResult]]]:
     if pool is not None:
-        return pool.submit(crew.run)
+        return pool.submit(places.run)
     done: Future[list[tuple[int, SynthesisResult]]] = Future()
-    done.set_result(crew.run())
+    done.set_result(places.run())
     return done

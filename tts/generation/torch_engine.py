@@ -34,11 +34,11 @@ BLOCK_FRAMES = 32
 WINDOW = 64
 """Units of a text that are on the device at a time, at least `BLOCK_FRAMES`; longer texts are moved along."""
 CPU_STREAMS, GPU_STREAMS = 256, 4096
-"""Utterances made at a time where nobody says how many."""
+"""Utterances made at a time by default."""
 
 
 class TorchEngine:
-    """Speaks with a `TwoTier` in plain PyTorch."""
+    """Makes codes with a `TwoTier` in plain PyTorch."""
 
     def __init__(self, model: TwoTier, device: torch.device | str | None = None) -> None:
         """Copy the model to a device.
@@ -88,7 +88,7 @@ class TorchEngine:
 
     @contextmanager
     def _batch(self, places: int) -> "Iterator[_Batch]":
-        """A batch that nobody else uses; the last one is kept, for its CUDA graphs."""
+        """A batch for one call alone; the last one is kept, for its CUDA graphs."""
         batch = self._idle.pop(places, None) or _Batch(self, places)
         try:
             yield batch
@@ -116,9 +116,9 @@ class _State:
         return _State(**{one.name: getattr(self, one.name)[:, :n] for one in fields(self)})
 
 
-_COUNTS = ("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "plan_first")
+_COUNTS = ("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "durations_first")
 """The unit being said, frames since it began, frames made, units in all, the caps on frames and on a unit's frames, the
-first unit of the window, the first unit of the plan."""
+first unit of the window, the first unit of `durations`."""
 
 
 @dataclass
@@ -163,10 +163,10 @@ class _Batch:
         self._graphs: dict[int, Any] = {}
 
     def clear(self) -> None:
-        """Leave what is being made."""
+        """Drop what is being made."""
         self._busy.clear()
         self._fresh.clear()
-        self._counts[:] = 0  # no units: nothing to say
+        self._counts[:] = 0  # no units: nothing to make
 
     @torch.inference_mode()
     def begin(self, place: int, request: SynthesisRequest) -> None:
@@ -297,8 +297,8 @@ class _Batch:
             threshold.copy_(torch.where(begins, duration_thresholds(uniforms[:, -1], spread), threshold))
             hazard.masked_fill_(begins, 0.0)
         shown = [model.clock_table[clock.clamp(0, c.clock_frames - 1)] for clock in clocks]
-        heard = model.values(codes[:, past - c.frame_size : past])
-        states = self._step(torch.cat([heard, text, *shown], dim=1), state)
+        previous = model.values(codes[:, past - c.frame_size : past])
+        states = self._step(torch.cat([previous, text, *shown], dim=1), state)
         conditioning = model.condition(states)  # (B, F, S)
         for f in range(c.frame_size):
             history = codes[:, past + f - c.hist_size : past + f]
@@ -331,9 +331,9 @@ class _Batch:
 
 
 def duration_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
-    """`request.duration_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
-    pulled = 0.5 + spread * (uniforms.double() - 0.5)
-    return -torch.log1p(-pulled.clamp(max=1.0 - 2.0**-24))
+    """`interface.duration_threshold` of (B,) uniforms float32 and spreads float64: (B,) float64."""
+    u = 0.5 + spread * (uniforms.double() - 0.5)
+    return -torch.log1p(-u.clamp(max=1.0 - 2.0**-24))
 
 
 def draw_codes(logits: Tensor, uniforms: Tensor, temperature: Tensor) -> Tensor:

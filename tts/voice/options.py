@@ -23,7 +23,7 @@ class SpeakChanges(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class SpeakOptions:
-    """Settings that all texts of a call share. Numbers may be Python's or NumPy's; a voice checks them.
+    """Settings of one call. Numbers may be Python's or NumPy's; the voice checks them when it speaks.
 
     Example:
         calm = SpeakOptions(temperature=0.8, duration_spread=0.3)

@@ -21,7 +21,7 @@ class WordVectors:
     """The word vectors of a voice. Thread-safe."""
 
     def __init__(self, config: VoiceConfig, shipped: Mapping[str, np.ndarray]) -> None:
-        """`shipped`: (word_dim,) float32 for each word of the vocabulary. Raises InputError where one is not."""
+        """`shipped`: (word_dim,) float32 for each word of the vocabulary. Raises InputError for anything else."""
         self._config = config
         self.shipped = {word: np.asarray(shipped[word], dtype=np.float32) for word in config.vocabulary}
         self._encoder: TextEncoder | None = None

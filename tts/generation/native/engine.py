@@ -31,7 +31,7 @@ SHARED_BLOCK_FRAMES = 16
 
 
 class NativeEngine:
-    """Speaks with a model's weights on CPU cores."""
+    """Makes codes with a model's weights on CPU cores."""
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class NativeEngine:
             first_frames: frames of the first piece, at least 1; each piece is up to twice as long as the one before.
 
         Yields:
-            (t,) int16 levels, t a multiple of frame_size; joined they are `Generated.levels`.
+            (n,) int16 codes, n a multiple of frame_size; joined they are `SynthesisResult.codes`.
         """
         return make_one(_Group(self, 1), request, first_frames)
 
     def relu_shares(self, request: SynthesisRequest) -> tuple[float, ...]:
-        """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
+        """Of each sample layer's neurons, the share above 0 while the request is made; the others cost nothing."""
         group = _Group(self, 1)
         samples = sum(len(codes) for codes in make_one(group, request, self.block_frames))
         return tuple((group.slots.positive / (samples * self.config.sample_dim)).tolist())
@@ -119,7 +119,7 @@ class NativeEngine:
 
 
 class _Making(NamedTuple):
-    """What a place is given of its request, a block at a time."""
+    """What a place reads of its request, a block at a time."""
 
     gates: UnitGates
     durations: Durations | None
@@ -170,7 +170,7 @@ class _Group:
         stopped, capped = s.units[place, 0] == s.units[place, 2], s.frames[place, 0] == s.frames[place, 1]
         reason: StopReason | None = "stop" if stopped else "cap" if capped else None
         if reason:
-            s.units[place] = 0  # nothing to say
+            s.units[place] = 0  # nothing to make
             del self.busy[place]
         codes = s.made[place, : made * self.engine.config.frame_size].copy()
         return Piece(place, codes, s.events[place, :made].copy(), reason)

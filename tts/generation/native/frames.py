@@ -69,7 +69,7 @@ _POWER = tuple(np.float32(x) for x in POWER)
 
 @_compiled
 def _exp(x: Any) -> Any:
-    """e^x in float32, relative error about 2e-7 (near 0) to 3e-6 (at -30); plain arithmetic, so that it vectorises."""
+    """e^x in float32, relative error about 2e-7 (near 0) to 3e-6 (at -30); plain arithmetic, so that it vectorizes."""
     y = x * np.float32(1.4426950408889634)
     y = min(max(y, np.float32(-126.0)), np.float32(126.0))
     whole = np.floor(y)
@@ -213,12 +213,12 @@ def _rows_of_places(
 
 @_compiled
 def _draw(logits: Any, uniform: Any, inverse_temperature: Any, totals: Any, Q: Any) -> Any:
-    """The first level whose running sum exceeds uniform x total; overwrites `logits`, in the order of the columns."""
+    """The first code whose running sum exceeds uniform x total; overwrites `logits`, in the order of the columns."""
     depth = logits.shape[0] // LANES
     exponentials(logits, depth * LANES, inverse_temperature, totals)
     total = totals[LANES - 1]
     target = uniform * total
-    # The part of `depth` neighboring levels, then the level in it; counted instead of searched, as a branch that
+    # The part of `depth` neighboring codes, then the code in it; counted instead of searched, as a branch that
     # goes another way each time costs more.
     part = 0
     for k in range(LANES - 1):
@@ -228,19 +228,19 @@ def _draw(logits: Any, uniform: Any, inverse_temperature: Any, totals: Any, Q: A
     for k in range(depth):
         running += logits[k * LANES + part]
         inside += running <= target
-    level = part * depth + inside
-    if inside < depth and level < Q:
-        return level
-    # Rounding: the running sum ended below the target. The last level that has any weight.
-    level = min(part * depth + depth, Q) - 1
-    while level > 0 and logits[level % depth * LANES + level // depth] <= total * np.float32(1e-9):
-        level -= 1
-    return level
+    code = part * depth + inside
+    if inside < depth and code < Q:
+        return code
+    # Rounding: the running sum ended below the target. The last code that has any weight.
+    code = min(part * depth + depth, Q) - 1
+    while code > 0 and logits[code % depth * LANES + code // depth] <= total * np.float32(1e-9):
+        code -= 1
+    return code
 
 
 @_inlined
 def _step(w: Any, s: Any, shape: Any, n: Any, row: Any) -> None:
-    """One step of the frame tier for the first n of the slots `s.live`, up to what it tells the sample tier."""
+    """One step of the frame tier for the first n of the slots `s.live`, up to the conditioning of the sample tier."""
     F, P, D, G = shape.F, shape.P, shape.D, shape.G
     zero = np.int64(0)  # numba would compile a function once more for a literal 0
     for k in range(n):
@@ -256,15 +256,15 @@ def _step(w: Any, s: Any, shape: Any, n: Any, row: Any) -> None:
             s.timing[slot, 1] = -math.log1p(-min(pulled, 1.0 - 2.0**-24))
         clock_at = min(since, shape.clock_frames - 1) * G
         base_at = (unit - s.base[slot, 1]) * G
-        heard_at = slot * (P + F) + P - F
+        previous_at = slot * (P + F) + P - F
         own = slot * G
         if shape.explicit > 0:
             left_at = min(s.units[slot, 3] - since - 1, shape.clock_frames - 1) * G
             add_rows(s.gates, own, s.base[slot, 0], base_at, w.left, left_at, w.previous, 0, G, s.values, 0, zero, G)
-            add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.previous, 0, G, s.values, heard_at, F, G)
+            add_rows(s.gates, own, s.gates, own, w.clock, clock_at, w.previous, 0, G, s.values, previous_at, F, G)
         else:
             add_rows(
-                s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.previous, 0, G, s.values, heard_at, F, G
+                s.gates, own, s.base[slot, 0], base_at, w.clock, clock_at, w.previous, 0, G, s.values, previous_at, F, G
             )
     _multiply(s.gates, G, zero, s.gates, G, w.recurrent, zero, s.h, zero, D, G, shape.gate_panel, s.live, n)
     for k in range(n):
@@ -329,10 +329,10 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
         count = list_positive(s.y, width, shape.logit_width, s.offsets, s.scales)
         s.positive[shape.hidden_layers] += count
         add_listed_rows(s.logits, w.output_bias, 0, w.output, 0, s.offsets, s.scales, count, shape.logit_width)
-        level = _draw(s.logits, s.uniforms[slot, row, f], s.inverse_temperature[slot], s.totals, Q)
-        s.made[slot, row * F + f] = level
-        s.codes[slot, P + f] = level
-        s.values[values_at + P + f] = w.value[level]
+        code = _draw(s.logits, s.uniforms[slot, row, f], s.inverse_temperature[slot], s.totals, Q)
+        s.made[slot, row * F + f] = code
+        s.codes[slot, P + f] = code
+        s.values[values_at + P + f] = w.value[code]
     for k in range(P):
         s.codes[slot, k] = s.codes[slot, F + k]
         s.values[values_at + k] = s.values[values_at + F + k]
@@ -342,7 +342,7 @@ def _make_samples(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
 
 @_inlined
 def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
-    """Whether the word's turn is over after this frame."""
+    """Whether the segment ends with this frame."""
     D = shape.D
     s.units[slot, 1] += 1
     if shape.explicit > 0:
@@ -365,7 +365,7 @@ def _advance(w: Any, s: Any, shape: Any, slot: Any, row: Any) -> None:
 
 @_compiled
 def run_frames(w: Any, s: Any, shape: Any, frames: Any) -> None:
-    """Make up to `frames` frames of each slot that has words and frames left; `s.done` says how many were made."""
+    """Make up to `frames` frames of each slot that has units and frames left; `s.done` says how many were made."""
     for slot in range(s.done.shape[0]):
         s.done[slot] = 0
     for row in range(frames):

@@ -4,7 +4,7 @@ Each is a numba intrinsic: sums of weight rows, `out = start + sum of scale x ro
 registers from the first row to the last. A column's sum always runs over the rows in order, by fused multiply-adds, so
 a stream's numbers are the same bits whether it is made alone (`add_rows`) or beside others (`add_rows_of_four`).
 
-Weights lie in memory in one of three forms, told apart by the table's dtype; offsets and strides count weights in each:
+Weights lie in memory in one of three forms, by the table's dtype; offsets and strides count weights in each:
 
 - float32: as they are;
 - uint16: the bits of float16; widening costs two cycles for 16 weights on Zen 4;
@@ -300,7 +300,7 @@ def add_rows_of_four(
             def body(i: Value, sums: list[Value]) -> list[Value]:
                 place = block.at(b.mul(i, stride))
                 row = place.weights(vectors)
-                # The next block's part of this row, long before its turn: rows read in pieces are slow from L3.
+                # The next block's part of this row, long before it is used: rows read in pieces are slow from L3.
                 for k in range(0, vectors, 2):
                     place.at((vectors + k) * LANES).prefetch()
                 each = [_spread(b, one.at(i).scalar()) for one in scale]

@@ -1,10 +1,10 @@
 """Folds a model's weights for the native engine: once per model (`lay_out`) and once per utterance (`UnitGates`).
 
-What is linear in something that hardly changes is folded beforehand: the word, next-word and speaker parts of the
-frame tier's gates once per word, the clock's part once per clock value. What remains is sums of weight rows, laid out
+What is linear in something that hardly changes is folded beforehand: the unit, next-unit and speaker parts of the
+frame tier's gates once per unit, the clock's part once per clock value. What remains is sums of weight rows, laid out
 so that the rows are contiguous.
 
-Letters as in `arrays`; W words.
+Letters as in `arrays`; U units.
 """
 
 import math
@@ -65,7 +65,7 @@ class Folder:
         """Every weight where the compiled loop reads it."""
         c, w = self.config, self.weights
         S = self.sample_width
-        first = w["rnn.weight_ih_l0"].T  # (input_dim, gates): previous frame, this word, next word, speaker, clocks
+        first = w["rnn.weight_ih_l0"].T  # (input_dim, gates): previous frame, this unit, next unit, speaker, clocks
         features = clock_features(c.clock_frames, c.clock_dim)
         clocks = first[c.frame_size + c.context_dim :]
         left = features @ clocks[c.clock_dim :] if c.duration == "explicit" else np.zeros((0, 0), np.float32)
@@ -104,18 +104,18 @@ class Folder:
         )
 
     def _by_draw(self, output: np.ndarray, nothing: float) -> np.ndarray:
-        """The last axis, levels, as the draw wants them: see `Weights.output`; `nothing` in the columns to spare."""
+        """The last axis, codes, in the order of the draw: see `Weights.output`; `nothing` in the columns to spare."""
         depth = padded(self.config.q_levels) // LANES
         wide = np.full((*output.shape[:-1], depth * LANES), nothing, np.float32)
         wide[..., : output.shape[-1]] = output
-        turned = wide.reshape(*output.shape[:-1], LANES, depth).swapaxes(-1, -2)
-        return np.ascontiguousarray(turned).reshape(wide.shape)
+        columns = wide.reshape(*output.shape[:-1], LANES, depth).swapaxes(-1, -2)
+        return np.ascontiguousarray(columns).reshape(wide.shape)
 
 
 class UnitGates:
-    """An utterance's words as the frame tier's first gates see them, some hundreds at a time.
+    """The parts of the gates that an utterance's units give, some hundreds of units at a time.
 
-    A table for all words of a long text would be much larger than the text. Which words are folded together depends
+    A table for all units of a long text would be much larger than the text. Which units are folded together depends
     on the text alone, so that rounding does, too.
     """
 
@@ -124,16 +124,16 @@ class UnitGates:
         assert units.shape[1] == c.word_dim, (units.shape, c.word_dim)
         assert 0 <= speaker < c.n_speakers, (speaker, c.n_speakers)
         self._folder = folder
-        self._words = units.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else units
+        self._units = units.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else units
         self._speaker = speaker
-        self.count = len(self._words)
+        self.count = len(self._units)
         self.first = 0
-        """The word of the table's first row."""
+        """The unit of the table's first row."""
         self.table = self._both(0)
-        """(some words, G+) float32: the biases and the word, next-word and speaker parts of the gates."""
+        """(some units, G+) float32: the biases and the unit, next-unit and speaker parts of the gates."""
 
     def reach(self, unit: int, further: int) -> None:
-        """See to it that the table holds the words `unit` … `word + further`, where there are such; at most 256."""
+        """Make the table hold the units `unit` … `unit + further`, as far as there are such; `further` at most 256."""
         assert 0 <= further <= UNITS_AT_A_TIME, further
         last = min(unit + further, self.count - 1)
         if last >= self.first + len(self.table):
@@ -148,7 +148,7 @@ class UnitGates:
     def _fold(self, begin: int) -> np.ndarray:
         c, w = self._folder.config, self._folder.weights
         end = min(begin + UNITS_AT_A_TIME, self.count)
-        embedded = embed_units(w, self._words[begin : end + 1], ends=end == self.count)
+        embedded = embed_units(w, self._units[begin : end + 1], ends=end == self.count)
         voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
         upsampled = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
         part = w["rnn.weight_ih_l0"].T[c.frame_size : c.frame_size + c.context_dim]
