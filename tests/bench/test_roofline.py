@@ -6,6 +6,7 @@ import torch
 
 from tts.bench.roofline import Machine, limits, measure_machine, operations
 from tts.generation.interface import SynthesisRequest
+from tts.generation.native import library
 from tts.generation.native.engine import NativeEngine
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
@@ -30,9 +31,9 @@ def test_counts_by_hand():
     parts = operations(CONFIG)
     # Two LSTM layers of 24 gates: 4 samples and 6 units into the first, 6 and 6 units into the second; a quarter each.
     assert parts["frame"].dense == (4 + 6 + 6 + 6) * 24 / 4
-    assert parts["frame"].bytes_held == 22 * 24 * 2
+    assert parts["frame"].bytes_held == 22 * 24
     assert parts["upsample"].dense == 6 * 5
-    assert parts["upsample"].bytes_held == 6 * 4 * 5 * 2
+    assert parts["upsample"].bytes_held == 6 * 4 * 5
     # The samples' histories: 0, 1, 2 and 3 of their own frame, and 7, 6, 5 and 4 before it; each the last code.
     assert parts["past"].dense == 5.5 * 5
     assert parts["recent"].dense == (1.5 + 1) * 5
@@ -48,7 +49,7 @@ def test_what_is_skipped_and_read():
     assert parts["hidden"].bytes_read == pytest.approx(25 * 4)
     assert parts["output"].effective == pytest.approx(0.2 * 50)
     assert parts["output"].dense == 50
-    assert parts["past"].bytes_read == 5.5 * 5  # 4 bytes each, used for four places
+    assert parts["past"].bytes_read == 5.5 * 5 * 2  # 8 bytes each, used for four places
 
 
 def test_counts_of_the_options():
@@ -87,7 +88,8 @@ def test_counts_are_the_model_s_weights():
     old = {"upsample_rank": 0, "duration": "implicit", "units_per_word": 1}
     for options in (old, {**old, "upsample_rank": 16}, {**old, "cell": "gru"}, {}):
         config = TwoTierConfig(**options)
-        held = sum(part.bytes_held for part in operations(config, weight_bytes=1).values())
+        sizes = {"conditioning": 2, "past": 2, "recent": 4}
+        held = sum(part.bytes_held // sizes.get(name, 1) for name, part in operations(config).items())
         names = (
             "weight_hh",
             "upsample.weight",
@@ -104,12 +106,12 @@ def test_counts_are_the_model_s_weights():
 
 def test_limits_by_hand():
     machine = Machine(
-        "float16",
+        "v3",
         {"L1": 50.0, "L2": 40.0, "L3": 20.0, "memory": 10.0},
         {"L1": 60.0, "L2": 50.0, "L3": 30.0, "memory": 15.0},
     )
     assert machine.peak == 60
-    assert machine.bytes_per_second["L3"] == 40
+    assert machine.bytes_per_second["L3"] == 20
     parts = operations(CONFIG)
     of_samples = sum(part.bytes_held for part in parts.values() if not part.per_frame)
     whole = sum(part.bytes_held for part in parts.values())
@@ -134,9 +136,9 @@ def test_limits_by_hand():
     assert set(ample.levels.values()) == {"L2"}
 
 
-@pytest.mark.parametrize("form", ["float16", "float32"])
-def test_measuring(form):
-    machine = measure_machine(form, seconds=0.002, caches={"L1": 16 << 10, "L2": 64 << 10, "L3": 256 << 10})
+@pytest.mark.parametrize("isa", library.usable())
+def test_measuring(isa):
+    machine = measure_machine(isa, seconds=0.002, caches={"L1": 16 << 10, "L2": 64 << 10, "L3": 256 << 10})
     assert list(machine.alone) == list(machine.fourfold) == ["L1", "L2", "L3", "memory"]
     for rate in (*machine.alone.values(), *machine.fourfold.values()):
         assert 1e7 < rate < 1e13
@@ -170,4 +172,4 @@ def test_relu_shares_are_the_model_s():
     with torch.inference_mode():
         model(codes, torch.ones(1, 1, 3), torch.tensor([1]), torch.zeros(1, frames, dtype=torch.int64),
               torch.tensor([0]))  # fmt: skip
-    np.testing.assert_allclose(shares, seen, atol=1e-3)
+    np.testing.assert_allclose(shares, seen, atol=0.02)  # outputs that round to 0 are skipped, too

@@ -1,6 +1,6 @@
 """`pip install .` without extras: what works, and what says in one line how to install the rest.
 
-The processes here find numpy, soundfile, soxr, safetensors, pyyaml and numba alone; `.ci/run` does the same in a real
+The processes here find numpy, soundfile, soxr, safetensors and pyyaml alone; `.ci/run` does the same in a real
 environment.
 """
 

@@ -2,14 +2,12 @@
 
 import dataclasses
 import itertools
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from helpers import native_mirror
 from helpers.engines import (
     NATIVE,
     SMALL,
@@ -30,11 +28,8 @@ from tts.core.errors import InputError
 from tts.core.sampling import Sampling
 from tts.generation.features import clock_features as clock_features_without_torch
 from tts.generation.interface import LEAST_UNIFORM, SynthesisRequest, Uniforms, duration_threshold
-from tts.generation.native import frames as native_frames
 from tts.generation.native.engine import NativeEngine
 from tts.generation.native.family import unsupported
-from tts.generation.native.kernels import LANES, NEVER
-from tts.generation.native.layout import padded
 from tts.generation.torch_engine import draw_codes, duration_thresholds
 from tts.models.config import TwoTierConfig, weight_shapes
 from tts.models.two_tier import TwoTier, clock_features
@@ -70,16 +65,6 @@ def test_engines_agree(options):
         assert len(one.codes) % model.config.frame_size == 0
         if one.stop_reason == "stop":
             assert one.unit_ends[-1] == len(one.codes)
-
-
-def test_engines_agree_on_float16_weights():
-    """Weights that float16 holds exactly take the engine's compact path."""
-    for rank in (0, 5):
-        model = make_model(upsample_rank=rank).half().float()
-        requests = make_requests(model)
-        engine = NativeEngine(model.config, arrays(model))
-        assert engine._weights.upsample.dtype == np.uint16
-        assert_same(model, requests, engine.generate(requests), torch_engine(model).generate(requests))
 
 
 def test_engines_agree_at_full_size():
@@ -187,12 +172,15 @@ def test_uniforms():
     assert Uniforms(0, 3).rows(1)[0].tolist() == pinned
 
 
-def test_compiled_exp():
-    x = np.linspace(-30, 30, 2001).astype(np.float32)
-    y = np.array([native_frames._exp(value) for value in x])
-    np.testing.assert_allclose(y, np.exp(x.astype(np.float64)), rtol=4e-6)
-    assert np.isnan(native_frames._exp(np.float32("nan")))
-    assert np.isfinite([native_frames._exp(np.float32("inf")), native_frames._exp(np.float32("-inf"))]).all()
+def test_functions_of_the_native_engine():
+    """Those of its mirror, which makes the same bits."""
+    x = np.linspace(-30, 30, 20001).astype(np.float32)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(native_mirror.two_to(x), 2**exact, rtol=2.5e-7)
+    np.testing.assert_allclose(native_mirror.sigmoid(x), 1 / (1 + np.exp(-exact)), rtol=4e-6)
+    np.testing.assert_allclose(native_mirror.tanh(x), np.tanh(exact), atol=2.5e-7)
+    wild = np.array([np.inf, -np.inf, 1e30, -1e30], np.float32)
+    assert np.isfinite(native_mirror.two_to(wild)).all()
 
 
 def draw(logits, uniforms, temperature):
@@ -236,12 +224,7 @@ def test_the_ends_of_the_draw():
         logits = np.full(q_levels, -200.0, np.float32)
         logits[[3, 5]] = 0.0
         for uniform, code in ((LEAST_UNIFORM, 3), (0.49, 3), (0.51, 5), (last, 5)):
-            width = padded(q_levels)
-            columns = np.full(width, NEVER, np.float32)
-            columns[:q_levels] = logits
-            columns = np.ascontiguousarray(columns.reshape(LANES, -1).T).reshape(-1)
-            totals = np.zeros(LANES, np.float32)
-            drawn = native_frames._draw(columns, np.float32(uniform), np.float32(1.0), totals, q_levels)
+            drawn = native_mirror.draw(logits, np.float32(uniform), np.float32(1.0))
             assert drawn == draw(logits, np.array([uniform], np.float32), 1.0)[0] == code
 
 
@@ -362,21 +345,3 @@ def test_refused_spreads(value):
 def test_refused_seeds(seed):
     with pytest.raises(InputError, match="seed"):
         SynthesisRequest(np.ones((1, 12), np.float32), 0, seed, 1, 1)
-
-
-def test_without_a_place_to_cache(tmp_path):
-    """With no folder to cache in, the engine still compiles; with $NUMBA_CACHE_DIR it caches there."""
-    code = """if True:
-        import numpy as np
-        from tts.generation.native import frames
-        print(round(frames._exp(np.float32(0)), 5))
-    """
-    for name in ("cache", "none/such"):
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / name)}
-        if name == "none/such":
-            (tmp_path / "none").write_text("a file where a folder should be")
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.stdout.strip() == "1.0", done.stderr[-2000:]
-    assert list((tmp_path / "cache").rglob("*.nbi"))

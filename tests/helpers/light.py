@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ALLOWED = (
     *("numpy", "soundfile", "_soundfile", "_soundfile_data", "_cffi_backend", "cffi", "typing_extensions"),
-    *("soxr", "safetensors", "yaml", "_yaml", "numba", "llvmlite", "tts", "data_recipes"),
+    *("soxr", "safetensors", "yaml", "_yaml", "tts", "data_recipes"),
 )
 """What `pip install .` brings: the dependencies of `pyproject.toml`, and what those need."""
 

@@ -1,21 +1,21 @@
 """What a model costs, what a core can do, and how fast the one could therefore run on the other.
 
-The engine's work is sums of weight rows. Each part of the model is counted as multiply-adds and bytes of weights for
-one sample; a core is measured with the engine's own loops over rows in each cache and in memory; the limit is the time
-that the counted work takes at the measured rates with nothing else to do.
+The engine's work is products of int8 matrices. Each part of the model is counted as multiply-adds and bytes of weights
+for one sample; a core is measured with the engine's own dense product in each cache and in memory; the limit is the
+time that the counted work takes at the measured rates with nothing else to do.
 
 Reference: Williams, Waterman and Patterson 2009, "Roofline: an insightful visual performance model".
 """
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tts.generation.native.frames import measure_rows
-from tts.generation.native.kernels import BLOCK
-from tts.generation.native.layout import FORMS, aligned_zeros
+from tts.generation.native import library
+from tts.generation.native.layout import PANEL
 from tts.models.config import TwoTierConfig
 
 CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
@@ -41,14 +41,14 @@ class Part:
 
 
 def operations(
-    config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None, weight_bytes: int = 2
+    config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None, weight_bytes: int = 1
 ) -> dict[str, Part]:
     """Count a model's work per sample, by part.
 
     Args:
         config: the model's shape.
         relu_shares: of each sample layer's units, the share that is above 0 (`NativeEngine.relu_shares`); None: all.
-        weight_bytes: of one weight in memory: 2 for a voice's, 4 for float32.
+        weight_bytes: of one weight in memory; those on past samples and of a rank take twice as much.
 
     Returns:
         frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
@@ -61,10 +61,15 @@ def operations(
     gates = {"lstm": 4, "gru": 3}[c.cell] * D
 
     def part(
-        weights: int, per_sample: float, effective: float | None = None, per_frame: bool = False, reuse: int = 1
+        weights: int,
+        per_sample: float,
+        effective: float | None = None,
+        per_frame: bool = False,
+        reuse: int = 1,
+        size: int = weight_bytes,
     ) -> Part:
         done = per_sample if effective is None else effective
-        return Part(per_sample, done, done * weight_bytes / reuse, weights * weight_bytes, per_frame, reuse == 4)
+        return Part(per_sample, done, done * size / reuse, weights * size, per_frame, reuse == 4)
 
     frame = (F + (2 * c.n_rnn - 1) * D) * gates
     upsample = D * F * (c.upsample_rank or S)
@@ -73,11 +78,11 @@ def operations(
         "upsample": part(upsample, upsample / F, per_frame=True),
     }
     if c.upsample_rank:
-        parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4)
+        parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4, size=2 * weight_bytes)
     if c.history == "real":
         own = sum(min(f, H) for f in range(F)) / F
-        parts["past"] = part(H * S, (H - own) * S, reuse=4)
-        parts["recent"] = part(Q * S, (own + 1) * S)
+        parts["past"] = part(H * S, (H - own) * S, reuse=4, size=2 * weight_bytes)
+        parts["recent"] = part(Q * S, (own + 1) * S, size=4 * weight_bytes)
     else:
         parts["recent"] = part(H * Q * S, H * S)
     hidden = (c.sample_layers - 1) * S * S
@@ -88,10 +93,10 @@ def operations(
 
 @dataclass(frozen=True)
 class Machine:
-    """One core, measured with the engine's loops over weight rows."""
+    """One core, measured with the engine's dense product of int8 weights and int16 inputs."""
 
-    form: str
-    """Of the weights: "float32", "float16" or "bfloat16"."""
+    isa: str
+    """The instruction set: one of `library.usable()`."""
     alone: dict[str, float]
     """Multiply-adds per second by where the weights come from (L1, L2, L3, memory), each weight used once."""
     fourfold: dict[str, float]
@@ -100,8 +105,7 @@ class Machine:
     @property
     def bytes_per_second(self) -> dict[str, float]:
         """Bytes of weights per second from each level, each weight used once."""
-        size = FORMS[self.form].weight_bytes
-        return {level: rate * size for level, rate in self.alone.items()}
+        return dict(self.alone)
 
     @property
     def peak(self) -> float:
@@ -109,36 +113,36 @@ class Machine:
         return max(*self.alone.values(), *self.fourfold.values())
 
 
-def measure_machine(form: str = "float16", seconds: float = 0.1, caches: Mapping[str, int] = CACHES) -> Machine:
+def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mapping[str, int] = CACHES) -> Machine:
     """Measure this core: the best of many short runs, by the time that the thread itself ran.
 
     Args:
-        form: of the weights, see `Machine.form`.
+        isa: the instruction set; None: `library.chosen()`.
         seconds: spent on each of the eight rates, at least.
         caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
     """
-    kind = FORMS[form]
+    isa = isa or library.chosen()
+    measure = library.load(isa).measure
     sizes = {level: size // 2 for level, size in caches.items()} | {"memory": 8 * max(caches.values())}
     rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
     for level, size in sizes.items():
-        # As the engine's panels lie: rows of one block's width, one panel after the other.
-        rows = min(448, size // (BLOCK * kind.weight_bytes))
-        panels = max(size // (rows * BLOCK * kind.weight_bytes), 1)
-        table = kind.pack(np.zeros((panels * rows, BLOCK), np.float32)).reshape(-1)
+        pairs = min(224, size // (2 * PANEL))
+        outputs = size // (2 * pairs * PANEL) * PANEL
+        weights, y = np.full(2 * pairs * outputs, 128, np.uint8), np.zeros(outputs, np.float32)
         for uses, to in rates.items():
-            work = panels * rows * BLOCK * uses
+            work = weights.size * uses
             repeats = max(1, 4_000_000 // work)
-            out, x = aligned_zeros(uses, BLOCK), aligned_zeros(uses, rows)
-            to[level] = work * repeats / _best(seconds, out, table, x, rows, panels, uses, repeats)
-    return Machine(form, rates[1], rates[4])
+            run = functools.partial(measure, weights.ctypes.data, pairs, outputs, uses, repeats, y.ctypes.data)
+            to[level] = work * repeats / _best(seconds, run)
+    return Machine(isa, rates[1], rates[4])
 
 
-def _best(seconds: float, *arguments: object) -> float:
-    measure_rows(*arguments)
+def _best(seconds: float, run: Callable[[], None]) -> float:
+    run()
     best, begin = np.inf, time.thread_time()
     while time.thread_time() < begin + seconds:
         start = time.thread_time()
-        measure_rows(*arguments)
+        run()
         best = min(best, time.thread_time() - start)
     return float(best)
 
@@ -154,7 +158,7 @@ class Limit:
     samples_per_second: float
     """All parts one after the other."""
     peak_samples_per_second: float
-    """If every multiply-add went at the core's highest rate: no cache and no conversion of weights in the way."""
+    """If every multiply-add went at the core's highest rate: no cache in the way."""
 
 
 def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches: Mapping[str, int] = CACHES) -> Limit:
@@ -165,7 +169,7 @@ def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches
 
     Args:
         parts: from `operations`.
-        machine: from `measure_machine`, of the same form of weights.
+        machine: from `measure_machine`.
         streams: made together by the core; from four on, the frame tier's weights are used four times each.
         caches: bytes of each cache.
     """

@@ -164,7 +164,7 @@ def _measure_start(row: Start, settings: Settings) -> dict[str, Any]:
 
 def _find_limits(settings: Settings) -> dict[str, Any]:
     """The roofline of the voice on one core: rates by where weights come from, work by part, seconds at those rates."""
-    from tts.bench.roofline import CACHES, FORMS, limits, measure_machine, operations
+    from tts.bench.roofline import CACHES, limits, measure_machine, operations
     from tts.generation.interface import SynthesisRequest
     from tts.generation.native.engine import NativeEngine
     from tts.text.normalize import words
@@ -179,11 +179,11 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     vectors = unit_vectors(voice.word_vectors(spoken), model.units_per_word)
     request = SynthesisRequest(vectors, 0, 0, frames, frames, voice.config.sampling)
     shares = engine.relu_shares(request)
-    parts = operations(model, shares, FORMS[engine.form].weight_bytes)
+    parts = operations(model, shares)
     sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}
-    core = measure_machine(engine.form, min(settings.seconds / 10, 1.0), sizes)
+    core = measure_machine(engine.isa, min(settings.seconds / 10, 1.0), sizes)
     return {
-        "form": engine.form,
+        "isa": engine.isa,
         "relu_shares": shares,
         "caches": sizes,
         "alone": core.alone,

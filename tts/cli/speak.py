@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for the user's mistakes."""
-    from tts.generation.native.family import unsupported, without_native
+    from tts.generation.native.family import without_native
     from tts.text.normalize import words
     from tts.voice import load_voice
 
@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not many:
         words(arguments.text)  # a text that cannot be said is refused before a voice is loaded
     voice = load_voice(arguments.voice)
-    if arguments.engine == "auto" and (reason := unsupported(voice.config.model)):
-        print(f"tts: warning: {without_native(reason)}", file=sys.stderr)
+    if arguments.engine == "auto" and (warning := without_native(voice.config.model)):
+        print(f"tts: warning: {warning}", file=sys.stderr)
         arguments.engine = "torch"
     with ExitStack() as open_sinks:
         sinks = _open_sinks(arguments, voice.sample_rate, open_sinks)

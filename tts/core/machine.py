@@ -11,7 +11,7 @@ from typing import Any
 
 from tts._version import __version__
 
-PACKAGES = ("numpy", "numba", "llvmlite", "torch")
+PACKAGES = ("numpy", "torch")
 ROOT = Path(__file__).parents[2]
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 

@@ -24,11 +24,19 @@ class DurationSampler:
     """Draws durations with a model's weights."""
 
     def __init__(self, config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> None:
-        """`weights` as `checked_weights` gives them; the config's `duration` is "explicit"."""
+        """`weights` as `checked_weights` gives them; the config's `duration` is "explicit".
+
+        All is computed in float64: numpy's tanh and sums differ in their last bit from processor to processor, and in
+        float64 they give the same durations everywhere.
+        """
         assert config.duration == "explicit", config.duration
-        self.config, self._weights = config, weights
+        names = ("unit", "end", "speaker", "duration_", "advance")
+        self.config = config
+        self._weights = {name: w.astype(np.float64) for name, w in weights.items() if name.startswith(names)}
         table = clock_features(config.clock_frames, config.clock_dim)
-        self._clock = product(table, weights["duration_clock.weight"].T)  # (clock_frames, duration_dim)
+        self._clock = product(
+            table.astype(np.float64), self._weights["duration_clock.weight"].T
+        )  # (clock_frames, duration_dim)
 
     def sample(self, request: SynthesisRequest) -> "Durations":
         """The durations of a request's units, drawn when they are first read."""
@@ -38,7 +46,7 @@ class DurationSampler:
         """The frames of one segment.
 
         Args:
-            context: (context_dim,) float32: what stays the same during a segment: unit, next unit, speaker.
+            context: (context_dim,): what stays the same during a segment: unit, next unit, speaker.
             frames: the cap.
             threshold: of the summed hazard.
 

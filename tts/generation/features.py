@@ -19,12 +19,12 @@ def clock_features(frames: int, dim: int) -> np.ndarray:
 
 
 def embed_units(weights: Mapping[str, np.ndarray], units: np.ndarray, ends: bool) -> np.ndarray:
-    """As `TwoTier.embed_units`: (U, word_dim) float32 unit vectors to (U, text_dim), or (U + 1, text_dim) with the
-    embedding of the end where the text `ends` after them.
+    """As `TwoTier.embed_units`: (U, word_dim) unit vectors to (U, text_dim), or (U + 1, text_dim) with the
+    embedding of the end where the text `ends` after them; float64.
     """
-    vectors = units.astype(np.float32)
+    vectors = units.astype(np.float64)
     centered = vectors - vectors.mean(-1, keepdims=True)
-    normed = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + np.float32(1e-5))  # LayerNorm
+    normed = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-5)  # LayerNorm
     embedded = np.tanh(product(normed, weights["unit.weight"].T) + weights["unit.bias"])
     return np.concatenate([embedded, np.tanh(weights["end"])[None]]) if ends else embedded
 

@@ -26,7 +26,9 @@ from torch import Tensor
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
+from tts.generation.native.family import unsupported
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
+from tts.models.rounded import RoundedLSTM, RoundedTwoTier
 from tts.models.two_tier import TwoTier
 
 BLOCK_FRAMES = 32
@@ -48,7 +50,11 @@ class TorchEngine:
             device: where to run; None: CUDA if there is one, else the CPU.
         """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = copy.deepcopy(model).to(self.device).float().eval().requires_grad_(False)
+        if unsupported(model.config):
+            self.model = copy.deepcopy(model).float().eval().requires_grad_(False)
+        else:  # as the native engine computes it
+            self.model = RoundedTwoTier(model)
+        self.model.to(self.device)
         weights = {name: tensor.cpu().numpy() for name, tensor in self.model.state_dict().items()}
         self.duration_sampler = DurationSampler(model.config, weights) if model.config.duration == "explicit" else None
         self._idle: dict[int, _Batch] = {}
@@ -320,7 +326,13 @@ class _Batch:
 
     def _step(self, inputs: Tensor, state: _State) -> Tensor:
         """One step of the frame tier: (B, input_dim) to the top layer's states (B, D)."""
-        for layer, weights in enumerate(self._model.rnn.all_weights):
+        rnn = self._model.rnn
+        if isinstance(rnn, RoundedLSTM):
+            for layer in range(self._c.n_rnn):
+                inputs, state.c[layer] = rnn.cell(layer, inputs, state.h[layer], state.c[layer])
+                state.h[layer] = inputs
+            return inputs
+        for layer, weights in enumerate(rnn.all_weights):
             if self._c.cell == "gru":
                 inputs = torch.gru_cell(inputs, state.h[layer], *weights)
             else:

@@ -10,7 +10,7 @@ import numpy as np
 from tts.core.errors import InputError
 from tts.core.extras import require
 from tts.generation.interface import Engine
-from tts.generation.native.family import unsupported, without_native
+from tts.generation.native.family import without_native
 from tts.models.config import TwoTierConfig
 from tts.voice.options import EngineName
 
@@ -34,10 +34,10 @@ class Engines:
         if name not in get_args(EngineName):
             raise InputError(f"there is no engine {name!r}; choose one of {', '.join(get_args(EngineName))}")
         if name == "auto":
-            reason = unsupported(self._config)
-            name = "torch" if reason else "native"
-            if reason and name not in self._made:
-                warnings.warn(without_native(reason), stacklevel=4)  # the caller of `Voice.speak`
+            warning = without_native(self._config)
+            name = "torch" if warning else "native"
+            if warning and name not in self._made:
+                warnings.warn(warning, stacklevel=4)  # the caller of `Voice.speak`
         if name not in self._made:
             with _FIRST_USE:
                 if name not in self._made:  # another thread may have been first

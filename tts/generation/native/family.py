@@ -1,17 +1,29 @@
-"""Which models the native engine supports: the family that ships. The torch engine supports every model."""
+"""Which models the native engine supports, of all that the torch engine does."""
 
+from tts.generation.native import library
 from tts.models.config import TwoTierConfig
 
-SUPPORTED = {"cell": "lstm", "n_rnn": 1, "history": "real", "quantization": "mu-law"}
-"""What an option must be."""
+MAX_LAYERS = 16
+"""Recurrent layers, and layers of the sample tier: MAX_LAYERS in engine.c."""
 
 
 def unsupported(config: TwoTierConfig) -> str | None:
     """The first option that the native engine does not support, e.g. "model.cell: gru"; None if there is none."""
-    found = ((name, getattr(config, name)) for name in SUPPORTED)
-    return next((f"model.{name}: {value}" for name, value in found if value != SUPPORTED[name]), None)
+    c = config
+    for name, value in (("cell", "lstm"), ("history", "real")):
+        if getattr(c, name) != value:
+            return f"model.{name}: {getattr(c, name)}"
+    for name in ("n_rnn", "sample_layers"):
+        if getattr(c, name) > MAX_LAYERS:
+            return f"model.{name}: {getattr(c, name)}"
+    # Sums of as many samples times weights of 7 bits must fit in 32.
+    if c.q_levels > 2**15 or 127 * (c.q_levels // 2) * max(c.hist_size, c.frame_size) >= 2**31:
+        return f"model.q_levels: {c.q_levels}"
+    return None
 
 
-def without_native(reason: str) -> str:
-    """The warning where the torch engine takes the place of the native one."""
-    return f"the native engine does not support {reason}; the slower torch engine makes the samples"
+def without_native(config: TwoTierConfig) -> str | None:
+    """The warning where the torch engine must take the place of the native one; None where it need not."""
+    if reason := unsupported(config):
+        return f"the native engine does not support {reason}; the slower torch engine makes the samples"
+    return library.problem()

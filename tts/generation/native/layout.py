@@ -1,244 +1,210 @@
-"""Folds a model's weights for the native engine: once per model (`lay_out`) and once per utterance (`UnitGates`).
+"""Packs a model's weights for the native engine: one block of memory, in the order in which `engine.c` walks it.
 
-What is linear in something that hardly changes is folded beforehand: the unit, next-unit and speaker parts of the
-frame tier's gates once per unit, the clock's part once per clock value. What remains is sums of weight rows, laid out
-so that the rows are contiguous.
-
-Letters as in `arrays`; U units.
+Letters as in `engine.c`; a width with a + is padded with zeros.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import ctypes
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from llvmlite import binding
 
-from tts.generation.features import clock_features, embed_units, product
-from tts.generation.native.arrays import Shape, Weights
-from tts.generation.native.kernels import BLOCK, LANES, NEVER, PAIR
+from tts.core.errors import InputError
+from tts.generation.features import clock_features
+from tts.generation.rounding import (
+    WEIGHT_LIMIT,
+    activation_limit,
+    first_columns,
+    history_limit,
+    integer_rows,
+    state_limit,
+    to_integers,
+)
 from tts.models.config import TwoTierConfig
 
-UNITS_AT_A_TIME = 256
+LANES, PANEL, BLOCK, ALIGNMENT = 16, 32, 64, 64
+LARGEST_WEIGHT = 65504.0
+"""float16's largest: so no sum of the engine leaves float32."""
+LARGEST_STATE = 100.0
+"""Of the learned initial states: what an LSTM makes lies below 1, and shares their rounding."""
+NEVER = -1e30
+"""A logit that is never drawn; finite, so that no arithmetic meets infinity."""
 
 
-class Folder:
-    """Folds the named weights, float32, of one model."""
-
-    def __init__(self, config: TwoTierConfig, weights: dict[str, np.ndarray]) -> None:
-        self.config = config
-        self.weights = weights
-        c = config
-        self.gate_width = padded(4 * c.dim)
-        self.sample_width = padded(c.sample_dim)
-        self.form = ""
-        """The name in `FORMS` of how the weights were laid out."""
-        self.upsampled_width = padded(c.frame_size * (c.upsample_rank or self.sample_width))
-
-    def shape(self) -> Shape:
-        """The widths that the compiled loop goes by."""
-        c = self.config
-        return Shape(
-            F=c.frame_size,
-            H=c.hist_size,
-            P=max(c.hist_size, c.frame_size),
-            S=c.sample_dim,
-            Q=c.q_levels,
-            D=c.dim,
-            r=c.upsample_rank,
-            G=self.gate_width,
-            sample_width=self.sample_width,
-            logit_width=padded(c.q_levels),
-            upsampled_width=self.upsampled_width,
-            gate_panel=_panel(self.gate_width),
-            upsampled_panel=_panel(self.upsampled_width),
-            hidden_layers=c.sample_layers - 1,
-            clock_frames=c.clock_frames,
-            explicit=int(c.duration == "explicit"),
-        )
-
-    def gate_bias(self) -> np.ndarray:
-        """(G+,): both of torch's biases of the LSTM."""
-        return _widened(self.weights["rnn.bias_ih_l0"] + self.weights["rnn.bias_hh_l0"], self.gate_width)
-
-    def lay_out(self) -> Weights:
-        """Every weight where the compiled loop reads it."""
-        c, w = self.config, self.weights
-        S = self.sample_width
-        first = w["rnn.weight_ih_l0"].T  # (input_dim, gates): previous frame, this unit, next unit, speaker, clocks
-        features = clock_features(c.clock_frames, c.clock_dim)
-        clocks = first[c.frame_size + c.context_dim :]
-        left = features @ clocks[c.clock_dim :] if c.duration == "explicit" else np.zeros((0, 0), np.float32)
-        upsample = w["upsample.weight"].reshape(c.frame_size, -1, c.dim)
-        upsample_bias = w["upsample.bias"].reshape(c.frame_size, -1)
-        if not c.upsample_rank:
-            upsample, upsample_bias = _widened(upsample, S, axis=1), _widened(upsample_bias, S)
-        tables = {
-            "previous": _widened(first[: c.frame_size], self.gate_width),
-            "recurrent": _panels(w["rnn.weight_hh_l0"].T, self.gate_width),
-            "upsample": _panels(upsample.reshape(-1, c.dim).T, self.upsampled_width),
-            "conditioning": _widened(w["conditioning.weight"].T, S)
-            if c.upsample_rank
-            else np.zeros((0, S), np.float32),
-            "history": _widened(w["history_in.weight"].T, S),  # a row per lag, oldest first
-            "last": _widened(w["last_code.weight"], S),
-            "hidden": _widened(_stack([w[f"hidden.{k}.weight"].T for k in range(c.sample_layers - 1)]), S),
-            "output": self._by_draw(w["output.weight"].T, 0.0),
-        }
-        # All in one form, or the loop would be compiled once for each mixture.
-        self.form = shortest_form(list(tables.values()))
-        pack = FORMS[self.form].pack
-        laid = {name: pack(table) for name, table in tables.items()}
-        return Weights(
-            clock=_aligned(_widened(features @ clocks[: c.clock_dim], self.gate_width)).reshape(-1),
-            left=_aligned(_widened(left, self.gate_width)).reshape(-1),
-            advance=_aligned(w["advance.weight"][0]),
-            advance_bias=_aligned(w["advance.bias"]),
-            upsample_bias=_aligned(_widened(upsample_bias.reshape(-1), self.upsampled_width)),
-            hidden_bias=_aligned(
-                _widened(_stack([w[f"hidden.{k}.bias"] for k in range(c.sample_layers - 1)]), S)
-            ).reshape(-1),
-            output_bias=_aligned(self._by_draw(w["output.bias"], NEVER)),
-            value=(np.arange(c.q_levels, dtype=np.float32) - c.q_levels // 2) / np.float32(c.q_levels // 2),
-            **{name: table.reshape(-1) for name, table in laid.items()},
-        )
-
-    def _by_draw(self, output: np.ndarray, nothing: float) -> np.ndarray:
-        """The last axis, codes, in the order of the draw: see `Weights.output`; `nothing` in the columns to spare."""
-        depth = padded(self.config.q_levels) // LANES
-        wide = np.full((*output.shape[:-1], depth * LANES), nothing, np.float32)
-        wide[..., : output.shape[-1]] = output
-        columns = wide.reshape(*output.shape[:-1], LANES, depth).swapaxes(-1, -2)
-        return np.ascontiguousarray(columns).reshape(wide.shape)
+_NUMBERS = (
+    "codes",
+    "frame",
+    "history",
+    "n_rnn",
+    "dim",
+    "sample_dim",
+    "hidden_layers",
+    "rank",
+    "unit_dim",
+    "text_dim",
+    "n_speakers",
+    "clock_frames",
+    "explicit_durations",
+    "pooled",
+    "state_limit",
+)
 
 
-class UnitGates:
-    """The parts of the gates that an utterance's units give, some hundreds of units at a time.
+class Shape(ctypes.Structure):
+    """`Shape` of engine.c."""
 
-    A table for all units of a long text would be much larger than the text. Which units are folded together depends
-    on the text alone, so that rounding does, too.
+    _fields_ = tuple((name, ctypes.c_int32) for name in _NUMBERS)
+
+
+def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
+    """The numbers that engine.c goes by; `weights` as `checked_weights` gives them."""
+    c = config
+    return Shape(
+        codes=c.q_levels,
+        frame=c.frame_size,
+        history=c.hist_size,
+        n_rnn=c.n_rnn,
+        dim=c.dim,
+        sample_dim=c.sample_dim,
+        hidden_layers=c.sample_layers - 1,
+        rank=c.upsample_rank,
+        unit_dim=c.word_dim,
+        text_dim=c.text_dim,
+        n_speakers=c.n_speakers,
+        clock_frames=c.clock_frames,
+        explicit_durations=int(c.duration == "explicit"),
+        pooled=int(c.conditioning == "pooled"),
+        state_limit=state_limit(weights["h0"]),
+    )
+
+
+def pack(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All weights as uint8, at an address that is a multiple of 64.
+
+    Args:
+        config: a supported one.
+        weights: as `checked_weights` gives them; matrices are rounded to int8 rows, if they are not yet.
+
+    Raises:
+        InputError: a weight is larger than a saved voice's could be.
     """
-
-    def __init__(self, folder: Folder, units: np.ndarray, speaker: int) -> None:
-        c = folder.config
-        assert units.shape[1] == c.word_dim, (units.shape, c.word_dim)
-        assert 0 <= speaker < c.n_speakers, (speaker, c.n_speakers)
-        self._folder = folder
-        self._units = units.mean(0, keepdims=True, dtype=np.float32) if c.conditioning == "pooled" else units
-        self._speaker = speaker
-        self.count = len(self._units)
-        self.first = 0
-        """The unit of the table's first row."""
-        self.table = self._both(0)
-        """(some units, G+) float32: the biases and the unit, next-unit and speaker parts of the gates."""
-
-    def reach(self, unit: int, further: int) -> None:
-        """Make the table hold the units `unit` … `unit + further`, as far as there are such; `further` at most 256."""
-        assert 0 <= further <= UNITS_AT_A_TIME, further
-        last = min(unit + further, self.count - 1)
-        if last >= self.first + len(self.table):
-            self.first = unit // UNITS_AT_A_TIME * UNITS_AT_A_TIME
-            self.table = self._both(self.first)
-
-    def _both(self, first: int) -> np.ndarray:
-        second = first + UNITS_AT_A_TIME
-        parts = [self._fold(begin) for begin in (first, second) if begin < self.count]
-        return _aligned(np.concatenate(parts))
-
-    def _fold(self, begin: int) -> np.ndarray:
-        c, w = self._folder.config, self._folder.weights
-        end = min(begin + UNITS_AT_A_TIME, self.count)
-        embedded = embed_units(w, self._units[begin : end + 1], ends=end == self.count)
-        voice = np.broadcast_to(w["speaker.weight"][self._speaker], (end - begin, c.speaker_dim))
-        upsampled = np.concatenate([embedded[:-1], embedded[1:], voice], axis=1)
-        part = w["rnn.weight_ih_l0"].T[c.frame_size : c.frame_size + c.context_dim]
-        gates = np.tile(self._folder.gate_bias(), (end - begin, 1))
-        gates[:, : part.shape[1]] += product(upsampled, part)
-        return gates
+    for name, array in weights.items():
+        largest = LARGEST_STATE if name == "h0" else LARGEST_WEIGHT
+        if np.abs(array).max(initial=0.0) > largest:
+            raise InputError(f"the weight {name!r} holds numbers above {largest:g}; train the model again")
+    parts = [np.ascontiguousarray(part) for part in _parts(config, weights)]
+    sizes = [_padded(part.nbytes, ALIGNMENT) for part in parts]
+    buffer = np.zeros(sum(sizes) + ALIGNMENT, np.uint8)
+    at = start = -buffer.ctypes.data % ALIGNMENT
+    for part, size in zip(parts, sizes, strict=True):
+        buffer[at : at + part.nbytes] = part.reshape(-1).view(np.uint8)
+        at += size
+    return buffer[start:at]
 
 
-def padded(width: int) -> int:
-    """A width that the kernels can work with."""
-    return -(-width // PAIR) * PAIR
+def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """The arrays in the order of `open_model` in engine.c."""
+    D, S, T = _padded(c.dim, LANES), _padded(c.sample_dim, BLOCK), _padded(c.text_dim, LANES)
+    frame, text, rest = (part.reshape(4, c.dim, -1) for part in first_columns(c, w["rnn.weight_ih_l0"]))
+    speaker, clocks = rest[..., : c.speaker_dim], rest[..., c.speaker_dim :]
+    features = clock_features(c.clock_frames, c.clock_dim)
+    bias = [(w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"]).reshape(4, c.dim) for k in range(c.n_rnn)]
+    embeddings = [text[..., : c.text_dim], text[..., c.text_dim :]]
+    end = np.tanh(w["end"].astype(np.float64)).astype(np.float32)
+
+    yield _wide(w["unit.weight"].T, T)
+    yield _wide(w["unit.bias"], T)
+    yield _wide(to_integers(end, activation_limit(2 * c.text_dim)).astype(np.int16), T)
+    yield _sums(_wide(bias[0], D).reshape(-1), w["speaker.weight"], _of_gates(speaker, D))
+    yield from _gate_table(np.concatenate([_wide(part, T) for part in embeddings], axis=-1), D)
+    yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., : c.clock_dim], D))
+    if c.duration == "explicit":
+        yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., c.clock_dim :], D))
+    yield from _gate_table(frame, D, in_front=True)
+    for k in range(c.n_rnn):
+        if k:
+            yield _wide(bias[k], D).reshape(-1)
+            yield from _gate_table(w[f"rnn.weight_ih_l{k}"].reshape(4, c.dim, -1), D)
+        yield from _gate_table(w[f"rnn.weight_hh_l{k}"].reshape(4, c.dim, -1), D)
+        yield _wide(w["c0"][k], D)
+        yield _wide(to_integers(w["h0"][k], state_limit(w["h0"])).astype(np.int16), D)
+    if c.duration == "previous":
+        yield _wide(w["advance.weight"][0], D)
+        yield w["advance.bias"]
+    place = _padded(c.upsample_rank, LANES) if c.upsample_rank else S
+    total = _padded(c.frame_size * place, BLOCK)
+    upsample = _wide(w["upsample.weight"].reshape(c.frame_size, -1, c.dim), place, axis=1).reshape(-1, c.dim)
+    yield _wide(_wide(w["upsample.bias"].reshape(c.frame_size, -1), place).reshape(-1), total)
+    yield from _table(upsample, total, D)
+    if c.upsample_rank:
+        yield from _wide_table(w["conditioning.weight"], S, place, WEIGHT_LIMIT)
+    yield from _wide_table(w["history_in.weight"], S, _padded(c.hist_size, 2), history_limit(c.q_levels, c.hist_size))
+    yield _wide(w["last_code.weight"], S)
+    for k in range(c.sample_layers - 1):
+        yield _wide(w[f"hidden.{k}.bias"], S)
+        yield from _row_table(w[f"hidden.{k}.weight"], S, S)
+    codes = _padded(c.q_levels, BLOCK)
+    columns = np.arange(codes).reshape(LANES, -1).T.reshape(-1)  # the code of each column, as `draw` wants them
+    yield _wide(w["output.bias"], codes, value=NEVER)[columns]
+    yield from _row_table(_wide(w["output.weight"], codes, axis=0)[columns], codes, S)
 
 
-def _panel(width: int) -> int:
-    """A panel is read from end to end; as wide as one pass over it, if that goes up in the width."""
-    return BLOCK if width % BLOCK == 0 else width
+def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix's scales (outputs+,) and weights uint8, as `Table` in engine.c has them."""
+    scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
+    missing = inputs - matrix.shape[1]
+    wide = np.full((outputs, inputs), 128, np.uint8)
+    columns = slice(missing, None) if in_front else slice(None, matrix.shape[1])
+    wide[: len(matrix), columns] += integers.astype(np.int8).view(
+        np.uint8
+    )  # modulo 256: 128 + a negative number is below 128
+    units = wide.reshape(outputs // PANEL, 2, LANES, inputs // 2, 2)  # panel, byte, output, pair, input
+    return _wide(scales, outputs), units.transpose(0, 3, 2, 4, 1)
 
 
-def _panels(table: np.ndarray, width: int) -> np.ndarray:
-    """(panels, D, panel) of a table (D, up to `width`)."""
-    panel = _panel(width)
-    return np.ascontiguousarray(_widened(table, width).reshape(len(table), -1, panel).transpose(1, 0, 2))
+def _wide_table(matrix: np.ndarray, outputs: int, inputs: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same with weights int16, as `WideTable` in engine.c has them; missing inputs are missing in front."""
+    scales, integers = integer_rows(matrix, limit)
+    rows = np.zeros((outputs, inputs), np.int16)
+    rows[: len(matrix), : matrix.shape[1]] = integers
+    if limit != WEIGHT_LIMIT:
+        rows = np.roll(rows, inputs - matrix.shape[1], axis=1)
+    return _wide(scales, outputs), rows.reshape(outputs // BLOCK, BLOCK, inputs // 2, 2).transpose(0, 2, 1, 3)
 
 
-def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack(arrays) if arrays else np.zeros((0, 0), np.float32)
+def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix's scales (outputs+,) and int8 weights (inputs+ + 1, outputs+), as `RowTable` in engine.c has them."""
+    scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
+    rows = np.zeros((inputs + 1, outputs), np.int8)
+    rows[: matrix.shape[1], : len(matrix)] = integers.T
+    blocks = rows.reshape(inputs + 1, outputs // BLOCK, 4, 4, 4).swapaxes(2, 3)  # m, L, t to L, m, t
+    return _wide(scales, outputs), blocks
 
 
-def _widened(array: np.ndarray, width: int, axis: int = -1) -> np.ndarray:
-    """With zeros at the end of an axis."""
-    if array.size == 0:
-        return np.zeros((0, width), np.float32)
+def _gate_table(gates: np.ndarray, D: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """`_table` of (4, dim, inputs): of a previous frame, whose missing inputs are missing in front, or of others."""
+    inputs = _padded(gates.shape[-1], 2 if in_front else LANES)
+    return _table(_of_gates(gates, D), 4 * D, inputs, in_front)
+
+
+def _of_gates(gates: np.ndarray, D: int) -> np.ndarray:
+    """(4, dim, inputs) to (4 D, inputs)."""
+    return _wide(gates, D, axis=1).reshape(4 * D, -1)
+
+
+def _sums(start: np.ndarray, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """start (G,) + features (rows, n) times weights (G, n): (rows, G) float32, added in the order of the features."""
+    total = np.tile(start, (len(features), 1))
+    for feature, weight in zip(features.T, weights.T, strict=True):
+        total += feature[:, None] * weight
+    return total
+
+
+def _padded(width: int, to: int) -> int:
+    return -(-width // to) * to
+
+
+def _wide(array: np.ndarray, width: int, axis: int = -1, value: float = 0.0) -> np.ndarray:
+    """With zeros, or another value, at the end of an axis."""
     missing = [(0, 0)] * array.ndim
     missing[axis] = (0, width - array.shape[axis])
-    return np.pad(array, missing)
-
-
-class Form(NamedTuple):
-    """One of the kernels' three forms of a weight."""
-
-    weight_bytes: int
-    pack: Callable[[np.ndarray], np.ndarray]
-    """(…, width) float32, as the form holds it."""
-    holds: Callable[[np.ndarray], bool]
-    """Whether it holds every number exactly, and this processor is quick to widen it."""
-
-
-def shortest_form(tables: Sequence[np.ndarray]) -> str:
-    """The name, in `FORMS`, of the quickest form that holds every number of the tables."""
-    return next(name for name, form in FORMS.items() if all(form.holds(table) for table in tables))
-
-
-def _fits_bfloat16(array: np.ndarray) -> bool:
-    return not (np.ascontiguousarray(array).view(np.uint32) & 0xFFFF).any()
-
-
-def _bfloat16_pairs(array: np.ndarray) -> np.ndarray:
-    """(…, width) float32 to (…, width / 2) uint32, see `kernels`."""
-    bits = np.ascontiguousarray(array).view(np.uint32).reshape(*array.shape[:-1], array.shape[-1] // PAIR, 2, LANES)
-    return _aligned(bits[..., 0, :] | bits[..., 1, :] >> 16)
-
-
-def _fits_float16(array: np.ndarray) -> bool:
-    features = binding.get_host_cpu_features()
-    if not (features.get("f16c") or features.get("neon")):  # all x86-64 have one since 2013, all arm64 the other
-        return False
-    with np.errstate(over="ignore"):
-        return bool((array.astype(np.float16) == array).all())
-
-
-def _float16(array: np.ndarray) -> np.ndarray:
-    return _aligned(array.astype(np.float16).view(np.uint16))
-
-
-def _aligned(array: np.ndarray) -> np.ndarray:
-    """A contiguous copy that begins on a cache line, so that no vector load straddles two."""
-    buffer = np.empty(array.nbytes + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    copy = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
-def aligned_zeros(*shape: int) -> np.ndarray:
-    """Flat float32 zeros that begin on a cache line; as many as an array of this shape has."""
-    return _aligned(np.zeros(math.prod(shape), np.float32))
-
-
-FORMS = {
-    "bfloat16": Form(2, _bfloat16_pairs, _fits_bfloat16),
-    "float16": Form(2, _float16, _fits_float16),
-    "float32": Form(4, _aligned, lambda array: True),
-}
+    return np.pad(array, missing, constant_values=value)

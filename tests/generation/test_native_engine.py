@@ -1,0 +1,301 @@
+"""The C engine against the same arithmetic in numpy, bit by bit; alone and beside others, whole and in pieces."""
+
+import ctypes
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from helpers.engines import SMALL, VARIANTS, arrays, assert_equal, make_model, make_requests, named
+from helpers.native_mirror import Mirror
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts.core.errors import InputError
+from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisRequest
+from tts.generation.native import layout, library
+from tts.generation.native.engine import NativeEngine, Slots
+from tts.generation.native.family import unsupported
+from tts.models.config import TwoTierConfig
+from tts.voice import SpeakOptions, load_voice
+
+SUPPORTED = [one for one in VARIANTS if unsupported(dataclasses.replace(SMALL, **one)) is None]
+SETS = library.usable()
+GOLDEN = "283e850d105e387a21cf7f924b6e55895e54d60b33d8e51dd86f946881653694"
+"""SHA-256 of the codes that the shipped voice makes of `GOLDEN_TEXTS`; a change of it is a change of the voice."""
+GOLDEN_TEXTS = [("4 7 2", "lucas", 0), ("0 1 2 3 4 5 6 7 8 9", "theo", 1), ("nine", "george", 2**64 - 1)]
+
+
+@pytest.fixture(scope="module")
+def voice():
+    return load_voice()
+
+
+def voice_requests(voice, texts):
+    return [voice._checked(text, speaker, seed, SpeakOptions()).request for text, speaker, seed in texts]
+
+
+def many_requests(model, count, max_frames=60):
+    """Texts of all lengths, so that slots become free at all times."""
+    rng = np.random.default_rng(1)
+    return [
+        SynthesisRequest(
+            units=rng.normal(size=(rng.integers(1, 6), model.config.word_dim)).astype(np.float32),
+            speaker=int(rng.integers(model.config.n_speakers)),
+            seed=seed,
+            max_frames=int(rng.integers(1, max_frames)),
+            max_unit_frames=15,
+            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), duration_spread=float(rng.uniform())),
+        )
+        for seed in range(count)
+    ]
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("options", SUPPORTED, ids=named)
+def test_equals_the_mirror(options, isa):
+    model = make_model(**options)
+    requests = make_requests(model)
+    made = NativeEngine(model.config, arrays(model), isa=isa).generate(requests)
+    assert_equal(made, Mirror(model.config, arrays(model)).generate(requests))
+
+
+def random_weights(config, seed):
+    """Weights without torch; large enough for every part to matter."""
+    from tts.generation.weights import weight_shapes
+
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in weight_shapes(config).items():
+        fan_in = shape[-1] if len(shape) > 1 else 1
+        weights[name] = rng.normal(size=shape, scale=1.5 / np.sqrt(fan_in)).astype(np.float32)
+    weights["advance.bias"] = np.full(1, -2.0, np.float32)
+    return weights
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_any_shape_equals_the_mirror(data):
+    few = st.integers(1, 40)
+    is_explicit = data.draw(st.booleans())
+    config = TwoTierConfig(
+        q_levels=2 * data.draw(st.integers(2, 140)),
+        frame_size=data.draw(few),
+        n_rnn=data.draw(st.integers(1, 3)),
+        dim=data.draw(few),
+        sample_dim=data.draw(st.integers(1, 80)),
+        sample_layers=data.draw(st.integers(1, 3)),
+        upsample_rank=data.draw(st.integers(0, 20)),
+        hist_size=data.draw(st.integers(1, 70)),
+        conditioning="pointer" if is_explicit else data.draw(st.sampled_from(["pointer", "pooled"])),
+        word_dim=data.draw(few),
+        text_dim=data.draw(st.integers(1, 20)),
+        n_speakers=2,
+        speaker_dim=data.draw(st.integers(1, 5)),
+        clock_dim=2 * data.draw(st.integers(1 if is_explicit else 0, 3)),
+        clock_frames=data.draw(few),
+        duration="explicit" if is_explicit else "heard",
+        duration_dim=data.draw(st.integers(1, 20)),
+    )
+    seed = data.draw(st.integers(0, 2**64 - 1))
+    weights = random_weights(config, seed)
+    rng = np.random.default_rng(seed)
+    requests = [
+        SynthesisRequest(
+            units=rng.normal(size=(data.draw(st.integers(1, 4)), config.word_dim)).astype(np.float32),
+            speaker=data.draw(st.integers(0, 1)),
+            seed=seed - k if seed else k,
+            max_frames=data.draw(st.integers(1, 12)),
+            max_unit_frames=data.draw(st.integers(1, 6)),
+            sampling=Sampling(data.draw(st.floats(0.01, 100)), data.draw(st.floats(0, 1))),
+        )
+        for k in range(3)
+    ]
+    made = list(NativeEngine(config, weights, block_frames=5, threads=1).generate_each(requests, 3))
+    assert_equal(made, Mirror(config, weights).generate(requests))
+
+
+@pytest.mark.parametrize("isa", SETS)
+def test_golden_codes_of_the_shipped_voice(voice, isa):
+    requests = voice_requests(voice, GOLDEN_TEXTS)
+    digest = hashlib.sha256()
+    for one in NativeEngine(voice.config.model, voice._weights, isa=isa).generate(requests):
+        assert one.stop_reason == "stop"
+        digest.update(one.levels.astype("<i2").tobytes())
+    assert digest.hexdigest() == GOLDEN
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}, {"duration": "explicit"}], ids=named)
+def test_neighbors_blocks_and_threads_do_not_matter(options, isa):
+    model = make_model(**options)
+    requests = many_requests(model, 23)
+    alone = NativeEngine(model.config, arrays(model), threads=1, isa=isa)
+    expected = [alone.generate([request])[0] for request in requests]
+    assert {one.stop_reason for one in expected} == {"stop", "cap"}
+    for threads, block, streams in ((1, 64, 4), (1, 1, 5), (1, 64, 23), (2, 3, 9), (3, 64, 100), (2, 64, 1)):
+        engine = NativeEngine(model.config, arrays(model), block_frames=block, threads=threads, isa=isa)
+        assert_equal(list(engine.generate_each(requests, streams)), expected)
+
+
+def test_pieces_joined_are_the_whole():
+    model = make_model()
+    engine = NativeEngine(model.config, arrays(model))
+    requests = many_requests(model, 5)
+    for request, whole in zip(requests, engine.generate(requests), strict=True):
+        for first in (1, 5, 500):
+            stream, pieces = engine.stream(request, first), []
+            try:
+                while True:
+                    pieces.append(next(stream))
+            except StopIteration as stop:
+                assert_equal([stop.value], [whole])
+            assert len(pieces[0]) == min(first, 64, len(whole.levels) // 8) * 8
+            np.testing.assert_array_equal(np.concatenate(pieces), whole.levels)
+
+
+def test_an_empty_batch():
+    model = make_model()
+    assert NativeEngine(model.config, arrays(model)).generate([]) == []
+
+
+def test_other_threads_run_meanwhile(voice):
+    """ctypes lets the interpreter go on: a thread that counts does so while frames are made."""
+    engine = NativeEngine(voice.config.model, voice._weights)
+    (request,) = voice_requests(voice, [("1 2 3", "lucas", 0)])
+    slots = Slots(engine, 1)
+    slots.begin(0, dataclasses.replace(request, max_unit_frames=400))
+    counts, stop = [0], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            counts[0] += 1
+
+    before = []
+    real = engine._functions.group_run
+
+    def run(*arguments):
+        before.append(counts[0])
+        real(*arguments)
+        before.append(counts[0])
+
+    engine._functions = type("Functions", (), {**vars(engine._functions), "group_run": staticmethod(run)})
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        for _ in range(4):
+            slots.run(40)
+    finally:
+        stop.set()
+        thread.join()
+    assert any(after > begun for begun, after in zip(before[::2], before[1::2], strict=True))
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e6])
+def test_hostile_weights_are_refused(poison):
+    model = make_model()
+    for name in ("rnn.weight_hh_l0", "output.bias", "h0"):
+        weights = arrays(model)
+        weights[name] = weights[name].copy()
+        weights[name].reshape(-1)[-1] = poison
+        with pytest.raises(InputError, match=f"weight '{name}' holds"):
+            NativeEngine(model.config, weights)
+
+
+@pytest.mark.parametrize("size", [65504.0, 1e-30, 0.0])
+def test_extreme_weights_make_codes(size):
+    """Sums overflow to the largest numbers or vanish, and what comes out are still codes, the mirror's."""
+    model = make_model(sample_layers=3, upsample_rank=5)
+    weights = {name: np.sign(array) * np.float32(size) for name, array in arrays(model).items()}
+    weights["h0"] = np.clip(weights["h0"], -100, 100)
+    requests = many_requests(model, 3)
+    made = NativeEngine(model.config, weights).generate(requests)
+    assert all(((one.levels >= 0) & (one.levels < model.config.q_levels)).all() for one in made)
+    assert_equal(made, Mirror(model.config, weights).generate(requests))
+
+
+@pytest.mark.parametrize("option", [{"cell": "gru"}, {"history": "embedding"}, {"n_rnn": 17}, {"sample_layers": 17}])
+def test_options_outside_of_the_family_are_refused(option):
+    model = make_model(**option)
+    (name, value), *_ = option.items()
+    with pytest.raises(InputError, match=f"does not support model.{name}: {value}; use the engine torch"):
+        NativeEngine(model.config, arrays(model))
+
+
+def group_new(shape, weights, size=None, count=1):
+    size = weights.nbytes if size is None else size
+    return library.load(SETS[-1]).group_new(ctypes.byref(shape), weights.ctypes.data, size, count)
+
+
+def test_sizes_are_checked_before_pointers_are_trusted():
+    model = make_model(upsample_rank=5)
+    weights = layout.pack(model.config, arrays(model))
+    functions = library.load(SETS[-1])
+    group = group_new(layout.shape_of(model.config, arrays(model)), weights)
+    assert group
+    for name, _ in layout.Shape._fields_:
+        for wrong in (-1, 2**31 - 1, getattr(layout.shape_of(model.config, arrays(model)), name) + 64):
+            if name in ("explicit_durations", "pooled", "state_limit") and wrong != -1:
+                continue
+            shape = layout.shape_of(model.config, arrays(model))
+            setattr(shape, name, wrong)
+            if name != "pooled" and not (name == "explicit_durations" and wrong == 0):
+                assert not group_new(shape, weights), (name, wrong)
+    for size in (0, weights.nbytes - 64, weights.nbytes + 64, 2**63):
+        assert not group_new(layout.shape_of(model.config, arrays(model)), weights, size)
+    for count in (0, -1, 2**31 - 1):
+        assert not group_new(layout.shape_of(model.config, arrays(model)), weights, count=count)
+    assert not group_new(layout.shape_of(model.config, arrays(model)), weights[1:], weights.nbytes)  # not aligned
+    vectors = np.zeros((2, model.config.word_dim), np.float32)
+    fitting = [0, vectors.ctypes.data, 2, 0, 10, 10, 1.0, 1.0]
+    assert functions.group_begin(group, *fitting)
+    for place, wrong in ((0, 1), (0, -1), (1, None), (2, 0), (3, 3), (3, -1), (4, 0), (5, 0), (6, 0.0), (7, 1.5)):
+        arguments = [*fitting]
+        arguments[place] = wrong
+        assert not functions.group_begin(group, *arguments), (place, wrong)
+    functions.group_free(group)
+
+
+def test_a_long_text_in_bounded_memory():
+    model = make_model(hazard=30.0, frame_size=1, hist_size=2)
+    words = np.random.default_rng(0).normal(size=(100_000, model.config.word_dim)).astype(np.float32)
+    engine = NativeEngine(model.config, arrays(model))
+    stream = engine.stream(SynthesisRequest(words, 0, 0, 10**9, 5))
+    next(stream)
+    tracemalloc.start()
+    samples = sum(len(piece) for piece in stream)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert samples >= 99_000
+    assert peak < 20e6  # the ends alone, as Python integers, are 4 MB
+
+
+def test_the_instruction_set_can_be_forced(monkeypatch):
+    model = make_model()
+    for isa in SETS:
+        monkeypatch.setenv(library.ISA_VARIABLE, isa)
+        assert NativeEngine(model.config, arrays(model)).isa == isa
+    monkeypatch.setenv(library.ISA_VARIABLE, "v9")
+    with pytest.raises(InputError, match=r"TTS_ENGINE_ISA is 'v9'; this machine can run \w+"):
+        NativeEngine(model.config, arrays(model))
+
+
+def test_a_missing_library_is_one_line(tmp_path):
+    code = (
+        "from pathlib import Path; from tts.generation.native import library; from tts.core.errors import InputError\n"
+        f"library.PATH = Path({str(tmp_path / '_engine.so')!r})\n"
+        "try: library.usable()\nexcept InputError as error: print(error)"
+    )
+    for content, reason in ((None, "is missing"), (b"no library", "cannot be used")):
+        if content:
+            (tmp_path / "_engine.so").write_bytes(content)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+        assert len(done.stdout.splitlines()) == 1, done
+        assert reason in done.stdout
+        assert "--engine torch" in done.stdout

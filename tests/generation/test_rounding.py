@@ -1,0 +1,88 @@
+"""What is rounded, how far off it may be, and that rounding it again changes nothing."""
+
+import numpy as np
+import pytest
+from helpers.engines import SMALL, arrays, make_model
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from tts.generation.rounding import (
+    HISTORY_WEIGHT_LIMIT,
+    LEAST,
+    WEIGHT_LIMIT,
+    activation_limit,
+    history_limit,
+    integer_rows,
+    round_features,
+    round_rows,
+    round_states,
+    round_weights,
+    state_limit,
+    to_integers,
+)
+
+MATRICES = npst.arrays(
+    np.float32, npst.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-65504, 65504, width=32)
+)
+
+
+@given(MATRICES, st.sampled_from([1, 100, WEIGHT_LIMIT, HISTORY_WEIGHT_LIMIT]))
+def test_rows_are_scales_times_integers(matrix, limit):
+    scales, integers = integer_rows(matrix, limit)
+    rounded = round_rows(matrix, limit)
+    assert np.abs(integers).max() <= limit
+    exact = scales[:, None].astype(np.float64) * integers
+    np.testing.assert_array_equal(rounded.astype(np.float64), exact)  # scale x integer is exact in float32
+    large = np.abs(matrix).max(axis=1) >= LEAST
+    off = np.abs(rounded.astype(np.float64) - matrix)[large]
+    assert (off <= 0.5001 * scales[large, None]).all()
+    assert not rounded[~large].any()
+    np.testing.assert_array_equal(round_rows(rounded, limit), rounded)
+
+
+@given(st.integers(1, 5000))
+def test_sums_fit(inputs):
+    assert 127 * activation_limit(inputs) * inputs < 2**31
+    assert activation_limit(inputs) <= 32767
+
+
+@given(st.integers(2, 2**14), st.integers(1, 1000))
+def test_sums_of_past_samples_fit(half, lags):
+    limit = history_limit(2 * half, lags)
+    assert limit == WEIGHT_LIMIT or limit * half * lags < 2**24
+
+
+@given(npst.arrays(np.float32, (2, 50), elements=st.floats(-3, 3, width=32)))
+def test_states(states):
+    limit = state_limit(states)
+    assert np.abs(to_integers(states, limit)).max() <= activation_limit(50)
+    assert np.abs(round_states(states, limit) - states).max() <= 0.501 / limit + 1e-6
+
+
+@given(npst.arrays(np.float32, (3, 20), elements=st.floats(width=32, allow_nan=False)))
+def test_features(features):
+    rounded = round_features(features, 127)
+    assert np.isfinite(rounded).all()
+    clipped = np.clip(features, -1e30, 1e30)
+    step = np.maximum(np.abs(clipped).max(axis=1, keepdims=True), 1e-30).astype(np.float64) / 127
+    assert (np.abs(rounded - clipped.astype(np.float64)) <= 0.50002 * step).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2, "sample_layers": 3}])
+def test_all_matrices_of_a_model_are_rounded_once(options):
+    weights = arrays(make_model(**options))
+    config = make_model(**options).config
+    rounded = round_weights(config, weights)
+    changed = {name for name, array in weights.items() if not np.array_equal(array, rounded[name])}
+    assert changed == {
+        name
+        for name in weights
+        if name.startswith(("rnn.weight", "upsample.w", "widen", "hear", "hidden", "output.w"))
+        and not name.endswith("bias")
+    }
+    again = round_weights(config, rounded)
+    assert all(np.array_equal(rounded[name], again[name]) for name in rounded)
+    first = "rnn.weight_ih_l0"
+    at = SMALL.frame_size + 2 * SMALL.text_dim
+    np.testing.assert_array_equal(rounded[first][:, at:], weights[first][:, at:])

@@ -1,0 +1,123 @@
+"""The numbers that the native engine computes with, and how they are rounded; with numpy alone.
+
+A weight matrix is held as int8 with a scale per row, what it multiplies as int16 with a step per vector, so that sums
+of their products are exact (`tts/generation/native/engine.c` says why and where). The functions here do the same
+rounding, so that other engines say the same codes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tts.models.config import TwoTierConfig
+
+WEIGHT_LIMIT = 127
+RELU_LIMIT = 127
+"""The largest integer that stands for an output of a ReLU."""
+LEAST, MOST = np.float32(1e-30), np.float32(1e30)
+HISTORY_WEIGHT_LIMIT = 2047
+_SCALE_BITS = 13
+"""Significant bits of a row's scale: with the 11 of the largest integers float32's 24, so that scale x integer is
+exact, and rounding a rounded matrix changes nothing."""
+
+
+def round_rows(matrix: np.ndarray, limit: int) -> np.ndarray:
+    """A matrix as float32 of which each row is a scale times integers in [-limit, limit].
+
+    Args:
+        matrix: (outputs, inputs), finite.
+        limit: at most 2047.
+    """
+    scales, integers = integer_rows(matrix, limit)
+    return scales[:, None] * integers
+
+
+def integer_rows(matrix: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix's rows as scales (outputs,) float32 and integers (outputs, inputs) int16: `round_rows`' factors.
+
+    A scale is the row's largest magnitude / `limit`, rounded up to 13 significant bits; a row below 1e-30 becomes
+    zeros.
+    """
+    assert 1 <= limit <= HISTORY_WEIGHT_LIMIT, limit
+    matrix = np.asarray(matrix, np.float32)
+    largest = np.abs(matrix).max(axis=1, initial=0.0)
+    scales = _rounded_up(largest / np.float32(limit))
+    scales[largest < LEAST] = 0.0
+    divisors = np.where(scales > 0, scales, np.float32(1.0))[:, None]
+    integers = np.rint(matrix / divisors) * (scales > 0)[:, None]
+    return scales, integers.astype(np.int16)
+
+
+def history_limit(q_levels: int, hist_size: int) -> int:
+    """The largest integer of a weight on past samples: where it can be more than 127, so that sums fit in 24 bits."""
+    return max(WEIGHT_LIMIT, min(HISTORY_WEIGHT_LIMIT, (2**24 - 1) // (q_levels // 2 * hist_size)))
+
+
+def activation_limit(inputs: int) -> int:
+    """A(n): the largest magnitude of n integers whose sum of products with int8 surely fits int32."""
+    return min(32767, (2**31 - 1) // (WEIGHT_LIMIT * inputs))
+
+
+def state_limit(h0: np.ndarray) -> int:
+    """B: the integer that stands for a state of 1, from the learned initial states (n_rnn, dim)."""
+    largest = max(1.0, float(np.abs(h0).max()))
+    return int(activation_limit(h0.shape[-1]) / largest)
+
+
+def round_states(states: np.ndarray, limit: int) -> np.ndarray:
+    """LSTM states or embeddings to the nearest multiples of 1 / limit, float32."""
+    return to_integers(states, limit) * (np.float32(1.0) / np.float32(limit))
+
+
+def to_integers(states: np.ndarray, limit: int) -> np.ndarray:
+    """The same as integers, float32."""
+    return np.rint(np.asarray(states, np.float32) * np.float32(limit))
+
+
+def round_features(features: np.ndarray, limit: int) -> np.ndarray:
+    """Vectors along the last axis, each to the nearest multiples of its largest magnitude / `limit`, float32."""
+    features = np.clip(np.asarray(features, np.float32), -MOST, MOST)
+    largest = np.maximum(np.abs(features).max(axis=-1, keepdims=True), LEAST)
+    return np.rint(features * (np.float32(limit) / largest)) * (largest / np.float32(limit))
+
+
+def weight_limit(name: str, q_levels: int, hist_size: int) -> int | None:
+    """The largest integer of the matrix of this name in a model's state dict; None where it is not rounded."""
+    if name == "history_in.weight":
+        return history_limit(q_levels, hist_size)
+    parts = name.split(".")
+    is_rounded = parts[-1].startswith("weight") and parts[0] in ("rnn", "upsample", "conditioning", "hidden", "output")
+    return WEIGHT_LIMIT if is_rounded else None
+
+
+def round_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A model's weights as the native engine uses them, by name, float32; rounding them again changes nothing.
+
+    Of `rnn.weight_ih_l0` the columns of the previous frame and those of the text are rounded, each for itself: speaker
+    and clock are folded into tables.
+    """
+    rounded = {}
+    for name, given in weights.items():
+        array = np.array(given, np.float32)
+        limit = weight_limit(name, config.q_levels, config.hist_size)
+        if name == "rnn.weight_ih_l0":
+            frame, text, rest = first_columns(config, array)
+            array = np.concatenate([round_rows(frame, WEIGHT_LIMIT), round_rows(text, WEIGHT_LIMIT), rest], axis=1)
+        elif limit is not None:
+            array = round_rows(array, limit)
+        rounded[name] = array
+    return rounded
+
+
+def first_columns(config: TwoTierConfig, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`rnn.weight_ih_l0` by what its columns multiply: the previous frame, the text, speaker and clocks."""
+    text = config.frame_size + 2 * config.text_dim
+    return weight[:, : config.frame_size], weight[:, config.frame_size : text], weight[:, text:]
+
+
+def _rounded_up(numbers: np.ndarray) -> np.ndarray:
+    """Positive float32 numbers, up to `_SCALE_BITS` significant bits."""
+    spare = 24 - _SCALE_BITS
+    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32).astype(np.uint64)
+    up = ((bits + np.uint64((1 << spare) - 1)) >> np.uint64(spare)) << np.uint64(spare)
+    return up.astype(np.uint32).view(np.float32).copy()
