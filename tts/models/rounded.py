@@ -54,19 +54,19 @@ class RoundedTwoTier(TwoTier):
         self.output: Any = Product(w["output.weight"], WEIGHT_LIMIT, RELU_LIMIT, w["output.bias"])
         self.to(model.h0.device).eval().requires_grad_(False)
 
-    def embed_words(self, words: Tensor, n_units: Tensor) -> Tensor:
-        """As `TwoTier.embed_words`, rounded."""
-        sums = words.double()
-        mean = (sums.sum(-1, keepdim=True) / words.shape[-1]).float()
-        centered = words - mean
-        squares = (centered.double() ** 2).sum(-1, keepdim=True) / words.shape[-1]
+    def embed_units(self, units: Tensor, n_units: Tensor) -> Tensor:
+        """As `TwoTier.embed_units`, rounded."""
+        sums = units.double()
+        mean = (sums.sum(-1, keepdim=True) / units.shape[-1]).float()
+        centered = units - mean
+        squares = (centered.double() ** 2).sum(-1, keepdim=True) / units.shape[-1]
         normed = centered / (squares.float() + 1e-5).sqrt()
         limit = activation_limit(2 * self.config.text_dim)
-        embedded = _tanh(_add_rows(self.word.bias, self.word.weight, normed))
-        end = self.end.double().tanh().float().expand(words.shape[0], 1, -1)
+        embedded = _tanh(_add_rows(self.unit.bias, self.unit.weight, normed))
+        end = self.end.double().tanh().float().expand(units.shape[0], 1, -1)
         embedded = torch.cat([embedded, end], dim=1)
-        is_word = torch.arange(embedded.shape[1], device=words.device) < n_units[:, None]
-        return _to_integers(torch.where(is_word[..., None], embedded, end), limit) * _step(limit)
+        is_unit = torch.arange(embedded.shape[1], device=units.device) < n_units[:, None]
+        return _to_integers(torch.where(is_unit[..., None], embedded, end), limit) * _step(limit)
 
     def condition(self, states: Tensor) -> Tensor:
         """As `TwoTier.condition`, with the features of a rank rounded."""

@@ -100,7 +100,7 @@ class NativeEngine:
             first_frames: frames of the first piece, at least 1; each piece is up to twice as long as the one before.
 
         Yields:
-            (t,) int16 codes, t a multiple of frame_size; joined they are `Generated.levels`.
+            (t,) int16 codes, t a multiple of frame_size; joined they are `SynthesisResult.codes`.
         """
         return make_one(Slots(self, 1), request, first_frames)
 
@@ -187,7 +187,7 @@ class Slots:
         )
         assert begun, request
         units = 1 if c.conditioning == "pooled" else len(vectors)
-        durations = engine._duration_sampler.plan(request) if engine._duration_sampler else None
+        durations = engine._duration_sampler.sample(request) if engine._duration_sampler else None
         self._busy[place] = _Utterance(request, vectors, units, Uniforms(request.seed, c.frame_size), durations)
 
     def run(self, frames: int) -> list[Piece]:
