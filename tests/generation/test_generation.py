@@ -69,7 +69,7 @@ def test_engines_agree(options):
 
 def test_engines_agree_at_full_size():
     torch.manual_seed(0)
-    model = TwoTier(TwoTierConfig(n_speakers=2))
+    model = TwoTier(TwoTierConfig(n_speakers=2, upsample_rank=0, duration="implicit", units_per_word=1))
     request = SynthesisRequest(np.random.default_rng(1).normal(size=(2, 384)).astype(np.float32), 1, 3, 12, 6)
     ours = NativeEngine(model.config, arrays(model)).generate([request])
     assert_same(model, [request], ours, torch_engine(model).generate([request]))
