@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data_recipes.audio_io import flac_bytes
 from data_recipes.fsdd import Recording
 from data_recipes.sequences import Sequence
+from tts.audio import to_bytes
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, is_folder, kind
 
@@ -74,7 +74,10 @@ def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
     plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
     rows = {
         "audio": [
-            {"bytes": flac_bytes(item.audio, rate), "path": f"{item.speaker}_{'-'.join(map(str, item.digits))}.flac"}
+            {
+                "bytes": to_bytes(item.audio, rate, "FLAC"),
+                "path": f"{item.speaker}_{'-'.join(map(str, item.digits))}.flac",
+            }
             for item in sequences
         ],
         **{name: [getattr(item, name) for item in sequences] for name in final if name != "audio"},
@@ -263,7 +266,7 @@ Source: {recipe.source}
 | --- | --- | --- | --- |
 {table}
 Columns: `audio` (FLAC bytes, 16 bit, mono, {recipe.sample_rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
-(ids of the recordings), `boundaries` (end sample of each digit's turn; the last is the number of samples) and
+(ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
 `combination_split` ("seen", or the hold-out that owns the digits).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:

@@ -1,9 +1,10 @@
-"""Taking the steady noise out of a recording: spectra estimated under the noise, and weighed down to it.
+"""Taking the steady noise out of a recording: each bin of the spectrum is scaled by the share of speech in it.
 
-The gain of each bin is Wiener's, the speech's share told by the decision-directed rule of Ephraim and Malah ("Speech
-enhancement using a minimum mean-square error short-time spectral amplitude estimator", IEEE Trans. ASSP 32, 1984, eq.
-51; with Wiener's gain: Scalart and Filho 1996), and never below a floor, so that what is left of the noise stays steady
-instead of twittering. The noise's own spectrum is taken from each bin's quietest frames (as by Martin 2001).
+The gain of each bin is Wiener's, the speech's share estimated by the decision-directed rule of Ephraim and Malah
+("Speech enhancement using a minimum mean-square error short-time spectral amplitude estimator", IEEE Trans. ASSP 32,
+1984, eq. 51; with Wiener's gain: Scalart and Filho 1996), and never below a floor, so that what is left of the noise
+stays steady instead of fluctuating. The noise's own spectrum is taken from each bin's quietest frames (as by Martin
+2001).
 
 Letters: T samples, N frames, K bins.
 """
@@ -14,9 +15,9 @@ WINDOW_SECONDS = 0.032
 HOPS = 4
 """To a window."""
 QUIETEST = 0.1
-"""The quantile of a bin's power that is taken for the noise's: digits rest, or lie elsewhere, much longer."""
+"""The quantile of a bin's power that is taken for the noise's: in speech a bin is quiet for much more of the time."""
 SMOOTHING = 0.98
-"""How much the speech's share owes to the frame before; less twitters, more smears onsets."""
+"""How much the speech's share owes to the frame before; less lets the noise fluctuate, more smears onsets."""
 
 
 def denoise(wave: np.ndarray, sample_rate: int, most_db: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""FSDD at its pinned revision, fetched into the cache: resumable, checked, never half there.
+"""FSDD at its pinned revision, fetched into the cache: resumable, checked, whole or not at all.
 
 GitHub packs the archive anew now and then, so the archive's own checksum is not stable. What is checked is the
 recordings: `fsdd_sha256.txt` has one line per digit and speaker, the hash that
@@ -23,13 +23,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_recipes.fsdd import TAKES
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 from tts.core.paths import cache_folder
 
 FSDD_REVISION = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 FSDD_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_REVISION}.tar.gz"
+TAKES = 50
+"""Of each digit and speaker."""
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 16
@@ -64,8 +65,7 @@ def differing_groups(folder: Path, speakers: Sequence[str]) -> list[str]:
 def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = True) -> Path:
     """The folder with the recordings of the pinned revision, downloaded unless the cache has it.
 
-    A download that was cut is taken up where it stopped, if the server can. What does not match the checksums is
-    deleted.
+    A download that was interrupted is resumed, if the server can. What does not match the checksums is deleted.
 
     Raises: InputError if the address cannot be reached, the cache not written, or the content is not as expected.
     """
@@ -101,12 +101,11 @@ def _lock(path: Path) -> Iterator[None]:
 def _download(url: str, part: Path, progress: bool) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _download_rest(url, part, progress)
+            _download_remainder(url, part, progress)
             return
         except urllib.error.HTTPError as error:
-            if (
-                error.code == 416 and attempt < ATTEMPTS
-            ):  # nothing lies beyond what is kept: another archive, or a whole one never unpacked
+            # 416: nothing lies beyond what is kept, which is of another archive, or whole and was never unpacked.
+            if error.code == 416 and attempt < ATTEMPTS:
                 part.unlink(missing_ok=True)
                 continue
             raise InputError(
@@ -117,13 +116,13 @@ def _download(url: str, part: Path, progress: bool) -> None:
                 continue
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
             kept = part.stat().st_size if part.exists() else 0
-            resume = f"; {kept / 1e6:.1f} MB are kept, run again to go on" if kept else ""
+            resume = f"; {kept / 1e6:.1f} MB are kept, run again to resume" if kept else ""
             raise InputError(
                 f"{url}: FSDD cannot be downloaded ({reason}){resume}; or name a copy with --source"
             ) from None
 
 
-def _download_rest(url: str, part: Path, progress: bool) -> None:
+def _download_remainder(url: str, part: Path, progress: bool) -> None:
     """Append to `part` what is missing. Beside it lies the archive's tag, so that two archives are never mixed."""
     tag_file = part.with_suffix(".etag")
     have = part.stat().st_size if part.exists() else 0
@@ -171,9 +170,7 @@ def _unpack(archive: Path, target: Path, url: str) -> None:
         missing = [name for name in names if not (folder / name).exists()]
         wrong = [] if missing else [group for group, digest in groups.items() if group_hash(folder, group) != digest]
         if missing or wrong:
-            detail = (
-                f"{len(missing)} files are missing" if missing else f"takes of {wrong[0]} and {len(wrong) - 1} more"
-            )
+            detail = f"{len(missing)} files are missing" if missing else f"{wrong[0]} and {len(wrong) - 1} more groups"
             raise InputError(
                 f"{url}: the content does not match the checksums of revision {FSDD_REVISION[:7]} ({detail}); "
                 "nothing was kept; name a copy you trust with --source"

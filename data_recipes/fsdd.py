@@ -18,13 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from data_recipes.denoise import denoise
+from data_recipes.download import FSDD_REVISION, TAKES, differing_groups, fetch_fsdd
 from tts.audio import read, read_channels, resample, to_mono
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-TAKES = 50
 TEST_TAKES = range(5)
 VALIDATION_TAKES = range(5, 8)
 SPLITS = ("train", "validation", "test")
@@ -47,10 +47,10 @@ class RecordingOptions:
     """How one recording is prepared. Recorded in the dataset card.
 
     sample_rate: Hz. remove_dc: subtract the mean. denoise_db: lower steady noise by up to so much, see `denoise`; 0
-    leaves it. trim: cut silence at both ends, which is what lies under a threshold
-    relative to the loudest 10 ms: `trim_margin_db` above the quietest twentieth of the frames, but within
-    `trim_floor_db` and `trim_ceiling_db`. pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the
-    active frames, in dB below full scale; None leaves the level. fade_seconds: linear, at both ends.
+    leaves it. trim: cut silence at both ends, which is what lies under a threshold relative to the loudest 10 ms:
+    `trim_margin_db` above the quietest twentieth of the frames, but within `trim_floor_db` and `trim_ceiling_db`.
+    pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the active frames, in dB below full scale; None
+    leaves the level. fade_seconds: linear, at both ends.
     """
 
     sample_rate: Annotated[int, Range(1000, 192_000)] = 8000
@@ -130,8 +130,6 @@ def load_corpus(
 
     Raises: InputError for an unknown speaker, a missing take, or a file that cannot be used, which it names.
     """
-    from data_recipes.download import FSDD_REVISION, differing_groups, fetch_fsdd  # which needs this module's names
-
     options = options or RecordingOptions()
     chosen = check_speakers(speakers)
     folder = fetch_fsdd(progress=progress) if source is None else recordings_folder(Path(source))
@@ -166,10 +164,10 @@ def load_corpus(
 
 
 def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]) -> list[Recording]:
-    """Takes of single digits that are not the corpus's, prepared alike: files named DIGIT_SPEAKER_TAKE.wav.
+    """Recordings of single digits that are not the corpus's, prepared alike: files named DIGIT_SPEAKER_TAKE.wav.
 
     Args:
-        folder: where they lie, e.g. what `scripts/self_training.py` wrote. Takes of others are left out.
+        folder: where they lie, e.g. what `scripts/self_training.py` wrote. Those of other speakers are left out.
         options: as of the recordings beside which they are used.
         speakers: whose.
 
@@ -189,7 +187,9 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
             raise InputError(f"{path}: holds only silence; remove it")
         found.append(Recording(audio, digit, speaker, take, options.sample_rate, f"{digit}_{speaker}_extra{take}"))
     if not found:
-        raise InputError(f"{folder}: no takes of {', '.join(speakers)} there; files are named like 4_jackson_7.wav")
+        raise InputError(
+            f"{folder}: no recordings of {', '.join(speakers)} there; files are named like 4_jackson_7.wav"
+        )
     return sorted(found, key=lambda one: (one.speaker, one.digit, one.take))
 
 
@@ -267,10 +267,10 @@ def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]
     frame = max(1, round(FRAME_SECONDS * options.sample_rate))
     # Fricatives are weak and high: judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off.
     # So a frame also counts where its first difference stands out. That measure has no ceiling: where white noise is
-    # loud in it, it has to stay silent, and the power decides.
+    # loud in it, it must find nothing, and the power decides.
     levels = frame_levels(audio - audio.mean(), options.sample_rate)
     sharp = frame_levels(np.diff(audio, prepend=audio[:1]), options.sample_rate)
-    loud = _louder_than_rest(levels, options, options.trim_ceiling_db) | _louder_than_rest(sharp, options, 0.0)
+    loud = _loud_frames(levels, options, options.trim_ceiling_db) | _loud_frames(sharp, options, 0.0)
     relative = levels - levels.max()
     # Islands of sound: [first frame, one past last frame). The one with most energy is speech; clicks far from it,
     # and what follows a silence longer than any inside a digit, are not.
@@ -293,8 +293,8 @@ def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]
     return max(0, first * frame - pad), min(len(audio), last * frame + pad)
 
 
-def _louder_than_rest(levels: np.ndarray, options: RecordingOptions, ceiling_db: float) -> np.ndarray:
-    """Which frames are loud: levels (N,) in dB to (N,) bool."""
+def _loud_frames(levels: np.ndarray, options: RecordingOptions, ceiling_db: float) -> np.ndarray:
+    """Which frames stand out of the quiet ones: levels (N,) in dB to (N,) bool."""
     relative = levels - levels.max()
     quiet = float(np.quantile(relative, 0.05))
     return relative > np.clip(quiet + options.trim_margin_db, options.trim_floor_db, ceiling_db)

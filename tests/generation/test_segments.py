@@ -8,7 +8,8 @@ from helpers.engines import arrays, make_model, torch_engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.generation.interface import Sampling, SynthesisRequest
+from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import NativeEngine
 from tts.text.units import per_word, unit_vectors
 

@@ -20,8 +20,9 @@ from helpers.engines import (
 )
 
 from tts.core.errors import InputError
+from tts.core.sampling import Sampling
 from tts.generation import torch_engine as engines
-from tts.generation.interface import Sampling, SynthesisRequest
+from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import NativeEngine
 from tts.generation.torch_engine import TorchEngine
 

@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 import torch
 
-from tts.generation.interface import Sampling, SynthesisRequest, Uniforms, duration_threshold
+from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisRequest, Uniforms, duration_threshold
 from tts.generation.native.family import unsupported
 from tts.generation.torch_engine import TorchEngine
 from tts.models.config import TwoTierConfig

@@ -11,7 +11,18 @@ from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
 from tts.voice import Voice
 
-SMALL = TwoTierConfig(frame_size=16, dim=16, sample_dim=16, hist_size=16, word_dim=8, text_dim=4, n_speakers=2)
+SMALL = TwoTierConfig(
+    frame_size=16,
+    dim=16,
+    sample_dim=16,
+    hist_size=16,
+    word_dim=8,
+    text_dim=4,
+    n_speakers=2,
+    upsample_rank=0,
+    duration="implicit",
+    units_per_word=1,
+)
 VECTORS = {word: np.random.default_rng(digit).normal(size=8).astype("f") for word, digit in SPOKEN.items()}
 
 

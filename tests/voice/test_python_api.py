@@ -16,7 +16,8 @@ import torch
 
 import tts
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling, SynthesisRequest, SynthesisResult
+from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisRequest, SynthesisResult
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.recognition.model import Recognizer
@@ -350,7 +351,9 @@ def test_a_voice_s_model_is_a_copy(voice):
     np.testing.assert_array_equal(voice.speak("4 7", engine="torch", max_seconds=0.05).codes, expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"clock_dim": 0}, {"cell": "gru"}, {"history": "embedding"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"clock_dim": 0, "duration": "implicit"}, {"cell": "gru"}, {"history": "embedding"}]
+)
 def test_a_model_without_initial_weights_is_whole(options):
     """The tables that no file holds are there; every weight is the given one."""
     config = TwoTierConfig(dim=16, sample_dim=16, word_dim=8, **options)

@@ -13,7 +13,7 @@ from helpers.voices import make_voice
 from safetensors.numpy import load_file, save_file
 
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.voice import installed_voices, load_voice, store, word_vectors
 
 

@@ -8,6 +8,7 @@ being made.
 from tts.audio.files import (
     RATES,
     check_output,
+    from_bytes,
     read,
     read_channels,
     resample,
@@ -25,6 +26,7 @@ __all__ = [
     "decode",
     "decode_table",
     "encode",
+    "from_bytes",
     "read",
     "read_channels",
     "resample",

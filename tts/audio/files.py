@@ -1,7 +1,6 @@
-"""Waves to levels and back; reading and writing audio files.
+"""Reading, resampling and writing audio files. Letters: T samples, C channels.
 
-The sample model works on integer *levels* 0 … `q_levels` - 1. Silence (0.0) is the middle level, `q_levels // 2`.
-This file needs numpy alone (soundfile is imported when a file is touched), so that speaking starts fast.
+soundfile and soxr are imported when they are used, so that speaking starts fast.
 """
 
 import fcntl
@@ -17,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from tts.audio import riff
+from tts.core.console import one_line
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_new_file, failure
 
@@ -91,7 +91,8 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def _name(path: str | Path) -> str:
-    return "standard input" if str(path) == "-" else str(path)
+    """For a message, which stands on one line whatever characters the name has."""
+    return "standard input" if str(path) == "-" else one_line(str(path))
 
 
 def _content(path: str | Path) -> bytes:
@@ -216,6 +217,14 @@ def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> b
     return buffer.getvalue()
 
 
+def from_bytes(data: bytes) -> tuple[np.ndarray, int]:
+    """The wave (T,) float32 in [-1, 1] and the sample rate of what `to_bytes` made."""
+    import soundfile
+
+    wave, sample_rate = soundfile.read(io.BytesIO(data), dtype="float32")
+    return wave, int(sample_rate)
+
+
 _UNKNOWN = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
 
 
@@ -230,8 +239,8 @@ def _wav_header(sample_rate: int, size: int) -> bytes:
 def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a 16-bit WAV file while it is being made, e.g. into a pipe.
 
-    Its header says that the size is unknown; where `file` can be rewound, the header is mended at the end. Nothing is
-    written before the first samples are.
+    Its header says that the size is unknown; where `file` can be rewound, the header is corrected at the end.
+    Nothing is written before the first samples are.
 
     Args:
         file: for writing bytes, at its beginning.

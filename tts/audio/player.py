@@ -13,7 +13,7 @@ import numpy as np
 from tts.audio import wav_stream
 from tts.core.errors import InputError
 
-# Programs that play a WAV file from standard input, and how they are told to.
+# Programs that play a WAV file from standard input, and their flags for it.
 PROGRAMS = (
     ("aplay", "-q", "-"),
     ("play", "-q", "--ignore-length", "-t", "wav", "-"),
@@ -24,7 +24,7 @@ Write = Callable[[np.ndarray], None]
 
 
 def loudspeaker(sample_rate: int) -> AbstractContextManager[Write]:
-    """A context in which samples, (n,) float32 in [-1, 1], can be written to be heard; its end waits for the last.
+    """A context in which samples, (n,) float32 in [-1, 1], can be written to be played; its end waits for the last.
 
     Raises:
         InputError: nothing that plays is installed; in the context also: there is no device, or it refuses.
@@ -52,7 +52,7 @@ def _device(sounddevice: Any, sample_rate: int) -> Iterator[Write]:
 
     try:
         yield write
-        stream.stop()  # when all has been heard
+        stream.stop()  # when all has been played
     finally:
         stream.close()
 

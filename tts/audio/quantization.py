@@ -3,31 +3,27 @@
 The sample tier works on codes 0 … `q_levels` - 1. Silence (0.0) is the middle code, `q_levels // 2`.
 """
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from tts.core.errors import InputError
 
-if TYPE_CHECKING:
-    pass
-
-
 Quantization = Literal["mu-law", "linear"]
 
 
 def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
-    """Quantize a wave to levels.
+    """Quantize a wave to codes.
 
     Args:
         wave: any shape, float in [-1, 1]; values outside are clipped.
-        q_levels: number of levels, an even number.
+        q_levels: number of codes, even.
         quantization: "mu-law" (mu = q_levels - 1) or "linear" (uniform steps).
 
     Returns:
-        int64 levels of the same shape, 0 … q_levels - 1. The quantization error is at most half a (companded) step.
+        int64 codes of the same shape, 0 … q_levels - 1. The quantization error is at most half a (companded) step.
 
-    Reference: ITU-T G.711 companding with a free mu; the same levels as `torchaudio.functional.mu_law_encoding`, but
+    Reference: ITU-T G.711 companding with a free mu; the same codes as `torchaudio.functional.mu_law_encoding`, but
     for about one value in a million that lies on the border between two (tested); in numpy because importing torch
     takes longer than speaking a sentence.
     """
@@ -40,18 +36,18 @@ def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "
 
 
 def decode(codes: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
-    """Turn levels (any shape, int, 0 … q_levels - 1) back into a float32 wave in [-1, 1]; the inverse of `encode`."""
+    """The float32 wave in [-1, 1] of codes (any shape, int, 0 … q_levels - 1); the inverse of `encode`."""
     return decode_table(q_levels, quantization)[codes]
 
 
 def decode_table(q_levels: int, quantization: Quantization) -> np.ndarray:
-    """The wave value of every level: (Q,) float32, rising from -1 to 1; the middle level is exactly 0."""
+    """The wave value of every code: (Q,) float32, rising from -1 to 1; the middle code's is exactly 0."""
     _check_levels(q_levels, quantization)
     mu = q_levels - 1
     value = 2 * np.arange(q_levels, dtype=np.float64) / mu - 1
     if quantization == "mu-law":
         value = np.sign(value) * np.expm1(np.abs(value) * np.log1p(mu)) / mu
-    # Both coders put 0.0 half a step below the middle level; a silence that decodes to that half step would be a DC.
+    # Both coders put 0.0 half a step below the middle code; silence that decodes to that half step would be DC.
     value[q_levels // 2] = 0.0
     return value.astype(np.float32)
 

@@ -1,11 +1,11 @@
 """What `tts bench train` compares with: one training step of the two-tier SampleRNN, written straight from the paper.
 
 Mehri et al. 2017, arXiv 1612.07837, section 2, with the widths of a model of ours: a GRU over frames of real values, a
-linear upsampling of its own for each place of a frame, the embeddings of the last frame_size levels through one
+linear upsampling of its own for each place of a frame, the embeddings of the last frame_size codes through one
 convolution, two hidden layers, a softmax at every sample; float32. No text, no speaker, no advance bit. The paper's
 weight normalization is left out, which makes this the faster.
 
-Letters: B batch, T samples, N frames, F = frame_size, S = sample_dim, Q levels.
+Letters: B batch, T samples, N frames, F = frame_size, S = sample_dim, Q codes.
 """
 
 import torch
@@ -26,7 +26,7 @@ class PlainSampleRNN(nn.Module):
         self.h0 = nn.Parameter(torch.zeros(c.n_rnn, c.dim))
         self.upsample = nn.Linear(c.dim, c.frame_size * c.sample_dim)  # equation 7
         self.embedding = nn.Embedding(c.q_levels, embedding_dim)
-        self.hear = nn.Conv1d(embedding_dim, c.sample_dim, c.frame_size, bias=False)  # equation 8
+        self.history_in = nn.Conv1d(embedding_dim, c.sample_dim, c.frame_size, bias=False)  # equation 8
         self.hidden = nn.Linear(c.sample_dim, c.sample_dim)
         self.output = nn.Linear(c.sample_dim, c.q_levels)
 
@@ -40,12 +40,12 @@ class PlainSampleRNN(nn.Module):
         states = self.rnn(self.expand(frames), state)[0]
         conditioning = self.upsample(states).view(*codes.shape, c.sample_dim)
         past = functional.pad(codes, (c.frame_size, 0), value=silence)[:, :-1]
-        x = conditioning + self.hear(self.embedding(past).transpose(1, 2)).transpose(1, 2)
+        x = conditioning + self.history_in(self.embedding(past).transpose(1, 2)).transpose(1, 2)
         return self.output(functional.relu(self.hidden(functional.relu(x))))
 
     def multiply_adds(self) -> float:
         """Multiply-adds of one forward pass per sample: all matrix products."""
         c = self.config
         frame = c.frame_size * c.dim + c.n_rnn * 3 * c.dim * 2 * c.dim + c.dim * c.frame_size * c.sample_dim
-        heard = c.frame_size * self.embedding.embedding_dim * c.sample_dim
-        return frame / c.frame_size + heard + c.sample_dim * c.sample_dim + c.sample_dim * c.q_levels
+        history = c.frame_size * self.embedding.embedding_dim * c.sample_dim
+        return frame / c.frame_size + history + c.sample_dim * c.sample_dim + c.sample_dim * c.q_levels

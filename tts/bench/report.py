@@ -1,18 +1,13 @@
 """A whole benchmark: the rows, the machine and the versions, and how they are shown."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from tqdm import tqdm
-
-from tts._version import __version__
-from tts.bench.machine import commit, cores, machine, versions
-from tts.bench.rows import ROWS, Engine, Settings, measure_in_processes, measure_limits
+from tts.bench.rows import ROWS, Engine, Settings, measure_in_process, measure_limits
 from tts.bench.tables import Table, aligned, piped
+from tts.core.machine import add_load_after, circumstances, cores, described
 from tts.voice import Voice
 
 FORMAT_VERSION = 1
@@ -21,7 +16,7 @@ Report = dict[str, Any]
 
 
 def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
-    """Measure the rows one after the other, with a progress bar on stderr.
+    """Measure the rows one after the other; on a terminal, a line on stderr says which.
 
     Args:
         voice: that of `settings`.
@@ -30,11 +25,7 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
     """
     report: Report = {
         "format_version": FORMAT_VERSION,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "version": __version__,
-        "commit": commit(),
-        "versions": versions(),
-        "machine": machine(),
+        **circumstances(),
         "voice": {
             "name": voice.name,
             "sample_rate": voice.sample_rate,
@@ -43,16 +34,16 @@ def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
         "settings": dataclasses.asdict(settings) | {"voice": voice.name},
         "rows": [],
     }
-    progress = tqdm(names, unit="row", disable=None, file=sys.stderr)
-    for name in progress:
-        progress.set_description(name)
-        report["rows"].append(measure_in_processes(name, settings))
+    for number, name in enumerate(names, 1):
+        if sys.stderr.isatty():
+            print(f"measuring {name}, row {number} of {len(names)}", file=sys.stderr)
+        report["rows"].append(measure_in_process(name, settings))
     of_native = [row for row in report["rows"] if row["row"] in ("native", "native-many")]
     if of_native:
         report["limits"] = measure_limits(settings)
         for row in of_native:
             _add_share(row, report["limits"], settings)
-    report["machine"]["load_average_after"] = round(os.getloadavg()[0], 2)
+    add_load_after(report)
     return report
 
 
@@ -85,16 +76,7 @@ def as_markdown(report: Report) -> str:
 
 def about(report: Report) -> str:
     """One paragraph: what was measured, where, with what."""
-    where = report["machine"]
-    caches = ", ".join(f"{name} {size // 1024} KB" for name, size in where["caches"].items())
-    found = ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)
-    commit = f", commit {report['commit']}" if report["commit"] else ""
-    return (
-        f"Voice {report['voice']['name']}, {report['voice']['sample_rate']} Hz; {where['processor']}, "
-        f"{where['cores']} cores{f' ({caches})' if caches else ''}, GPU: {where['gpu'] or 'none'}; "
-        f"twotier-tts {report['version']}{commit}, {found}; load average {where['load_average']} before, "
-        f"{where['load_average_after']} after; {report['date']}."
-    )
+    return f"Voice {report['voice']['name']}, {report['voice']['sample_rate']} Hz; {described(report)}."
 
 
 def tables(report: Report) -> list[Table]:
@@ -165,4 +147,4 @@ def _start_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _missing(row: dict[str, Any]) -> str | None:
-    return f"failed: {row['failed']}" if "failed" in row else None
+    return next((f"{why}: {row[why]}" for why in ("failed", "unavailable") if why in row), None)

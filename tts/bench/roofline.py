@@ -51,8 +51,8 @@ def operations(
         weight_bytes: of one weight in memory: 2 for a voice's, 4 for float32.
 
     Returns:
-        frame (the recurrent layers), upsample, widen (with a rank), past (what a sample hears of the frames before its
-        own), recent (its own frame, and the last level), hidden, output; in this order.
+        frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
+        frame), recent (its history in its own frame, and the last code), hidden, output; in this order.
     """
     c = config
     shares = relu_shares or (1.0,) * c.sample_layers
@@ -114,7 +114,7 @@ def measure_machine(form: str = "float16", seconds: float = 0.1, caches: Mapping
 
     Args:
         form: of the weights, see `Machine.form`.
-        seconds: spent on each of the eight figures, at least.
+        seconds: spent on each of the eight rates, at least.
         caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
     """
     kind = FORMS[form]
@@ -154,7 +154,7 @@ class Limit:
     samples_per_second: float
     """All parts one after the other."""
     peak_samples_per_second: float
-    """If every multiply-add went at the core's highest rate: no cache and no widening in the way."""
+    """If every multiply-add went at the core's highest rate: no cache and no conversion of weights in the way."""
 
 
 def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches: Mapping[str, int] = CACHES) -> Limit:

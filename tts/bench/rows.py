@@ -1,7 +1,6 @@
-"""What is measured, each row in processes of its own: `python -m tts.bench.rows '{"row": …}'` prints JSON.
+"""What is measured, each row in a process of its own: `python -m tts.bench.rows '{"row": …}'` prints JSON.
 
-The times are `torch.utils.benchmark`'s, medians of runs that fill at least `seconds`. Memory is measured in a process
-that does nothing else, because the timer brings torch along, which speaking does not need.
+The times are medians of runs that fill at least `seconds`; memory is the most that the process held.
 """
 
 import dataclasses
@@ -13,9 +12,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tts.bench.machine import caches, cores, run_apart
+from tts.bench.processes import run_apart
+from tts.bench.timing import timed
+from tts.core.extras import install_command, missing
+from tts.core.machine import caches, cores
 from tts.text.units import unit_vectors
 from tts.voice import EngineName, Voice, load_voice
 
@@ -27,12 +29,10 @@ ROUNDS = 4  # of texts for each place, so that the end, when places stay empty, 
 LIMITS = "limits"
 LARGEST_CACHE = 64 << 20  # bytes; larger ones are shared by many cores, and eight times that much is read as memory
 
-What = Literal["speed", "memory"]
-
 
 @dataclass(frozen=True)
 class Settings:
-    """The flags of `tts bench` that rows heed."""
+    """The flags of `tts bench` that rows use."""
 
     voice: str | None
     seconds: float
@@ -76,65 +76,55 @@ ROWS: dict[str, Engine | Start] = {
 }
 
 
-def measure_in_processes(name: str, settings: Settings) -> dict[str, Any]:
-    """A row's figures; `failed` says why there are none."""
+def measure_in_process(name: str, settings: Settings) -> dict[str, Any]:
+    """A row's metrics; `failed` says why there are none, `unavailable` what would have to be installed."""
     row = ROWS[name]
     metrics: dict[str, Any] = {"row": name, "title": row.title}
     if isinstance(row, Engine):
         metrics["streams"] = getattr(settings, row.streams) if row.streams else 1
-    parts: tuple[What, ...] = ("speed", "memory") if isinstance(row, Engine) else ("speed",)
-    for what in parts:
-        metrics |= _in_process({"row": name, "what": what, "settings": dataclasses.asdict(settings)})
-        if "failed" in metrics:
-            break
-    return metrics
+        if row.engine == "torch" and missing("torch"):
+            return metrics | {"unavailable": f"it needs torch; run: {install_command('train')}"}
+    return metrics | _in_process(name, settings)
 
 
 def measure_limits(settings: Settings) -> dict[str, Any]:
     """What the native engine could reach on one core of this machine, and why; `failed` says why it is not known."""
-    return _in_process({"row": LIMITS, "what": "speed", "settings": dataclasses.asdict(settings)})
+    return _in_process(LIMITS, settings)
 
 
-def _in_process(task: dict[str, Any]) -> dict[str, Any]:
-    return run_apart("tts.bench.rows", task)
+def _in_process(name: str, settings: Settings) -> dict[str, Any]:
+    return run_apart("tts.bench.rows", {"row": name, "settings": dataclasses.asdict(settings)})
 
 
-def _measure(name: str, what: What, settings: Settings) -> dict[str, Any]:
+def _measure(name: str, settings: Settings) -> dict[str, Any]:
     if name == LIMITS:
         return _find_limits(settings)
     row = ROWS[name]
-    if isinstance(row, Start):
-        return _time_start(row, settings)
-    return _time_speech(row, settings) if what == "speed" else _weigh_speech(row, settings)
+    return _measure_start(row, settings) if isinstance(row, Start) else _measure_speech(row, settings)
 
 
-def _time_speech(row: Engine, settings: Settings) -> dict[str, Any]:
+def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
     voice, say = _speech(row, settings)
     samples = say()
-    times = _timed(say, settings.seconds)
+    metrics: dict[str, Any] = {"samples": samples, "memory_mb": _peak_memory() / 1e6}
+    times = timed(say, settings.seconds)
     rate = samples / times["median_s"]
-    metrics: dict[str, Any] = {"samples": samples} | {f"run_{key}": value for key, value in times.items()}
+    metrics |= {f"run_{key}": value for key, value in times.items()}
     metrics |= {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
     if row.streams is None:
         wanted = FIRST_AUDIO * voice.sample_rate
 
         def first_audio() -> None:
-            heard = 0
+            made = 0
             with voice.stream(TEXT, engine=row.engine) as stream:
                 for chunk in stream:
-                    heard += len(chunk)
-                    if heard >= wanted:
+                    made += len(chunk)
+                    if made >= wanted:
                         break
 
         first_audio()
-        metrics["first_audio_ms"] = 1000 * _timed(first_audio, settings.seconds)["median_s"]
+        metrics["first_audio_ms"] = 1000 * timed(first_audio, settings.seconds)["median_s"]
     return metrics
-
-
-def _weigh_speech(row: Engine, settings: Settings) -> dict[str, Any]:
-    _, say = _speech(row, settings)
-    say()
-    return {"memory_mb": _peak_memory() / 1e6}
 
 
 def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
@@ -155,7 +145,7 @@ def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
     return voice, say
 
 
-def _time_start(row: Start, settings: Settings) -> dict[str, Any]:
+def _measure_start(row: Start, settings: Settings) -> dict[str, Any]:
     command = [sys.executable, "-m", "tts", *row.arguments]
     if row.arguments[0] == "speak" and settings.voice:
         command += ["--voice", settings.voice]
@@ -168,15 +158,8 @@ def _time_start(row: Start, settings: Settings) -> dict[str, Any]:
 
     if row.compiled:
         start()
-    times = _timed(start, settings.seconds)
+    times = timed(start, settings.seconds)
     return {"seconds": times["median_s"], "runs": times["runs"], "iqr_s": times["iqr_s"]}
-
-
-def _timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
-    from torch.utils.benchmark import Timer
-
-    measured = Timer("run()", globals={"run": run}).blocked_autorange(min_run_time=seconds)
-    return {"median_s": measured.median, "iqr_s": measured.iqr, "runs": len(measured.times) * measured.number_per_run}
 
 
 def _find_limits(settings: Settings) -> dict[str, Any]:
@@ -218,17 +201,19 @@ def _stay_on(count: int | None) -> None:
 
 
 def _peak_memory() -> int:
-    """The most memory that this process has held, in bytes."""
+    """The most memory that this process has held, and its GPU for it, in bytes."""
+    torch = sys.modules.get("torch")
+    on_gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        return int(line.split()[1]) * 1024 + on_gpu
     import resource  # elsewhere; it may count what the process was forked from
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return (peak if sys.platform == "darwin" else peak * 1024) + on_gpu
 
 
 if __name__ == "__main__":
     task = json.loads(sys.argv[1])
-    print(json.dumps(_measure(task["row"], task["what"], Settings(**task["settings"]))))
+    print(json.dumps(_measure(task["row"], Settings(**task["settings"]))))

@@ -6,7 +6,7 @@ Table = tuple[list[str], list[list[str]]]  # header, rows
 
 
 def aligned(header: list[str], rows: list[list[str]]) -> str:
-    """Columns under each other, numbers to the right; a row without figures has one long cell instead."""
+    """Columns under each other, numbers to the right; a row without metrics has one long cell instead."""
     metrics = [row for row in rows if row[-1] or row[2].replace(",", "").isdigit()] if len(header) > 3 else rows
     widths = [max(len(row[i]) for row in [header, *metrics]) for i in range(len(header))]
     widths[0] = max(len(row[0]) for row in [header, *rows])

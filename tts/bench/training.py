@@ -3,8 +3,8 @@
 Each row is measured in a process of its own: `python -m tts.bench.training '{"row": …}'` prints JSON. The times are
 `torch.utils.benchmark`'s, medians over runs that fill at least `seconds`; a step is a whole step, its batch made as in
 training: ahead by the config's `train.workers`, or with none as a part of the step. Without a corpus the sequences are
-noise of speech's lengths, which costs as much. With one, both are also trained on the same batches until `hear` samples
-were heard, and their likelihoods of held-out sequences compared.
+noise of speech's lengths, which costs as much. With one, both are also trained on the same batches, `samples` samples
+in all, and their likelihoods of held-out sequences compared.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ from torch.nn import functional
 from torch.utils.benchmark import Timer
 
 from data_recipes.sequences import Sequence
-from tts.bench.machine import run_apart
 from tts.bench.plain import PlainSampleRNN
+from tts.bench.processes import run_apart
 from tts.core import config as configs
 from tts.models.two_tier import TwoTier
 from tts.training.batches import Batch, Batches, Collate, Stream, training_collate
@@ -36,7 +36,7 @@ from tts.training.losses import Objective, bits
 from tts.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from tts.training.precision import accelerate_state, resolve
 
-TURN_SECONDS = (0.3, 0.65)
+SEGMENT_SECONDS = (0.3, 0.65)
 """Of a digit with its silence, in FSDD."""
 PLAIN_LR = 3e-3
 """With Adam; after 30 steps better than the paper's, 1e-3 (5.39 to 5.97 bits)."""
@@ -59,8 +59,8 @@ class Settings:
     threads: int
     source: str | None = None
     """A corpus, for the likelihoods."""
-    hear: int = 0
-    """Samples to train on before the likelihoods are compared; 0: leave them out."""
+    samples: int = 0
+    """To train on before the likelihoods are compared; 0: leave them out."""
 
 
 class NoiseStream:
@@ -72,14 +72,14 @@ class NoiseStream:
     def __getitem__(self, index: int) -> Sequence:
         rng = np.random.default_rng([0, index])
         digits = rng.integers(0, 10, rng.integers(1, self.max_digits + 1)).tolist()
-        turns = (rng.uniform(*TURN_SECONDS, len(digits)) * self.sample_rate).astype(int)
+        segments = (rng.uniform(*SEGMENT_SECONDS, len(digits)) * self.sample_rate).astype(int)
         return Sequence(
-            audio=0.1 * rng.standard_normal(turns.sum(), dtype=np.float32),
+            audio=0.1 * rng.standard_normal(segments.sum(), dtype=np.float32),
             text=" ".join(map(str, digits)),
             digits=digits,
             speaker="noise",
             takes=[],
-            boundaries=turns.cumsum().tolist(),
+            boundaries=segments.cumsum().tolist(),
             sample_rate=self.sample_rate,
             combination_split="seen",
         )
@@ -93,7 +93,7 @@ class Material:
     """With the model's sizes set by the data."""
     batches: Batches
     validation: Callable[[], Iterator[Batch]]
-    """Every frame scored."""
+    """Batches whose loss counts every frame."""
     sample_rate: int
 
 
@@ -156,12 +156,12 @@ class Ours:
         return float(self.objective(moved).nll), int(self.objective.counts(moved).nll)
 
     def multiply_adds(self) -> float:
-        """Of a whole step, per sample heard."""
+        """Of a whole step, per sample of the batch."""
         return 3 * multiply_adds(self.config.model, self.config.loss)
 
 
 class Plain:
-    """The same of `PlainSampleRNN`: Adam, the paper's clipping to 1 in each element, float32, every sample scored."""
+    """The same of `PlainSampleRNN`: Adam, the paper's clipping to 1 in each element, float32, a loss of all samples."""
 
     def __init__(self, config: RunConfig, sample_rate: int) -> None:
         set_seed(config.seed)
@@ -190,7 +190,7 @@ class Plain:
         return float(nats), count
 
     def multiply_adds(self) -> float:
-        """Of a whole step, per sample heard."""
+        """Of a whole step, per sample of the batch."""
         return 3 * self.model.multiply_adds()
 
 
@@ -207,10 +207,10 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     found = material(settings)
     trainee = Ours(found.config, found.sample_rate) if name == "ours" else Plain(found.config, found.sample_rate)
     F = found.config.model.frame_size
-    if settings.source and settings.hear:
-        return {"nll": _learn(trainee, found, settings.hear)}
+    if settings.source and settings.samples:
+        return {"nll": _learn(trainee, found, settings.samples)}
     count = 4 * found.config.train.bucket
-    heard = sum(samples_of(found.batches[i], F) for i in range(count))
+    taken_in = sum(samples_of(found.batches[i], F) for i in range(count))
     device = trainee.accelerator.device if isinstance(trainee, Ours) else trainee.device
     series = found.batches.made([*range(count)] * ROUNDS, found.config.train.workers, device.type == "cuda")
 
@@ -225,7 +225,7 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     precision = trainee.precision if isinstance(trainee, Ours) else "fp32"
     rate = matrix_rate(torch.bfloat16 if precision == "bf16" else torch.float32, device, min(settings.seconds, 2.0))
-    speed = heard / seconds
+    speed = taken_in / seconds
     return {
         "precision": precision,
         "samples_per_second": speed,
@@ -237,11 +237,11 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _learn(trainee: Ours | Plain, found: Material, hear: int) -> dict[str, float]:
-    """Train on the first batches of the series until `hear` samples were heard, then score the validation sequences."""
+def _learn(trainee: Ours | Plain, found: Material, samples: int) -> dict[str, float]:
+    """Train on the first batches of the series, `samples` samples in all, then measure the validation sequences."""
     F = found.config.model.frame_size
     counts: list[int] = []
-    while sum(counts) < hear:
+    while sum(counts) < samples:
         counts.append(samples_of(found.batches[len(counts)], F))
     if isinstance(trainee, Ours):
         warmup = max(1, len(counts) // 10)
@@ -249,17 +249,25 @@ def _learn(trainee: Ours | Plain, found: Material, hear: int) -> dict[str, float
         trainee.config = dataclasses.replace(found.config, train=train)
     for number in range(len(counts)):
         trainee.step(found.batches[number], number)
-    scored = [trainee.nll(batch) for batch in found.validation()]
-    nats, count = map(sum, zip(*scored, strict=True))
-    return {"steps": len(counts), "heard": sum(counts), "bits": bits(nats / count)}
+    measured = [trainee.nll(batch) for batch in found.validation()]
+    nats, count = map(sum, zip(*measured, strict=True))
+    return {"steps": len(counts), "samples": sum(counts), "bits": bits(nats / count)}
 
 
-def measure(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Both rows, one after the other, each in processes of its own; `failed` says why there are no figures."""
+def precision_reason(settings: Settings) -> str:
+    """What there is to say about the precision, "" if nothing; a row's own process comes to the same.
+
+    Raises InputError for a config, or a precision in it, that cannot be had.
+    """
+    return resolve(configs.load(RunConfig, settings.config).train.precision, accelerate_state().device)[1]
+
+
+def measure_rows(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Both rows, one after the other, each in processes of its own; `failed` says why there are no metrics."""
     rows = {}
     for name in ROWS:
-        rows[name] = _in_process(name, dataclasses.replace(settings, hear=0))
-        if settings.source and settings.hear and "failed" not in rows[name]:
+        rows[name] = _in_process(name, dataclasses.replace(settings, samples=0))
+        if settings.source and settings.samples and "failed" not in rows[name]:
             rows[name] |= _in_process(name, settings)
     return rows
 

@@ -1,27 +1,19 @@
 """`tts data list|build|show`: which datasets can be built, build one, look at one."""
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tts.core.errors import InputError
 from tts.core.files import path_argument
-
-if TYPE_CHECKING:
-    from data_recipes.fsdd import Corpus
-    from data_recipes.sequences import Sequence, SequenceOptions
 
 RECIPES = {
     "fsdd": "the recordings of the Free Spoken Digit Dataset: single digits, trimmed and leveled",
     "sequences": "those recordings joined into sequences of digits: train, validation and test splits with hold-outs",
 }
-ATTRIBUTION = (
-    "Free Spoken Digit Dataset by Zohar Jackson and contributors, CC BY-SA 4.0, "
-    "https://github.com/Jakobovski/free-spoken-digit-dataset"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +68,7 @@ def _level(text: str) -> float | str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out `tts data ...`; returns the exit code. Raises: InputError for what the user can mend."""
+    """Carry out `tts data ...`; returns the exit code. Raises InputError for the user's mistakes."""
     if args.data_command == "list":
         width = max(map(len, RECIPES))
         for name, text in RECIPES.items():
@@ -96,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build(args: argparse.Namespace) -> Path:
     """Build what the parsed arguments of `tts data build` say; returns the folder."""
+    from data_recipes.build import build_fsdd, build_sequences
     from data_recipes.dataset import check_output, check_repo_id
     from data_recipes.fsdd import RecordingOptions, load_corpus
     from data_recipes.sequences import SequenceOptions
@@ -105,12 +98,15 @@ def build(args: argparse.Namespace) -> Path:
     check_output(args.out, args.force)  # before the work, not after it
     recording_options = RecordingOptions(**_given(args, RecordingOptions))
     if args.recipe == "fsdd":
-        return _build_fsdd(load_corpus(args.source, recording_options, args.speakers, progress=True), args)
+        return build_fsdd(
+            load_corpus(args.source, recording_options, args.speakers, progress=True), args.out, args.force
+        )
     options = SequenceOptions(**_given(args, SequenceOptions))
     for name, least in (("count", 1), ("eval_count", 1), ("seed", 0)):
         if getattr(args, name) < least:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: need at least {least}")
-    return _build_sequences(load_corpus(args.source, recording_options, args.speakers, progress=True), options, args)
+    corpus = load_corpus(args.source, recording_options, args.speakers, progress=True)
+    return build_sequences(corpus, options, args.out, args.count, args.eval_count, args.seed, args.force)
 
 
 def _given(args: argparse.Namespace, options: type) -> dict[str, Any]:
@@ -120,59 +116,8 @@ def _given(args: argparse.Namespace, options: type) -> dict[str, Any]:
     return {name: None if value == "none" else value for name, value in plain.items() if value is not None}
 
 
-def _build_fsdd(corpus: "Corpus", args: argparse.Namespace) -> Path:
-    from data_recipes.dataset import Recipe, as_sequence, write_dataset
-
-    recipe = Recipe(
-        name="fsdd",
-        title="Free Spoken Digit Dataset, prepared",
-        description="Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the "
-        "others `train`.",
-        license="cc-by-sa-4.0",
-        source=ATTRIBUTION,
-        options={"recordings": asdict(corpus.options)},
-        notes=corpus.notes,
-        sample_rate=corpus.options.sample_rate,
-    )
-    splits = {name: (len(rows), map(as_sequence, rows)) for name, rows in corpus.splits.items()}
-    return write_dataset(splits, recipe, args.out, args.force)
-
-
-def _build_sequences(corpus: "Corpus", options: "SequenceOptions", args: argparse.Namespace) -> Path:
-    from data_recipes.dataset import Recipe, write_dataset
-    from data_recipes.sequences import SequenceStream, available_splits, fixed_split
-
-    stream = SequenceStream(corpus.splits["train"], options, args.seed)
-    splits: dict[str, tuple[int, Iterable[Sequence]]] = {
-        "train": (args.count, map(stream.__getitem__, range(args.count)))
-    }
-    for name in available_splits(options):
-        splits[name] = (args.eval_count, fixed_split(corpus.splits, options, name, args.eval_count, args.seed))
-    details: dict[str, Any] = {
-        "sequences": asdict(options),
-        "count": args.count,
-        "eval_count": args.eval_count,
-        "seed": args.seed,
-    }
-    recipe = Recipe(
-        name="sequences",
-        title="Spoken digit sequences from the Free Spoken Digit Dataset",
-        description="Recordings of one speaker joined with drawn silences. `train` joins training recordings, "
-        "`validation` validation recordings, every other split test recordings. No combination of digits of a hold-out "
-        "in force is in `train`.",
-        license="cc-by-sa-4.0",
-        source=ATTRIBUTION,
-        options={"recordings": asdict(corpus.options), **details},
-        notes=corpus.notes,
-        sample_rate=corpus.options.sample_rate,
-    )
-    return write_dataset(splits, recipe, args.out, args.force)
-
-
 def show(folder: Path) -> str:
     """What a dataset folder holds, as text. Raises: InputError if it is not a whole dataset built here."""
-    import json
-
     from data_recipes.dataset import read_recipe
 
     recipe = read_recipe(folder)

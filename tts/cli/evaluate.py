@@ -1,105 +1,19 @@
-"""The commands that judge: `tts recognize FILE...` and `tts evaluate`."""
+"""`tts evaluate`: a voice or files judged on texts, as a report and a line for each split."""
 
 import argparse
-import sys
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.core.errors import InputError
 from tts.core.files import check_folder, path_argument
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from tts.evaluation.running import Evaluation
     from tts.recognition.model import Recognizer
-
-FILES_AT_ONCE = 256  # read and answered together; more would only hold more audio in memory
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `tts recognize`."""
-    parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="WAV or FLAC file or pipe, any rate; - reads standard input"
-    )
-    parser.add_argument("--batch-size", type=int, default=32, help="files heard in one go (default: %(default)s)")
-    parser.add_argument(
-        "--recognizer",
-        type=path_argument,
-        metavar="DIR",
-        help="a recognizer made by scripts/train_recognizer.py (default: the one that ships)",
-    )
-    parser.add_argument(
-        "--scores",
-        action="store_true",
-        help="print a third column: the confidence of each digit of the second, from 0 to 1",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        metavar="X",
-        help="leave out digits of a lower confidence; 0 keeps all (default: the recognizer's own)",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print what is recognized in each file, in the order given; the second field is empty where nothing is.
-
-    Returns: 0, or 2 if a file could not be read: its error is on stderr by then, and the others are answered.
-    """
-    if args.batch_size < 1:
-        raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
-    if args.threshold is not None and not 0 <= args.threshold <= 1:
-        raise InputError(f"--threshold is {args.threshold}; it must be from 0, which rejects nothing, to 1")
-    from tts.recognition.model import Recognizer  # torch takes seconds: not before the flags are known to be good
-
-    recognizer = Recognizer.load(args.recognizer)
-    threshold = recognizer.threshold if args.threshold is None else args.threshold
-    if recognizer.confidence is None and (args.scores or threshold):
-        raise InputError(f"{args.recognizer} has no confidence.safetensors; leave --scores and --threshold out")
-    remaining = iter(args.files)
-    failed = False
-    while paths := list(islice(remaining, FILES_AT_ONCE)):
-        waves = {}
-        for index, path in enumerate(paths):
-            try:
-                waves[index] = _read_for(recognizer, path)
-            except InputError as error:
-                print(f"tts: error: {error}", file=sys.stderr, flush=True)
-                failed = True
-        answers = _answers(recognizer, list(waves.values()), args.batch_size, threshold)
-        for index, digits in zip(waves, answers, strict=True):
-            fields = [" ".join(str(digit) for digit, _ in digits)]
-            if args.scores:
-                fields.append(" ".join(f"{confidence:.2f}" for _, confidence in digits))
-            print(paths[index], *fields, sep="\t", flush=True)
-    return 2 if failed else 0
-
-
-def _read_for(recognizer: "Recognizer", path: Path) -> "np.ndarray":
-    from tts import audio
-
-    wave, rate = audio.read(path)
-    return audio.resample(wave, rate, recognizer.sample_rate)
-
-
-def _answers(
-    recognizer: "Recognizer", waves: "list[np.ndarray]", batch_size: int, threshold: float
-) -> list[list[tuple[int, float]]]:
-    """The digits of each wave with a confidence of at least `threshold`; without confidences all, with 1."""
-    if recognizer.confidence is None:
-        return [
-            [(digit, 1.0) for digit in own] for own in recognizer.recognize(waves, recognizer.sample_rate, batch_size)
-        ]
-    scored = recognizer.scored(waves, recognizer.sample_rate, batch_size)
-    return [[(digit, confidence) for digit, confidence in own if confidence >= threshold] for own in scored]
-
 
 DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"
 
 
-def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts evaluate`."""
     what = parser.add_argument_group("what is judged")
     what.add_argument("--voice", metavar="VOICE", help="name, folder or hub id (default: the one that ships)")
@@ -130,22 +44,22 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
 
 
-def run_evaluate(args: argparse.Namespace) -> int:
-    """Evaluate and write the report. Raises: InputError for what the user can mend."""
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the report, print a line for each split and system. Raises InputError for the user's mistakes."""
     _check(args)
-    from tts.evaluation import running as evaluate
+    from tts.evaluation import running
     from tts.recognition.model import Recognizer
 
-    processes = evaluate.Processes.launched()
+    processes = running.Processes.launched()
     recognizer = Recognizer.load(args.recognizer)
     evaluation = _files(args, recognizer) if args.wav_dir else _voice(args, recognizer, processes.rank == 0)
-    judged = evaluate.run(evaluation, args.out, args.force, processes, args.seed)
+    judged = running.run(evaluation, args.out, args.force, processes, args.seed)
     if judged:
         from tts.evaluation.report import write_reports
 
         report, utterances = judged
         write_reports(args.out, report, utterances)
-        evaluate.finish(args.out, report, utterances)
+        running.finish(args.out, report, utterances)
         for split, systems in report["splits"].items():
             for system, metrics in systems.items():
                 low, high = metrics["digit_error_95"]
@@ -175,7 +89,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -> "Evaluation":
-    from tts.evaluation import running as evaluate
+    from tts.evaluation.systems import of_voice
     from tts.evaluation.test_sets import Trained, from_dataset, from_source
     from tts.voice import load_voice
 
@@ -198,17 +112,16 @@ def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -
             args.max_digits,
             progress,
         )
-    return evaluate.of_voice(
-        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread
-    )
+    return of_voice(voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread)
 
 
 def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
-    from tts.evaluation import running as evaluate
+    from tts.evaluation.manifest import read_manifest
+    from tts.evaluation.systems import of_files
     from tts.evaluation.test_sets import for_texts
 
-    rows = evaluate.read_manifest(args.manifest, args.wav_dir)
+    rows = read_manifest(args.manifest, args.wav_dir)
     if args.source is None:
-        return evaluate.of_files(rows, [], None, recognizer)
+        return of_files(rows, [], None, recognizer)
     real = for_texts([row.text for row in rows], args.source, args.seed)
-    return evaluate.of_files(rows, real.sequences, real.limits, recognizer, real.reference)
+    return of_files(rows, real.sequences, real.limits, recognizer, real.reference)

@@ -17,7 +17,7 @@ class Lines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._whole: deque[bytes] = deque()
-        self._rest = b""
+        self._begun = b""
         self._number = 0
         self._ended = False
 
@@ -37,7 +37,7 @@ class Lines:
                     return self._number, text
             if self._ended:
                 return None
-            if len(self._rest) > LONGEST:
+            if len(self._begun) > LONGEST:
                 raise InputError(f"line {self._number + 1} has more than {LONGEST} bytes; write one text a line")
             if not select.select([self._descriptor], [], [], None if wait else _PATIENCE)[0]:
                 return None
@@ -49,8 +49,8 @@ class Lines:
         except OSError as error:  # a folder, a disk that fails
             raise InputError(f"cannot read standard input: {error.strerror}; write one text a line to it") from error
         if data:
-            *whole, self._rest = (self._rest + data).split(b"\n")
+            *whole, self._begun = (self._begun + data).split(b"\n")
             self._whole.extend(whole)
         else:
             self._ended = True
-            self._whole.append(self._rest)
+            self._whole.append(self._begun)

@@ -1,30 +1,37 @@
-"""The command `tts`: its subcommands, and what becomes of errors. What they do lies in the modules that they name.
+"""The command `tts`: its subcommands, and what becomes of errors.
 
-Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer at once.
+Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer at once. A command that the light install
+cannot run is refused, with the line that installs what it needs, before it imports anything.
 """
 
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import tts.cli.bench
-import tts.cli.data
-import tts.cli.evaluate
-import tts.cli.speak
-import tts.cli.train
-import tts.cli.voices
 from tts._version import __version__
+from tts.cli import bench, data, evaluate, recognize, speak, train, voices
 from tts.core.console import Parser, run_command
+from tts.core.extras import require
 from tts.core.threads import wait_passively
 
-Run = Callable[[argparse.Namespace], int]
+_LEARNS = ("torch", "torchaudio")
 
 # "-4-7": argparse finds no TEXT, or one argument too many.
 _TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:.* -\d")
 
 
 class _Parser(Parser):
+    default_command: str | None = None
+    """The subcommand that is meant where the arguments begin with a flag, or there are none."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Insert the default command where there is one."""
+        given = list(args or ())
+        if self.default_command and (not given or (given[0].startswith("-") and given[0] not in ("-h", "--help"))):
+            args = [self.default_command, *given]
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage and one line."""
         if _TEXT_TAKEN_FOR_A_FLAG.search(message):
@@ -33,24 +40,24 @@ class _Parser(Parser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser; what it parses has a `run`, the function that carries it out."""
+    """The parser; what it parses has a `run`, the function that carries it out, and the modules that it `needs`."""
     parser = _Parser(prog="tts", description="Digits said sample by sample, in voices learned from recordings.")
     parser.add_argument("--version", action="version", version=f"twotier-tts {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, add: Callable[[argparse.ArgumentParser], None], run: Run) -> None:
+    def command(name: str, summary: str, module: Any, *needs: str) -> _Parser:
         subparser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        add(subparser)
-        subparser.set_defaults(run=run)
+        subparser.set_defaults(run=module.run, needs=needs)
+        module.add_arguments(subparser)
+        return subparser
 
-    command("speak", "say a text", tts.cli.speak.add_arguments, tts.cli.speak.run)
-    command("voices", "list the voices that are installed", tts.cli.voices.add_arguments, tts.cli.voices.run)
-    command("data", "build datasets of spoken digits", tts.cli.data.add_arguments, tts.cli.data.run)
-    command("train", "train a voice", tts.cli.train.add_arguments, tts.cli.train.run)
-    command("recognize", "read digits back from audio", tts.cli.evaluate.add_arguments, tts.cli.evaluate.run)
-    judge = tts.cli.evaluate
-    command("evaluate", "measure what a voice says", judge.add_evaluate_arguments, judge.run_evaluate)
-    command("bench", "measure how fast a voice speaks here", tts.cli.bench.add_arguments, tts.cli.bench.run)
+    command("speak", "say a text", speak)
+    command("voices", "list the voices that are installed", voices)
+    command("data", "build datasets of spoken digits", data, "datasets", "tqdm")
+    command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
+    command("recognize", "recognize the digits in audio files", recognize, *_LEARNS)
+    command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "jiwer", "matplotlib", "tqdm")
+    command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     return parser
 
 
@@ -60,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         arguments = make_parser().parse_args(argv)
-        code: int = arguments.run(arguments)
-        return code
+        require("train", *arguments.needs)
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        return run(arguments)
 
     return run_command("tts", run)

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say the text or the lines; one line on stderr for each. Raises InputError for what the user can mend."""
+    """Say the text or the lines; one line on stderr for each. Raises InputError for the user's mistakes."""
     from tts.generation.native.family import unsupported, without_native
     from tts.text.normalize import words
     from tts.voice import load_voice
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out == "-" and sys.stdout.isatty():
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")
     if not many:
-        words(arguments.text)  # a text that cannot be said is told before a voice is loaded
+        words(arguments.text)  # a text that cannot be said is refused before a voice is loaded
     voice = load_voice(arguments.voice)
     if arguments.engine == "auto" and (reason := unsupported(voice.config.model)):
         print(f"tts: warning: {without_native(reason)}", file=sys.stderr)
@@ -105,7 +105,7 @@ def _say(voice: "Voice", arguments: argparse.Namespace, sinks: "list[Sink]") -> 
         max_seconds=arguments.max_seconds,
         engine=arguments.engine,
     )
-    voice.prepare(arguments.engine)  # so that the speed that is told is the voice's, not the compiler's
+    voice.prepare(arguments.engine)  # so that the speed is the voice's, without the compiler's work
     seconds = _drain(stream, sinks)
     audio = stream.audio()
     if path:
@@ -164,7 +164,7 @@ def _say_lines(voice: "Voice", arguments: argparse.Namespace, sinks: "list[Sink]
 def _texts(
     first: tuple[int, str], lines: "Lines", voice: "Voice", arguments: argparse.Namespace, paths: deque[Path | None]
 ) -> Iterator[str]:
-    """Checked texts, until no further line is there: what has been begun is finished before the next is awaited."""
+    """Checked texts, until no further line is there: what has begun is finished before the next is awaited."""
     line: tuple[int, str] | None = first
     while line:
         number, text = line

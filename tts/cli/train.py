@@ -1,8 +1,4 @@
-"""The training command: a config, its data, the loop, and what is spoken and judged on the way.
-
-`tts train` and `accelerate launch scripts/train.py` are both this. It stands to the right of training, generation and
-evaluation, and joins them: the loop itself knows nothing of speaking.
-"""
+"""`tts train` and `accelerate launch scripts/train.py`: config, data, loop, and callbacks that speak and judge."""
 
 import argparse
 import os
@@ -22,26 +18,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("config", help="YAML file, e.g. configs/tiny.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.lr=1e-3 data.source=fsdd")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
+    parser.add_argument("--resume", action="store_true", help="resume the run in the output folder")
     parser.add_argument(
         "--allow-batch-change",
         action="store_true",
         help="resume even if a step takes another number of sequences than before",
     )
     parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
-    parser.add_argument("--text", help="what is said in the --overfit file; default: the digits its name begins with")
+    parser.add_argument("--text", help="what the --overfit file says; default: the digits its name begins with")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train. Raises InputError for what the user can mend."""
+    """Train. Raises: InputError for what the user can fix."""
     from tts.core import config as configs
     from tts.training.config import RunConfig
 
     config = configs.load(RunConfig, arguments.config, arguments.overrides)
     if arguments.text and not arguments.overfit:
-        raise InputError("--text says what the --overfit file says; give --overfit FILE as well")
+        raise InputError("--text is for --overfit; give --overfit FILE as well, or leave it out")
     if arguments.allow_batch_change and not arguments.resume:
-        raise InputError("--allow-batch-change is for a run that goes on; give --resume as well, or leave it out")
+        raise InputError("--allow-batch-change is for a resumed run; give --resume as well, or leave it out")
     train(config, arguments.resume, arguments.overfit, arguments.text, arguments.allow_batch_change)
     return 0
 
@@ -53,7 +49,7 @@ def train(
     text: str | None = None,
     allow_batch_change: bool = False,
 ) -> None:
-    """Train by a config, with every hook: samples spoken and drawn, digits judged, the best voice kept as a folder."""
+    """Train by a config, with all callbacks: texts spoken and drawn, digits judged, the best voice kept."""
     _check_output(config.output)
     from tts.evaluation.callbacks import callbacks
     from tts.training.data import load_data, one_file
@@ -69,7 +65,7 @@ def train(
 
 
 def _check_output(folder: Path) -> None:
-    """Refuse an output folder that cannot be made or written to. Nothing is made."""
+    """Refuse an output folder that cannot be made or written to, without making one."""
     try:
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
     except OSError as error:  # a name too long, a folder that may not be looked into
@@ -83,7 +79,7 @@ def _check_output(folder: Path) -> None:
 def _digits_of_name(path: str) -> str:
     digits = Path(path).name.split("_")[0]
     if not digits.isdecimal():
-        raise InputError(f"the name of {path} does not begin with digits and _; say with --text what is said in it")
+        raise InputError(f"the name of {path} does not begin with digits and _; give its text with --text")
     return digits
 
 

@@ -76,9 +76,12 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
     return build(cls, tree)
 
 
-def build(cls: type[T], tree: Mapping[str, Any], where: str = "") -> T:
-    """Make the dataclass `cls` of a nested mapping; `where` is the dotted path for messages. Raises as `load`."""
-    hints = field_types(cls)
+def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None = None) -> T:
+    """Make the dataclass `cls` of a nested mapping; `where` is the dotted path for messages. Raises as `load`.
+
+    Keys that are missing, in sections as well, have the values of `base`; without it, `cls`'s defaults.
+    """
+    hints, defaults = field_types(cls), _defaults(cls, base)
     values = {}
     for key, value in tree.items():
         name = f"{where}{_key(key)}"
@@ -86,9 +89,9 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "") -> T:
             near = difflib.get_close_matches(_key(key), hints, n=1, cutoff=0.5)
             hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(sorted(hints))}"
             raise InputError(f"unknown config key {name}; {hint}")
-        values[key] = _convert(hints[key], value, name)
+        values[key] = _convert(hints[key], value, name, defaults[key])
     try:
-        return cls(**values)
+        return dataclasses.replace(typing.cast(Any, base), **values) if isinstance(base, cls) else cls(**values)
     except TypeError as error:  # a field without a default is missing
         raise InputError(f"config {where.rstrip('.') or cls.__name__}: {error}") from error
     except InputError as error:  # fields that do not go together, by their own names
@@ -266,12 +269,23 @@ def _set(tree: dict[str, Any], override: str) -> None:
 # Values
 
 
-def _convert(kind: Any, value: Any, name: str) -> Any:
+def _defaults(cls: type, base: Any = None) -> dict[str, Any]:
+    """The fields of `base`, or of `cls`'s defaults, MISSING where there is none."""
+    if isinstance(base, cls):
+        return {name: getattr(base, name) for name in field_types(cls)}
+    fields = dataclasses.fields(cls)
+    return {
+        field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        for field in fields
+    }
+
+
+def _convert(kind: Any, value: Any, name: str, base: Any = None) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return _convert(_not_none(args), value, name)
+        return _convert(_not_none(args), value, name, base)
     if origin is Annotated:
         value = _convert(args[0], value, name)
         _check(kind, value, name)
@@ -282,7 +296,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
-        return build(typing.cast(type, kind), value, f"{name}.")
+        return build(typing.cast(type, kind), value, f"{name}.", base)
     if origin in (tuple, list):
         return origin(_convert(*item) for item in _items(origin, args, value, name))
     if origin is dict:
@@ -350,17 +364,17 @@ def _convert_scalar(kind: Any, value: Any, name: str) -> Any:
 # Describing
 
 
-def _rows(cls: type, where: str) -> Iterator[tuple[str, str, str]]:
+def _rows(cls: type, where: str, base: Any = None) -> Iterator[tuple[str, str, str]]:
     """Key, what it may be and default, section by section."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    defaults = _defaults(cls, base)
     for name, kind in field_types(cls).items():
         args = get_args(kind)
         if dataclasses.is_dataclass(kind):
-            yield from _rows(typing.cast(type, kind), f"{where}{name}.")
+            yield from _rows(typing.cast(type, kind), f"{where}{name}.", defaults[name])
         elif get_origin(kind) is dict and dataclasses.is_dataclass(args[1]):
             yield from _rows(typing.cast(type, args[1]), f"{where}{name}.PATTERN.")
         else:
-            yield f"{where}{name}", _text(kind), _default(fields[name])
+            yield f"{where}{name}", _text(kind), _default(defaults[name])
 
 
 def _text(kind: Any) -> str:
@@ -379,12 +393,8 @@ def _text(kind: Any) -> str:
     return {bool: "`true` or `false`", str: "text", Path: "a path"}[kind]
 
 
-def _default(field: "dataclasses.Field[Any]") -> str:
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    elif field.default is not dataclasses.MISSING:
-        value = field.default
-    else:
+def _default(value: Any) -> str:
+    if value is dataclasses.MISSING:
         return "(must be given)"
     text = yaml.safe_dump(_plain(value), default_flow_style=True)
     return f"`{text.removesuffix('...' + chr(10)).strip()}`"

@@ -1,7 +1,4 @@
-"""What every command of the project shares: its errors as one line, and standard streams that are full or closed.
-
-Ground floor: every room may import it.
-"""
+"""What every command of the project shares: its errors as one line, and standard streams that are full or closed."""
 
 import argparse
 import codecs
@@ -24,14 +21,14 @@ _NAMES = "twotier-tts-names"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line instead of the usage and one line."""
+    """A parser whose error message is one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Raises InputError, which `run_command` prints."""
         raise InputError(f"{message}; see `{self.prog} --help`")
 
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
-        """Print the help or the version; argparse's own says nothing where that cannot be written."""
+        """Print the help or the version; argparse's own ignores a stream that cannot be written."""
         (file or sys.stdout).write(message)
 
 
@@ -41,7 +38,7 @@ def run_command(program: str, run: Callable[[], int | None], interrupted: str = 
     Args:
         program: its name, with which the line begins.
         run: the command, parsing included; returns its exit code, None for 0.
-        interrupted: what is said where the user stops it.
+        interrupted: the message where the user stops it.
 
     Returns:
         The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130 where
@@ -80,7 +77,7 @@ def one_line(text: str) -> str:
 
 
 def _end(code: int, message: str = "") -> int:
-    """Say what went wrong after what was printed before it, as far as either can still be written."""
+    """Write the message after what was printed before it, as far as either can still be written."""
     for stream, text in ((sys.stdout, ""), (sys.stderr, message and f"{one_line(message)}\n")):
         try:
             stream.write(text)
@@ -91,7 +88,7 @@ def _end(code: int, message: str = "") -> int:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Send to nowhere what still waits in a stream's buffer: the interpreter would complain when it flushes it."""
+    """Discard what is left in a stream's buffer: the interpreter would report an error when it flushes it."""
     with contextlib.suppress(OSError):  # one in memory has no descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -99,7 +96,7 @@ def _give_up(stream: TextIO) -> None:
 
 
 class _Output(io.FileIO):
-    """The descriptor of standard output; its errors say that they are its."""
+    """The descriptor of standard output; its errors name it."""
 
     def write(self, data: Any) -> int:
         try:
@@ -113,7 +110,7 @@ def _set_up_streams() -> None:
     """Give closed streams a stand-in, and have standard output take every file name.
 
     A descriptor that is closed would be that of the next file that is opened, and `print(file=None)` goes to standard
-    output: what is said about the samples would lie among them.
+    output: messages about the samples would lie among the samples.
     """
     for descriptor, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:

@@ -1,8 +1,8 @@
-"""The one exception that means "the user can mend this". Ground floor: every room may import it."""
+"""The one exception that means "the user can fix this"."""
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave: one line that says what was wrong, what is allowed and how to mend it.
+    """A mistake in what the user gave: one line that says what was wrong, what is allowed and how to fix it.
 
     The command line prints it to stderr without a traceback and exits with code 2.
     """

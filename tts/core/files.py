@@ -1,4 +1,4 @@
-"""Paths that a user gives, and files that appear whole or not at all. Ground floor: every room may import it."""
+"""Paths that a user gives, and files that appear whole or not at all."""
 
 import argparse
 import contextlib
@@ -167,7 +167,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files as `atomic_write` does one; none appears before all are on the disk, then each in its turn.
+    """Write several files as `atomic_write` does one; none appears before all are on the disk, then one by one.
 
     Raises:
         OSError: as `atomic_write`.

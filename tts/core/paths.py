@@ -1,4 +1,4 @@
-"""Where the package keeps things outside itself. Ground floor: every room may import it."""
+"""Where the package keeps things outside itself."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How threads wait for each other. Ground floor: every room may import it."""
+"""How threads wait for each other."""
 
 import os
 

@@ -11,61 +11,19 @@ Letters: T samples, N frames, F = frame_size, U units, Q levels.
 """
 
 import math
-import numbers
-import operator
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from tts.core.config import Range, check
 from tts.core.errors import InputError
+from tts.core.sampling import Sampling
 
 MAX_SEED = 2**64 - 1
 LEAST_UNIFORM = np.float32(2**-25)
 
 StopReason = Literal["stop", "cap"]
-
-
-def number(name: str, value: Any) -> float | int:
-    """A real number of Python's or NumPy's as Python's own, for the setting `name`; an int stays one.
-
-    Raises InputError for anything else, a bool included.
-    """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        try:
-            return operator.index(value) if isinstance(value, numbers.Integral) else float(value)
-        except OverflowError:  # a fraction
-            pass
-    raise InputError(f"{name} is {_shown(value)}; it must be a number, e.g. 1.0")
-
-
-def integer(name: str, value: Any) -> int:
-    """An integer of Python's or NumPy's as Python's own. Raises InputError for anything else, 1.0 and True included."""
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return operator.index(value)
-    raise InputError(f"{name} is {_shown(value)}; it must be an integer, e.g. 1")
-
-
-def _shown(value: Any) -> str:
-    """A value as an error message can hold it: on one line, cut short, with its type."""
-    return f"{' '.join(repr(value).split())[:40]} ({type(value).__name__})"
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How boldly to draw."""
-
-    temperature: Annotated[float, Range(0.01, 100)] = 1.0
-    """Divides the logits of the samples: below 1 clearer and duller, above 1 noisier."""
-    duration_spread: Annotated[float, Range(0, 1)] = 1.0
-    """1 draws each word's duration from what the model believes; towards 0, ever nearer that belief's median."""
-
-    def __post_init__(self) -> None:
-        for name in ("temperature", "duration_spread"):
-            object.__setattr__(self, name, number(name, getattr(self, name)))
-        check(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,7 @@
-"""The shape of the two-tier model, apart from the model: a voice's config is read without importing torch."""
+"""The shape of the two-tier model, apart from the model: a voice's config is read without importing torch.
+
+Letters as in `two_tier`. The defaults are the shipped voice's, but for `word_dim` and `n_speakers`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +11,8 @@ from tts.audio import Quantization
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 
-MOST_LEVELS = 2**15
-"""What samples of a voice, int16, can count."""
+MOST_CODES = 2**15
+"""An engine gives codes as int16."""
 MOST_NUMBERS = 2**28
 """In a model's weights and the tables that are made of them: 1 GiB as float32. The shipped voice has 3.5 million."""
 
@@ -20,31 +23,32 @@ Width = Annotated[int, Range(1, 16384)]
 class TwoTierConfig:
     """Everything that fixes the shapes and the meaning of the weights."""
 
-    q_levels: Annotated[int, Range(4, MOST_LEVELS, even=True)] = 256
-    """Codes per sample."""
+    q_levels: Annotated[int, Range(4, MOST_CODES, even=True)] = 256
+    """Q: how many codes there are."""
     quantization: Quantization = "mu-law"
     frame_size: Annotated[int, Range(1, 4096)] = 32
-    """Samples per frame."""
+    """F: samples in a frame."""
     cell: Literal["gru", "lstm"] = "lstm"
     n_rnn: Annotated[int, Range(1, 64)] = 1
     """Recurrent layers in the frame tier."""
     dim: Width = 448
-    """Width of the frame tier."""
+    """D: width of the frame tier."""
     sample_dim: Width = 256
-    """Width of the sample tier."""
+    """S: width of the sample tier."""
     sample_layers: Annotated[int, Range(1, 64)] = 2
     """Hidden layers of the sample tier, at least 1."""
-    upsample_rank: Annotated[int, Range(0, 16384)] = 0
-    """Rank of the upsampling from frame to samples; 0: the paper's full map, most of the model's weights."""
+    upsample_rank: Annotated[int, Range(0, 16384)] = 64
+    """Rank of the upsampling from a frame to its samples; 0: the paper's full map, most of a model's weights."""
     hist_size: Annotated[int, Range(1, 4096)] = 64
-    """Past samples that are the sample tier's input."""
+    """H: past samples that are the sample tier's input."""
     history: Literal["real", "embedding"] = "real"
+    """real: past codes as values in [-1, 1), and an embedding of the last one; embedding: of each (the paper)."""
     embedding_dim: Width = 16
     """Width of a code's embedding, for `history: embedding`."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
-    units_per_word: Literal[1, 4] = 1
-    """1: the units that the pointer steps through are the words; 4: a pause, then onset, nucleus, coda and pause of each
-    word (`tts.text.units`)."""
+    """pointer: each frame has the unit being said and the next one; pooled: the mean of all units."""
+    units_per_word: Literal[1, 4] = 4
+    """1: the units are the words; 4: a pause, then onset, nucleus, coda and pause of each word (`tts.text.units`)."""
     word_dim: Annotated[int, Range(1, 2**20)] = 384
     """Width of the word vectors, as the text encoder gives them; a training run fills it in."""
     text_dim: Width = 64
@@ -53,32 +57,38 @@ class TwoTierConfig:
     """A training run fills it in."""
     speaker_dim: Width = 16
     clock_dim: Annotated[int, Range(0, 4096, even=True)] = 16
-    """Features of the frames since the segment began; even; 0: no clock."""
+    """Features of the number of frames since the segment began; even; 0: no clock."""
     clock_frames: Annotated[int, Range(1, 100_000)] = 320
     """The clock stops here, so that no input leaves the range of training."""
-    duration: Literal["implicit", "explicit"] = "implicit"
-    """implicit: the advance bit comes from the frame tier's state, bit by bit. explicit: from text, speaker and clock
-    alone, so that durations are drawn before the first sample; the frame tier then has the frames left as an input."""
+    duration: Literal["implicit", "explicit"] = "explicit"
+    """implicit: the advance bit is predicted from the frame tier's state. explicit: from text, speaker and clock alone,
+    so that durations are drawn before the first sample; the frame tier then has the frames left as an input."""
     duration_dim: Width = 128
     """Hidden width of the network that gives explicit durations."""
 
     def __post_init__(self) -> None:
         check(self, "model.")
-        if self.duration == "explicit" and (not self.clock_dim or self.conditioning == "pooled"):
-            raise InputError("model.duration is explicit; it needs clock_dim above 0 and conditioning: pointer")
         if self.units_per_word > 1 and self.conditioning == "pooled":
-            raise InputError(f"model.units_per_word is {self.units_per_word}; it needs conditioning: pointer")
+            raise InputError(
+                f"model.units_per_word is {self.units_per_word}; it needs model.conditioning: pointer; "
+                "for pooled set model.units_per_word: 1 and model.duration: implicit"
+            )
+        if self.duration == "explicit" and (not self.clock_dim or self.conditioning == "pooled"):
+            raise InputError(
+                "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; "
+                "else set model.duration: implicit"
+            )
         check_size(self)
 
     @property
     def input_dim(self) -> int:
-        """Width of the frame tier's input: previous frame, this unit, next unit, speaker, clock, and
-        with explicit durations the clock of what is left."""
+        """Width of the frame tier's input: the previous frame, context, clock, and with explicit durations a clock of
+        the frames left."""
         return self.frame_size + self.context_dim + self.clock_dim * (2 if self.duration == "explicit" else 1)
 
     @property
     def context_dim(self) -> int:
-        """Width of what stays the same during a segment: this unit, next unit, speaker."""
+        """Width of what stays the same during a segment: the unit, the next unit, the speaker."""
         return 2 * self.text_dim + self.speaker_dim
 
 
@@ -130,12 +140,12 @@ def check_size(config: TwoTierConfig, more: int = 0) -> None:
         InputError: with the widths that count most.
     """
     gates = {"gru": 3, "lstm": 4}[config.cell] * config.dim
-    # The clock's features, and what an engine makes of them: what each clock adds to the gates.
+    # The clock's features, and an engine's table of what each of the two clocks adds to the gates.
     tables = config.clock_frames * (config.clock_dim + 2 * gates) if config.clock_dim else 0
-    held = sum(math.prod(shape) for shape in weight_shapes(config).values()) + tables + more
-    if held > MOST_NUMBERS:
+    numbers = sum(math.prod(shape) for shape in weight_shapes(config).values()) + tables + more
+    if numbers > MOST_NUMBERS:
         sizes = ("frame_size", "n_rnn", "dim", "sample_dim", "sample_layers", "clock_frames", "word_dim")
         raise InputError(
-            f"the model has {held:.2g} numbers in its weights and tables; it may have {MOST_NUMBERS:.2g}: lower "
+            f"the model has {numbers:.2g} numbers in its weights and tables; it may have {MOST_NUMBERS:.2g}: lower "
             + ", ".join(f"model.{name} ({getattr(config, name)})" for name in sizes)
         )

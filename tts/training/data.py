@@ -1,4 +1,4 @@
-"""What a run trains and validates on, made of its config: recordings, streams, word vectors."""
+"""A run's data by its config: recordings, stream of sequences, validation sequences, word vectors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ from tts.training.config import FILLED_IN, RunConfig
 
 VALIDATION_SEED = 1000
 VALIDATED_TOGETHER = 2
-"""Sequences; every sample of them is scored, which takes several times a training step's memory for each."""
+"""Sequences a batch: all their frames are loss frames, so each takes several times the memory that training takes."""
 
 
 class Repeat:
-    """The stream that says the same thing for ever."""
+    """A stream that is one sequence, repeated."""
 
     def __init__(self, sequence: Sequence) -> None:
         self.sequence = sequence
@@ -40,18 +40,18 @@ class TrainingData:
     vectors: WordVectors
     sample_rate: int
     collate: Collate
-    """For validation: every frame scored, every frame heard."""
+    """For validation: every frame a loss frame, none dropped."""
 
     def validation_batches(self, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """The share of the validation sequences that process `rank` of `world` scores."""
-        rng = np.random.default_rng(0)  # draws nothing that matters: all frames are scored and heard
+        """Process `rank` of `world`'s share of the validation sequences."""
+        rng = np.random.default_rng(0)  # nothing that it draws changes these batches
         mine = self.validation[rank::world]
         for start in range(0, len(mine), VALIDATED_TOGETHER):
             yield self.collate(mine[start : start + VALIDATED_TOGETHER], rng)
 
 
 def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
-    """Read the corpus and set up a run's streams; returns the config with the model's sizes set by the data as well.
+    """Read the corpus. Returns the config with the model's sizes filled in, and a run's data.
 
     Raises:
         InputError: a size in the config that is not the data's or the encoder's; the corpus is missing or damaged, an
@@ -68,12 +68,12 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
 
 
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
-    """A run on a single recording: the classic check that the model can learn at all. Returns as `load_data`.
+    """A run on one recording, which shows that the model can learn at all. Returns as `load_data`.
 
     Args:
-        config: of its `data` section, only how a recording is prepared is used.
+        config: of its `data` section, only `recordings` is used.
         path: the recording.
-        spoken: the words said in it, e.g. "4 7 2"; their turns are taken to be equally long.
+        spoken: its text, e.g. "4 7 2"; the segments are taken to be equally long.
     """
     encoder = _encoder(config)
     words = text.words(spoken)
@@ -96,7 +96,7 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
 
 
 def _encoder(config: RunConfig) -> TextEncoder:
-    """The text encoder. Raises: InputError where there is none, or the config gives it sizes that it has not."""
+    """The text encoder. Raises: InputError where there is none, or the config gives another size than it has."""
     encoder = TextEncoder(config.text)
     _check_filled_in(config, word_dim=encoder.width)
     return encoder

@@ -1,4 +1,4 @@
-"""The folder of a run: one training at a time works in it, and one that fails at once leaves nothing in it."""
+"""The folder of a run: one training at a time uses it, and one that fails before its first step leaves nothing."""
 
 import fcntl
 import os
@@ -18,16 +18,16 @@ _held: set[int] = set()
 
 @dataclass
 class RunFolder:
-    """A run's folder while a training works in it."""
+    """A run's folder while a training uses it."""
 
     keep: bool = False
-    """There is something in it to be kept: set once a step is done."""
+    """Whether to keep what is in it after an error: set once a step is done."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[RunFolder]:
-    """Make a run's folder and lock it. Where an exception ends the block with `keep` still False, all that the block
-    made is removed again.
+    """Make a run's folder and lock it. If an exception ends the block while `keep` is False, all that the block made is
+    removed.
 
     Raises:
         InputError: the folder cannot be made, or another process trains in it.
@@ -70,8 +70,8 @@ def _empty(path: Path, before: set[Path]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the folder's lock. The system drops it with the process, however that ends; a lock file that a killed
-    process left holds nobody up."""
+    """Hold the folder's lock. The system releases it with the process, however that ends; the lock file of a killed
+    process does not lock."""
     lock = path / LOCK
     handle = _acquire(lock)
     _held.add(handle)
@@ -101,7 +101,7 @@ def _acquire(lock: Path) -> int:
             print(f"tts: warning: {lock.parent} cannot be locked ({error.strerror}); train in it once at a time",
                   file=sys.stderr)  # fmt: skip
             return handle
-        # Whoever held it may have removed the file since it was opened here; then another one may have made it anew.
+        # Its holder may have removed the file since it was opened here, and another process may have made a new one.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
@@ -109,7 +109,7 @@ def _acquire(lock: Path) -> int:
 
 
 def _close_in_child() -> None:
-    """A forked loader worker outlives a killed training by seconds; the lock must not."""
+    """A forked loader worker outlives a killed training by seconds; it must not keep the lock."""
     for handle in _held:
         os.close(handle)
     _held.clear()

@@ -1,4 +1,4 @@
-"""What `accelerate launch` says of a training, against what its config says."""
+"""Where the arguments of `accelerate launch` contradict a training's config."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ PLUGINS = {
 
 
 def refuse_plugins(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises InputError where the launcher asks for another way to share the work than data parallelism."""
+    """Raises InputError where the launcher's arguments ask for anything but data parallelism."""
     for variable, name in PLUGINS.items():
         if environment.get(variable, "false").lower() == "true":
             raise InputError(
@@ -31,19 +31,19 @@ def conflicts(
     environment: Mapping[str, str] = os.environ,
     arguments: Sequence[str] | None = None,
 ) -> list[str]:
-    """One line for each thing that `accelerate launch` says otherwise than the config, which holds.
+    """One line for each argument of `accelerate launch` that contradicts the config, which holds.
 
     Args:
         train: the config's section.
         precision: what `train.precision` came to, "fp32" or "bf16".
-        environment: what the launcher sets; what it sets by default ("no", one thread) contradicts nothing.
-        arguments: the launcher's own command line, which it does not hand on; None: look for it.
+        environment: what the launcher sets; its defaults ("no", one thread) contradict nothing.
+        arguments: the launcher's own command line, which it does not pass on; None: look for it.
     """
     lines = []
 
-    def compare(flag: str, said: str, default: str, key: str, value: str) -> None:
-        if said.lower() not in ("", default, value):
-            lines.append(f"accelerate launch says {flag} {said}, the config {key}={value}; the config holds")
+    def compare(flag: str, given: str, default: str, key: str, value: str) -> None:
+        if given.lower() not in ("", default, value):
+            lines.append(f"accelerate launch has {flag} {given}, the config {key}={value}; the config holds")
 
     compare("--mixed_precision", environment.get("ACCELERATE_MIXED_PRECISION", ""), "no", "train.precision", precision)
     if "ACCELERATE_MIXED_PRECISION" in environment and train.threads:
@@ -58,7 +58,7 @@ def conflicts(
 
 
 def launcher_arguments() -> list[str]:
-    """The command line of the `accelerate launch` that started this process; empty if there is none or no telling."""
+    """The command line of the `accelerate launch` that started this process; empty if none did or it cannot be read."""
     try:
         words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -67,7 +67,7 @@ def launcher_arguments() -> list[str]:
 
 
 def _value(arguments: Sequence[str], flag: str) -> str:
-    """What stands after --flag, or in --flag=…, whichever of _ and - it is written with; "" where it is missing."""
+    """The value of --flag VALUE or --flag=VALUE, with - for _ as well; "" where it is missing."""
     for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         name, _, value = word.partition("=")
         if name.replace("-", "_") == f"__{flag}":

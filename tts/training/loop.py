@@ -32,11 +32,11 @@ from tts.training.tracking import JsonLinesTracker
 
 @dataclass
 class Snapshot:
-    """What a listener gets at each validation."""
+    """What a callback gets at each validation."""
 
     step: int
     model: TwoTier
-    """The averaged weights where there are any, in evaluation mode; not to be changed."""
+    """With the averaged weights where there are any, in evaluation mode; not to be changed."""
     data: TrainingData
     config: RunConfig
     folder: Path
@@ -47,13 +47,14 @@ Callback = Callable[[Snapshot], dict[str, float]]
 
 @dataclass
 class Callbacks:
-    """What is done on the main process besides training; the loop knows nothing of speaking or judging."""
+    """What the main process runs at validations; the loop itself neither speaks nor judges."""
 
     on_validation: Sequence[Callback] = ()
-    """Each returns figures to track; "digit_error" among them decides which checkpoint is `best`."""
+    """Each returns metrics to track; "digit_error" among them decides which checkpoint is `best`."""
     on_best: Sequence[Callable[[Snapshot], Any]] = ()
+    """After each validation that is the best so far."""
     on_logged: Sequence[Callable[[Snapshot], Any]] = ()
-    """After each validation, once its figures stand in `metrics.jsonl`."""
+    """After each validation, once its metrics are in `metrics.jsonl`."""
 
 
 def train(
@@ -66,14 +67,14 @@ def train(
     """Train until `config.train.steps` are done. Run it in every process of an `accelerate launch`.
 
     Writes to `config.output`: `config.yaml` (resolved), `metrics.jsonl`, tensorboard events, and `checkpoints/` with
-    `latest.safetensors` and `best.safetensors`. On Ctrl-C the state is saved before the exception goes on.
+    `latest.safetensors` and `best.safetensors`. On Ctrl-C the state is saved before the exception is raised again.
 
     Args:
         config: as `load_data` returned it.
         data: what to train on.
-        hooks: what else to do on the way.
-        resume: go on with the run in `config.output`.
-        start: what `started` settled before the data were read, in place of `resume`; None: settle it here.
+        callbacks: what else to run at validations.
+        resume: resume the run in `config.output`.
+        start: what `started` decided before the data was read, in place of `resume`; None: decide it here.
 
     Raises:
         InputError: as `started`, or the folder holds a run of another config.
@@ -91,7 +92,7 @@ def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Sta
     if t.threads:
         torch.set_num_threads(t.threads)
     accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
-    accelerator.gradient_accumulation_steps = 1  # `update` accumulates, whatever the environment says
+    accelerator.gradient_accumulation_steps = 1  # `update` accumulates, whatever the launcher sets
     set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
     objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
     if t.start_from and not resumed:
@@ -171,9 +172,9 @@ def update(
     micros: list[Batch],
     clip: float,
 ) -> tuple[Tensor, Tensor, float]:
-    """One step: every scored sample of all micro-batches and processes weighs alike.
+    """One step: every sample of the loss frames of all micro-batches and processes has the same weight.
 
-    Returns: the parts' sums and their counts over all processes, and the gradient's norm before it was clipped.
+    Returns: the parts' sums and their counts over all processes, and the gradient's norm before clipping.
     """
     counts = torch.stack([torch.stack(objective.counts(batch)) for batch in micros]).sum(0)
     counts = accelerator.reduce(counts, "sum")
@@ -193,7 +194,7 @@ def update(
 
 
 def _check_finite(sums: Tensor, norm: float, step: int, config: RunConfig) -> None:
-    """Stop at a step whose loss or gradient is not finite: the weights are lost, the checkpoints before it are not."""
+    """Raises InputError for a loss or gradient that is not finite; the checkpoints before it stay."""
     parts = [name for name, finite in zip(PARTS, torch.isfinite(sums).tolist(), strict=True) if not finite]
     if parts or not math.isfinite(norm):
         what = f"the loss ({', '.join(parts)})" if parts else "the gradient"
@@ -205,7 +206,7 @@ def _check_finite(sums: Tensor, norm: float, step: int, config: RunConfig) -> No
 
 
 class _Meter:
-    """Means since the last look."""
+    """Means over the steps since the last log line."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.processes = accelerator.num_processes
@@ -253,7 +254,7 @@ def _validate(
     callbacks: Callbacks,
     state: checkpoint.LoopState,
 ) -> bool:
-    """Losses on the fixed sequences, each process a share; then the listeners. True if this is the best so far."""
+    """Losses on the fixed sequences, each process a share, then the callbacks. True if this is the best so far."""
     assert isinstance(objective, Objective)
     objective.eval()
     sums = torch.zeros(len(PARTS), dtype=torch.float64, device=accelerator.device)
@@ -267,14 +268,14 @@ def _validate(
     metrics = _means(sums, accelerator.reduce(counts, "sum"))
     better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
     snapshot = Snapshot(state.step, objective.model, data, config, config.output)
-    # Before anyone listens: what listening takes is not the model's.
+    # Before the callbacks: their time is not the training's.
     metrics["minutes"] = state.seconds / 60
     if accelerator.is_main_process:
         for callback in callbacks.on_validation:
             metrics |= callback(snapshot)
-        figure = metrics.get("digit_error", metrics["nll_bits"])
-        if state.best is None or figure <= state.best:
-            state.best = figure
+        score = metrics.get("digit_error", metrics["nll_bits"])
+        if state.best is None or score <= state.best:
+            state.best = score
             better += 1
             for on_best in callbacks.on_best:
                 on_best(snapshot)

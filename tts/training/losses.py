@@ -1,4 +1,4 @@
-"""The training objective, in sums and counts: any number of micro-batches and processes weigh all samples alike."""
+"""The training objective, as sums and counts, so that every sample of a step has the same weight."""
 
 from typing import NamedTuple
 
@@ -88,7 +88,7 @@ class Objective(nn.Module):
             spectrum = log_mel(self.mel(self.wave_table[batch.codes]))  # (B, N + 1, mels)
             place = torch.arange(states.shape[1], device=states.device)[:, None]
             place = place + torch.tensor(self.config.spectral_offsets, device=states.device)
-            target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last silence
+            target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last one
         error = (self.spectral_head(states).float() - target).square()
         return (error * batch.valid[..., None]).sum()
 

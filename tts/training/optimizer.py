@@ -14,7 +14,7 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with a parameter group for each pattern of `config.groups` that is used, and one for the rest.
+    """AdamW with a parameter group for each pattern of `config.groups`, and one for all other parameters.
 
     Raises:
         InputError: a pattern matches no parameter.
@@ -52,7 +52,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def average_of(module: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of `module`, whose decay grows to `decay` so that the first steps are forgotten."""
+    """An exponential moving average of `module`; its decay grows from 0.1 to `decay`: the first steps drop out."""
 
     @torch.no_grad()
     def average(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:

@@ -1,4 +1,4 @@
-"""Which precision a device trains in: one small trial of it, before any data is read."""
+"""The precision to train in: tried out with a small LSTM before any data is read."""
 
 import platform
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ class Bf16:
     works: bool
     """An LSTM runs forwards and backwards under autocast."""
     native: bool
-    """In instructions of its own, not emulated: it is worth it."""
+    """In the device's own instructions, not emulated: it is faster than fp32."""
     reason: str
-    """A clause that says so, e.g. "this processor has no bf16 instructions"."""
+    """A clause, e.g. "this processor has no bf16 instructions"."""
 
 
 def resolve(asked: Asked, device: torch.device, stored: str | None = None) -> tuple[Precision, str]:
-    """The precision to train in on `device`, and one line that says why; "" where fp32 or bf16 was asked for.
+    """The precision to train in on `device`, and one line with the reason; "" where there is nothing to report.
 
     Args:
-        asked: what the config's `train.precision` says.
+        asked: the config's `train.precision`.
         device: where the training will run.
         stored: the precision that the checkpoint of a resumed run was trained in; None: a new run.
 
     Raises:
-        InputError: bf16, asked for or stored, cannot be had on this device.
+        InputError: bf16, asked for or stored, does not work on this device.
     """
     if asked == "fp32":
         return "fp32", ""
@@ -46,7 +46,7 @@ def resolve(asked: Asked, device: torch.device, stored: str | None = None) -> tu
 
 
 def choose(asked: Asked, bf16: Bf16, stored: str | None = None) -> tuple[Precision, str]:
-    """What `resolve` answers for a device that can do `bf16`, and why; "" where there is nothing to say."""
+    """As `resolve`, for what the device can do in bfloat16; the reason alone."""
     if asked == "fp32":
         return "fp32", ""
     if asked == "bf16":
@@ -67,7 +67,7 @@ def choose(asked: Asked, bf16: Bf16, stored: str | None = None) -> tuple[Precisi
 
 
 def probe(device: torch.device) -> Bf16:
-    """Try a small LSTM in bfloat16 on `device`, and ask whether its instructions are the device's own."""
+    """Try a small LSTM in bfloat16 on `device`, and find out whether the device has instructions for it."""
     name = "this processor" if device.type == "cpu" else f"the device {device}"
     try:
         _small_lstm(device)
@@ -79,12 +79,12 @@ def probe(device: torch.device) -> Bf16:
 
 
 def accelerate_state() -> PartialState:
-    """This process's device and number, as accelerate chooses them; an Accelerator made later has the same."""
+    """This process's device and rank, as accelerate chooses them; an Accelerator made later has the same."""
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def _small_lstm(device: torch.device) -> None:
-    with torch.random.fork_rng(devices=[]):  # its weights are drawn from nobody's stream
+    with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
         lstm = nn.LSTM(8, 8, batch_first=True).to(device)
     with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16):
         states, _ = lstm(torch.ones(2, 3, 8, device=device))
@@ -96,7 +96,7 @@ def _is_native(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False  # not known
-    # oneDNN's word respects ONEDNN_MAX_CPU_ISA, but counts emulation by plain AVX-512.
+    # oneDNN respects ONEDNN_MAX_CPU_ISA, but counts emulation by plain AVX-512 as support.
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
     if platform.machine().lower() in ("x86_64", "amd64"):

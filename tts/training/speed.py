@@ -1,27 +1,27 @@
-"""Notices that a run has become far slower than it was."""
+"""Reports a run that has become far slower than it was."""
 
 import time
 from collections.abc import Callable
 
 FIRST_STEPS, FIRST_SECONDS = 20, 10.0
-"""The first speed is taken over at least so many steps and so long."""
+"""The initial speed is measured over at least so many steps and seconds."""
 SECONDS = 60.0
-"""So long a run is slow before it is said."""
+"""A run is reported after it was slow for so long."""
 SHARE = 1 / 3
-"""Below this share of its first speed a run is slow."""
+"""A run is slow below this share of its initial speed."""
 
 
 class SpeedWatch:
-    """Compares the steps of each minute with a run's first ones. `clock` gives seconds."""
+    """Compares the speed of each minute with the initial one. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: float | None = None
-        self._said = False
+        self._reported = False
         self._steps, self._seconds, self._mark = 0, 0.0, clock()
 
     def skip(self) -> None:
-        """What was done since the last step, such as a validation, is no step's."""
+        """Do not count the time since the last step, e.g. that of a validation."""
         self._mark = self._clock()
 
     def step(self) -> str | None:
@@ -32,19 +32,19 @@ class SpeedWatch:
             if self._steps >= FIRST_STEPS and self._seconds >= FIRST_SECONDS:
                 self._first = self._speed()
             return None
-        if self._said or self._seconds < SECONDS:
+        if self._reported or self._seconds < SECONDS:
             return None
         speed = self._speed()
         if speed >= SHARE * self._first:
             return None
-        self._said = True
+        self._reported = True
         return (
-            f"for a minute {speed:.2g} steps a second, where the first ones came at {self._first:.2g}: does other work "
-            "use the same cores? See docs/training.md, Beside other work"
+            f"{speed:.2g} steps a second in the last minute, {self._first:.2g} at first: does other work use the "
+            "same cores? See docs/training.md, Beside other work"
         )
 
     def _speed(self) -> float:
-        """Of the steps counted, which are then counted anew."""
+        """Steps a second since the last call."""
         speed = self._steps / self._seconds
         self._steps, self._seconds = 0, 0.0
         return speed

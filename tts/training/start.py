@@ -1,4 +1,4 @@
-"""What a training settles before any data is read: its folder, the checkpoint to resume, precision, batch."""
+"""What a training decides before any data is read: its folder, the checkpoint to resume, precision, batch."""
 
 import sys
 from collections.abc import Iterator
@@ -17,25 +17,25 @@ from tts.training.config import RunConfig, TrainConfig
 from tts.training.folder import RunFolder, opened
 from tts.training.precision import Precision, accelerate_state, resolve
 
-# Changing these goes on with the same numbers, or is what resuming is for (more steps). The precision is checked when
-# it is resolved.
+# A resumed run may change these: they change no number of a step, or are what it is resumed for (more steps). The
+# precision is checked when it is resolved.
 FREE_ON_RESUME = (
     "name", "output", "data.source", "train.steps", "train.workers", "train.log_every", "train.validate_every",
     "train.checkpoint_every", "train.threads", "train.precision", "validation", "sampling",
 )  # fmt: skip
 BATCH = ("train.batch_size", "train.accumulation")
-"""Free as well where the sequences of a step stay as many."""
+"""It may change these where the sequences of a step stay as many."""
 
 
 @dataclass
 class Start:
-    """What was settled."""
+    """What was decided."""
 
     precision: Precision
     resumed: checkpoint.Checkpoint | None
     """What the run resumes from; None: a new run."""
     folder: RunFolder
-    """Only the main process's is of use."""
+    """Of use in the main process only."""
     notes: list[str]
     """Lines that the main process prints when the run begins."""
     allow_batch_change: bool = False
@@ -43,17 +43,17 @@ class Start:
 
 @contextmanager
 def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = False) -> Iterator[Start]:
-    """Settle it, and hold the output folder's lock for the block. Run it in every process.
+    """Decide it, and hold the output folder's lock for the block. Run it in every process.
 
     Args:
         config: as it was read.
-        resume: go on with the run in `config.output`.
+        resume: resume the run in `config.output`.
         allow_batch_change: even where a step takes another number of sequences than before.
 
     Raises:
         InputError: another process trains in the folder; it holds a run and `resume` is False; it holds none to
-            resume; the precision cannot be had; the step would take another number of sequences. Of several processes
-            only the main one raises it, the others end with exit code 2.
+            resume; the device has not the precision; the step would take another number of sequences. Of several
+            processes only the main one raises it, the others end with exit code 2.
     """
     launcher.refuse_plugins()  # before accelerate looks for them
     state = accelerate_state()
@@ -61,19 +61,19 @@ def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = 
         start, refusal = None, None
         try:
             folder = stack.enter_context(opened(config.output)) if state.is_main_process else RunFolder()
-            start = _settle(config, resume, allow_batch_change, state, folder)
+            start = _decide(config, resume, allow_batch_change, state, folder)
         except InputError as error:
             refusal = str(error)
-        refusals = [said for said in gather_object([refusal]) if said]
+        refusals = [line for line in gather_object([refusal]) if line]
         if refusals and not state.is_main_process:
             sys.exit(2)
         if refusals:
             raise InputError(refusals[0])
-        assert start is not None, "a process that refuses says so"
+        assert start is not None, "no process refused"
         yield start
 
 
-def _settle(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
+def _decide(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
     resumed = _resumable(config.output, resume)
     stored = resumed.config["train"].get("precision") if resumed else None
     precision, reason = resolve(config.train.precision, state.device, stored)
@@ -88,7 +88,7 @@ def _resumable(output: Path, resume: bool) -> checkpoint.Checkpoint | None:
     if resume and not latest.exists():
         raise InputError(f"no checkpoint at {latest} to resume from; start without --resume")
     if not resume and latest.exists():
-        raise InputError(f"{output} holds a run; give --resume to go on with it, or another output=FOLDER")
+        raise InputError(f"{output} holds a run; give --resume to resume it, or another output=FOLDER")
     return checkpoint.load(latest) if resume else None
 
 
@@ -98,15 +98,15 @@ def sequences_per_step(train: TrainConfig, processes: int) -> int:
 
 
 def check_batch(train: TrainConfig, processes: int, before: int | None) -> None:
-    """Raises InputError if a step would take another number of sequences than `before`, and names what keeps it.
+    """Raises InputError if a step would take another number of sequences than `before`, with the values that keep it.
 
-    None: the checkpoint is of a version that did not store it.
+    `before` is None where the checkpoint's version did not store it.
     """
     now = sequences_per_step(train, processes)
     if before is None or now == before:
         return
-    size, rest = divmod(before, train.accumulation * processes)
-    if not rest:
+    size, remainder = divmod(before, train.accumulation * processes)
+    if not remainder:
         keep = f"give train.batch_size={size} to keep it"
     elif before % processes == 0:
         keep = f"give train.batch_size={before // processes} train.accumulation=1 to keep it"
@@ -120,7 +120,7 @@ def check_batch(train: TrainConfig, processes: int, before: int | None) -> None:
 
 
 def check_config(config: RunConfig, start: Start) -> None:
-    """Raises InputError if a resumed run's config, completed by its data, changes what must stay."""
+    """Raises InputError if a resumed run's config, with its sizes filled in, changes what must stay."""
     if start.resumed is None:
         return
     known = start.resumed.state.sequences_per_step is not None
@@ -135,7 +135,7 @@ def check_config(config: RunConfig, start: Start) -> None:
 
 
 def _completed(stored: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config with the options that its version did not know yet: it behaved as by their defaults."""
+    """A checkpoint's config, with the defaults of the keys that its version did not have."""
 
     def fill(known: Any, default: Any) -> Any:
         if not (isinstance(known, dict) and isinstance(default, dict)):

@@ -1,4 +1,4 @@
-"""What a run writes down: tensorboard events through accelerate, and the same numbers as JSON lines."""
+"""Tracked metrics as JSON lines, beside accelerate's tensorboard events."""
 
 import json
 import os
@@ -21,7 +21,7 @@ class JsonLinesTracker(GeneralTracker):
         super().__init__()
         self.path = folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        # Steps after the checkpoint are done again: keep one line for each.
+        # The steps after the checkpoint are repeated: drop their lines.
         kept = [line for line in read_lines(self.path) if line["step"] <= resume_step] if resume_step else []
         atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
@@ -32,7 +32,7 @@ class JsonLinesTracker(GeneralTracker):
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Nothing: the resolved config stands in the run's folder."""
+        """Nothing: the resolved config is in the run's folder."""
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tts.core import config as configs
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling, number
+from tts.core.sampling import Sampling, number
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN

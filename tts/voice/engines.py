@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from tts.core.errors import InputError
+from tts.core.extras import require
 from tts.generation.interface import Engine
 from tts.generation.native.family import unsupported, without_native
 from tts.models.config import TwoTierConfig
@@ -51,13 +52,15 @@ def new_engine(name: EngineName, config: TwoTierConfig, weights: Mapping[str, np
 
         return NativeEngine(config, weights)
 
+    require("train", "torch")
     from tts.generation.torch_engine import TorchEngine
 
     return TorchEngine(torch_model(config, weights))
 
 
 def torch_model(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> "TwoTier":
-    """A new model with copies of the weights, float32, in evaluation mode."""
+    """A new model with copies of the weights, float32, in evaluation mode. Raises InputError without torch."""
+    require("train", "torch")
     import torch
 
     from tts.models.two_tier import TwoTier

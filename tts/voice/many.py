@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from tts.core.errors import InputError
-from tts.generation.interface import Engine, SynthesisRequest, integer
+from tts.core.sampling import integer
+from tts.generation.interface import Engine, SynthesisRequest
 from tts.voice.messages import one_line
 from tts.voice.result import Audio, CheckedText
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from tts.core.errors import InputError
-from tts.generation.interface import Sampling
+from tts.core.sampling import Sampling
 
 EngineName = Literal["auto", "native", "torch"]
 """What makes the samples: "native" (compiled, on a CPU) or "torch" (plain PyTorch, on a GPU where there is one). "auto"

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tts.core.errors import InputError
+from tts.core.extras import require
 from tts.voice.folder import CARD_FILE, CONFIG_FILE, FIX, WEIGHTS_FILE, read_arrays, read_config
 from tts.voice.messages import listed, one_line
 from tts.voice.voice import Voice
@@ -76,6 +77,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _download(hub_id: str) -> Path:
+    require("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
 
     try:

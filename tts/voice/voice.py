@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from tts.generation.interface import Engine, Sampling, SynthesisRequest, integer, number
+from tts.core.sampling import Sampling, integer, number
+from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, rounded_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import words

@@ -1,0 +1,75 @@
+"""The ablations' command from end to end on a miniature corpus."""
+
+import json
+
+import ablate
+import pytest
+from ablate import VARIANTS, main, variant
+from accelerate.state import AcceleratorState
+from helpers.miniature_fsdd import write_corpus
+
+from tts.core import config as configs
+from tts.training.compute import multiply_adds
+from tts.training.config import RunConfig
+
+SMALL = [
+    "data.speakers=[theo]",
+    "data.sequences.max_digits=2",
+    "model.dim=24",
+    "model.sample_dim=16",
+    "model.hist_size=16",
+    "model.text_dim=8",
+    "train.steps=2",
+    "train.batch_size=1",
+    "train.precision=fp32",
+    "validation.sequences=1",
+    "validation.spoken=0",
+]
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate():
+    """accelerate keeps its precision for the life of a process."""
+    AcceleratorState._reset_state(True)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_get_the_base_s_compute(name, tmp_path):
+    base = configs.load(RunConfig, "configs/ablations.yaml", [])
+    one = variant(base, configs.load(RunConfig, "configs/ablations.yaml", [*VARIANTS[name]]), name, tmp_path)
+    spent, given = (x.train.steps * multiply_adds(x.model, x.loss) for x in (one, base))
+    assert spent == pytest.approx(given, rel=5e-3)  # a whole number of steps
+    # What is meant in seconds stays the same, whatever the frames.
+    assert one.model.clock_frames * one.model.frame_size == 10240
+    assert one.loss.spectral_offsets[-1] * one.model.frame_size == 384
+
+
+def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")}
+    )
+    corpus = write_corpus(tmp_path / "corpus")
+    config = tmp_path / "c.yaml"
+    config.write_text("name: mini\n")
+    out = tmp_path / "out"
+    command = [str(config), f"data.source={corpus}", "--out", str(out), "--n", "2", *SMALL]
+    assert main([*command, "--only", "no frame dropout"]) == 0
+    assert main([*command, "--only", "base"]) == 0
+    rows = json.loads((out / "ablations.json").read_text())
+    assert list(rows) == ["base", "no frame dropout"]
+    assert rows["base"]["effort"]["steps"] == 2
+    assert (out / "ablations.md").read_text().count("| no frame dropout |") == 1
+    assert (out / "ablations.png").read_bytes().startswith(b"\x89PNG")
+    assert "frame_dropout: 0.0" in (out / "no-frame-dropout" / "config.yaml").read_text()
+
+
+def test_refused(tmp_path, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text("name: mini\n")
+    for flags, message in (
+        (["--only", "nothing"], "no such training; choose among base"),
+        (["--n", "0"], "--n is 0; it must be at least 1"),
+        ([], "data.speakers is empty"),
+    ):
+        assert main([str(config), *flags]) == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,99 @@
+"""`scripts/release_voice.py`: what ships says where it comes from, and nothing of the machine that trained it."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tts import load_voice
+from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier
+from tts.text.encoder import TextEncoderConfig
+from tts.voice import Voice
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "release_voice.py"
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    model = TwoTier(
+        TwoTierConfig(
+            n_speakers=2,
+            dim=8,
+            sample_dim=8,
+            hist_size=8,
+            word_dim=4,
+            text_dim=4,
+            upsample_rank=0,
+            duration="implicit",
+            units_per_word=1,
+        )
+    )
+    places = {"source": "/home/someone/fsdd", "self_training": "/home/someone/recordings"}
+    config = {
+        "output": "/home/someone/run",
+        "data": {**places, "sequences": {"max_digits": 3}},
+        "train": {"start_from": "/home/someone/last.pt", "steps": 1500},
+    }
+    voice = Voice.from_model(
+        model,
+        speakers=["ann", "bob"],
+        sample_rate=8000,
+        text_encoder=TextEncoderConfig(),
+        word_vectors={"4": np.ones(4, np.float32)},
+        training={"step": 1500, "config": config},
+    )
+    voice.save(tmp_path / "run", "")
+    return tmp_path / "run"
+
+
+def release(monkeypatch, *arguments):
+    spec = importlib.util.spec_from_file_location("release_voice", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    flags = ["--command", "tts train x.yaml", "--hardware", "a laptop", "--minutes", "5", "--commit", "abc1234"]
+    monkeypatch.setattr(sys, "argv", ["release_voice.py", *map(str, arguments), *flags])
+    module.main()
+
+
+def test_release(run, tmp_path, monkeypatch):
+    metrics = {"texts": 9, "digit_error": 0.05, "digit_error_95": [0.01, 0.1], "exact": 0.9, "cap": 0.0}
+    ground_truth = {**metrics, "digit_error": 0.01}
+    by_speaker = {"ann": {"digits": 30, "digit_error": 0.1}, "bob": {"digits": 10, "digit_error": 0.0}}
+    seen, unseen = (
+        {
+            "voice": {**metrics, "by_speaker": {**by_speaker, "ann": {"digits": digits, "digit_error": 0.1}}},
+            "ground_truth": {**ground_truth, "by_speaker": by_speaker},
+        }
+        for digits in (10, 30)
+    )
+    unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
+    flags = ["--duration-spread", 0.25, "--default-speaker", "bob", "--report", report]
+    release(monkeypatch, run, tmp_path / "nine", *flags)
+    voice = load_voice(tmp_path / "nine")
+    assert voice.name == "nine"
+    assert voice.config.license == "CC BY-SA 4.0"
+    assert voice.config.sampling.duration_spread == 0.25
+    assert voice.config.default_speaker == "bob"
+    assert voice.config.training["commit"] == "abc1234"
+    assert len(voice.config.training["data_sha256"]) == 64
+    said = voice.speak("4", "ann", duration_spread=1.0).codes
+    assert np.array_equal(said, load_voice(run).speak("4", "ann").codes)
+    card = (tmp_path / "nine" / "README.md").read_text()
+    _, header, body = card.split("---\n", 2)
+    assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
+    assert "1,500 steps in 5 minutes on a laptop" in body
+    assert voice.config.training["data_sha256"] in body
+    assert "| combinations that training never has (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
+    assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
+    assert "as ann and bob said them (by default bob)" in body
+    for path in (tmp_path / "nine").glob("*.*"):
+        assert b"/home/someone" not in path.read_bytes()

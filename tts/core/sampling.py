@@ -1,0 +1,49 @@
+"""How a voice draws its samples and durations, and the check of the numbers that a caller gives."""
+
+import numbers
+import operator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tts.core.config import Range, check
+from tts.core.errors import InputError
+
+
+def number(name: str, value: Any) -> float | int:
+    """A real number of Python's or NumPy's as Python's own, for the setting `name`; an int stays one.
+
+    Raises InputError for anything else, a bool included.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            return operator.index(value) if isinstance(value, numbers.Integral) else float(value)
+        except OverflowError:  # a fraction
+            pass
+    raise InputError(f"{name} is {_shown(value)}; it must be a number, e.g. 1.0")
+
+
+def integer(name: str, value: Any) -> int:
+    """An integer of Python's or NumPy's as Python's own. Raises InputError for anything else, 1.0 and True included."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return operator.index(value)
+    raise InputError(f"{name} is {_shown(value)}; it must be an integer, e.g. 1")
+
+
+def _shown(value: Any) -> str:
+    """A value as an error message can hold it: on one line, cut short, with its type."""
+    return f"{' '.join(repr(value).split())[:40]} ({type(value).__name__})"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples and durations are drawn."""
+
+    temperature: Annotated[float, Range(0.01, 100)] = 1.0
+    """Divides the logits of the samples: below 1 the likely codes gain weight, above 1 the others do."""
+    duration_spread: Annotated[float, Range(0, 1)] = 1.0
+    """1 draws each unit's duration from the model's distribution; the nearer to 0, the nearer to its median."""
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "duration_spread"):
+            object.__setattr__(self, name, number(name, getattr(self, name)))
+        check(self)

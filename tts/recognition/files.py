@@ -1,0 +1,54 @@
+"""Audio files to digits: reads many, recognizes them in batches, and keeps their order."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from tts import audio
+from tts.core.errors import InputError
+from tts.recognition.model import Recognizer
+
+FILES_AT_ONCE = 256
+"""Read and answered together; more would only hold more audio in memory."""
+
+Answer = list[tuple[int, float]]
+"""The digits of a wave, each with its confidence from 0 to 1; 1 where the recognizer has none."""
+
+
+def recognize_files(
+    recognizer: Recognizer, paths: Iterable[Path], batch_size: int, threshold: float
+) -> Iterator[tuple[Path, Answer | InputError]]:
+    """Recognize the digits of files.
+
+    Args:
+        recognizer: any; without confidences `threshold` has no effect.
+        paths: WAV or FLAC files of any sample rate, or pipes.
+        batch_size: files recognized at once.
+        threshold: digits of a lower confidence are left out.
+
+    Yields:
+        Each path with its answer. Errors of files that cannot be read come before the answers of the `FILES_AT_ONCE`
+        files among which they are.
+    """
+    remaining = iter(paths)
+    while group := list(islice(remaining, FILES_AT_ONCE)):
+        waves: dict[int, np.ndarray] = {}
+        for index, path in enumerate(group):
+            try:
+                wave, rate = audio.read(path)
+                waves[index] = audio.resample(wave, rate, recognizer.sample_rate)
+            except InputError as error:
+                yield path, error
+        answers = _answers(recognizer, list(waves.values()), batch_size, threshold)
+        for index, answer in zip(waves, answers, strict=True):
+            yield group[index], answer
+
+
+def _answers(recognizer: Recognizer, waves: list[np.ndarray], batch_size: int, threshold: float) -> list[Answer]:
+    if recognizer.confidence is None:
+        found = recognizer.recognize(waves, recognizer.sample_rate, batch_size)
+        return [[(digit, 1.0) for digit in digits] for digits in found]
+    scored = recognizer.scored(waves, recognizer.sample_rate, batch_size)
+    return [[(digit, confidence) for digit, confidence in own if confidence >= threshold] for own in scored]
