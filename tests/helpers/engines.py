@@ -29,6 +29,9 @@ SMALL = TwoTierConfig(
     speaker_dim=4,
     clock_dim=4,
     clock_frames=20,
+    upsample_rank=0,
+    duration="implicit",
+    units_per_word=1,
 )
 VARIANTS = [
     {"cell": cell, "n_rnn": n_rnn, "history": history, "conditioning": conditioning, "sample_layers": layers}
