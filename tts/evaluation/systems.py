@@ -57,8 +57,8 @@ class SpokenByVoice:
             [item.text for item in real],
             [item.speaker for item in real],
             [utterance_seed(self.seed, block.split, i) for i in block.indices],
-            self.temperature,
-            self.duration_spread,
+            temperature=self.temperature,
+            duration_spread=self.duration_spread,
         )
         recognized = self.recognizer.recognize([said.samples for said in spoken], self.voice.sample_rate)
         utterances = []
