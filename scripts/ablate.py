@@ -1,14 +1,13 @@
-"""What each part of the training is worth: one part changed at a time, at equal compute, in one table and one figure.
+"""What each part of the training is worth: one part changed at a time, at equal compute, in one table and one plot.
 
     python scripts/ablate.py configs/ablations.yaml data.source=FSDD --out runs/ablations
 
 Trains the variants one after another, each with the steps that give its training the base's number of multiply-adds
 (`tts.training.compute`), has each voice say the same held-out texts, and reads them back. A variant is `OUT/NAME/`.
-What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
+What is done is not done again, and an interrupted run is resumed. `--only NAME,NAME` trains and judges these alone, so
 that several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of what is there.
 """
 
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,8 @@ from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import atomic_write, is_file
 from tts.core.machine import circumstances, described
-from tts.evaluation import running as evaluate
+from tts.core.plots import png
+from tts.evaluation.running import REPORT
 from tts.evaluation.test_sets import Trained, from_source
 from tts.evaluation.trainings import Settings, effort, judge, load, parse
 from tts.recognition.model import Recognizer
@@ -33,7 +33,7 @@ from tts.training.config import RunConfig
 
 BASE = "base"
 SPLITS = ("test_unseen", "words")
-"""Combinations never heard, and seen ones as number words."""
+"""Combinations that training never has, and seen ones as number words."""
 SPECTRAL_SAMPLES = (64, 192, 384)
 """How far ahead the spectral loss looks, whatever the frame size: frames 2, 6 and 12 of 32 samples."""
 CLOCK_SAMPLES = 10240
@@ -51,20 +51,20 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"seed {seed}": (f"seed={seed}",) for seed in (1, 2)},
     "denoised recordings": ("data.recordings.denoise_db=15",),
     "whole words": ("model.units_per_word=1",),
-    "rests disturbed": ("train.pause_corruption=0.1",),
-    "timing as heard": ("model.duration=heard",),
+    "pauses corrupted": ("train.pause_corruption=0.1",),
+    "implicit durations": ("model.duration=implicit",),
     "no spectral loss": ("loss.spectral_weight=0",),
     "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
     "no frame dropout": ("train.frame_dropout=0",),
     "frame dropout 0.5": ("train.frame_dropout=0.5",),
     "word noise 1": ("train.word_noise=1",),
-    "all frames scored": ("loss.frame_share=1",),
+    "all frames in the loss": ("loss.frame_share=1",),
     "full-rank upsampling": ("model.upsample_rank=0",),
     "upsampling of rank 32": ("model.upsample_rank=32",),
     **{f"frames of {size}": frame_size(size) for size in (8, 16, 64)},
     **{f"history of {size}": (f"model.hist_size={size}",) for size in (16, 32, 128)},
-    "level embeddings": ("model.history=embedding",),
-    "linear levels": ("model.quantization=linear",),
+    "code embeddings": ("model.history=embedding",),
+    "linear codes": ("model.quantization=linear",),
     "gru": ("model.cell=gru",),
     "two recurrent layers": ("model.n_rnn=2",),
     **{f"frame tier {size} wide": (f"model.dim={size}",) for size in (256, 640)},
@@ -84,7 +84,7 @@ def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunCon
 
 def metrics_of(run: Path) -> dict[str, Any]:
     """What was found of a variant."""
-    report = json.loads((run / "evaluation" / "all" / evaluate.REPORT).read_text(encoding="utf-8"))
+    report = json.loads((run / "evaluation" / "all" / REPORT).read_text(encoding="utf-8"))
     found = {split: report["splits"][split]["voice"] for split in SPLITS}
     keys = ("digit_error", "digit_error_95", "exact", "exact_95", "stop_error", "texts", "digits")
     return {
@@ -99,9 +99,7 @@ def collect(out: Path) -> dict[str, Any]:
     """What is done so far, by variant."""
     folders = {name: out / name.replace(" ", "-") for name in VARIANTS}
     return {
-        name: metrics_of(folder)
-        for name, folder in folders.items()
-        if is_file(folder / "evaluation" / "all" / evaluate.REPORT)
+        name: metrics_of(folder) for name, folder in folders.items() if is_file(folder / "evaluation" / "all" / REPORT)
     }
 
 
@@ -144,9 +142,7 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     axis.set_xlim(left=0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def write(out: Path, sample_rate: int, settings: Settings) -> None:
@@ -154,10 +150,10 @@ def write(out: Path, sample_rate: int, settings: Settings) -> None:
     rows = collect(out)
     ground_truth = rows[next(iter(rows))]["ground_truth"]
     document = [
-        f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
+        f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}.",
         f"{described(circumstances())}.",
-        f"Digit error with 95 % intervals; the floor is {100 * ground_truth['test_unseen']:.1f} % on unseen combinations and "
-        f"{100 * ground_truth['words']:.1f} % on the texts of the number words.",
+        f"Digit error with 95 % intervals; of real recordings it is {100 * ground_truth['test_unseen']:.1f} % on "
+        f"unseen combinations and {100 * ground_truth['words']:.1f} % on the texts of the number words.",
         table(rows, sample_rate),
     ]
     atomic_write(out / "ablations.md", ("\n\n".join(document) + "\n").encode())

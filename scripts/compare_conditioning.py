@@ -1,16 +1,15 @@
-"""Pooled text against a pointer into it, words encoded in their text against words alone: one figure and one table.
+"""Pooled text against a pointer into it, words encoded in their text against words alone: one plot and one table.
 
     python scripts/compare_conditioning.py configs/comparison.yaml data.source=FSDD --out runs/comparison
 
-Two steps. First single digits: one training that hears nothing else, since with one word all conditions are the same
+Two steps. First single digits: one training on nothing else, since with one word all conditions are the same
 function. Then strings: the conditions one after another, all with the config's steps, batch, data and seed. Each voice
 speaks the same texts, which are read back. A training is `OUT/NAME/`, with its evaluations in `OUT/NAME/evaluation/`.
-What is done is not done again, and a run that was stopped goes on. `--only NAME,NAME` trains and judges these alone, so
+What is done is not done again, and an interrupted run is resumed. `--only NAME,NAME` trains and judges these alone, so
 that several processes can share the work; whoever comes last writes OUT/comparison.md, .json and .png of all that
 is there.
 """
 
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,10 +25,12 @@ from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import atomic_write, is_file
 from tts.core.machine import circumstances, described
-from tts.evaluation import running as evaluate
-from tts.evaluation.metrics import Limits, Utterance, summarize
+from tts.core.plots import png
+from tts.evaluation.metrics import summarize
+from tts.evaluation.running import LINES, REPORT
 from tts.evaluation.test_sets import Material, Trained, from_source
 from tts.evaluation.trainings import Settings, effort, judge, load, parse
+from tts.evaluation.utterance import Limits, Utterance
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 
@@ -59,16 +60,16 @@ KEPT = (
     *("texts", "digits", "substitutions", "insertions", "deletions"),
     *("digit_error", "digit_error_95", "exact", "exact_95", "stop_error"),
 )
-COLOURS = {"pooled-word": "#f0b26b", "pooled-text": "#d97706", "pointer-text": "#8ab4f8", "pointer-word": "#1f6feb"}
-FLOOR_COLOUR = "#6e7781"
+COLORS = {"pooled-word": "#f0b26b", "pooled-text": "#d97706", "pointer-text": "#8ab4f8", "pointer-word": "#1f6feb"}
+GROUND_TRUTH_COLOR = "#6e7781"
 
 
 def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]:
-    """The texts, with real test takes of each: single digits, and strings as long as training's, and longer ones.
+    """The texts, with real test recordings of each: single digits, and strings as long as training's, and longer ones.
 
-    A training of single digits is asked for single digits alone.
+    A training of single digits is judged on single digits alone.
 
-    Splits that are about something else than length keep to the lengths that training heard, so that each is about
+    Splits that are about something else than length keep to the lengths of training, so that each is about
     one thing; `repeat` has too few such combinations and goes up to `LONGEST`.
     """
     lengths = {"single": 1}
@@ -93,12 +94,12 @@ def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]
 
 
 def any_order(utterances: Sequence[Utterance]) -> float:
-    """Share of the texts whose digits were all heard, and no other, in whatever order."""
+    """Share of the texts whose digits were all recognized, and no other, in whatever order."""
     return float(np.mean([sorted(item.recognized) == sorted(item.digits) for item in utterances]))
 
 
 def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
-    """For each column that the run was judged in, what was found of the voice or of the floor.
+    """For each column that the run was judged in, the metrics of the voice or of the ground truth.
 
     `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
     """
@@ -107,8 +108,8 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
         folder = run / "evaluation" / name
         if run.name == FIRST and name != "single":
             continue
-        report = json.loads((folder / evaluate.REPORT).read_text(encoding="utf-8"))
-        lines = (folder / evaluate.LINES).read_text(encoding="utf-8").splitlines()
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
         found = [Utterance.from_json(json.loads(line)) for line in lines]
         found = [item for item in found if (item.split, item.system) == (split, system)]
         if column != "one digit":
@@ -121,23 +122,28 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
 def is_judged(run: Path) -> bool:
     """Whether all of a training's evaluations are there."""
     parts = {"single"} if run.name == FIRST else {part for part, _ in COLUMNS.values()}
-    return all(is_file(run / "evaluation" / part / evaluate.REPORT) for part in parts)
+    return all(is_file(run / "evaluation" / part / REPORT) for part in parts)
 
 
 def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
-    """A step's trainings, as far as they are done, by row; the floor last. None done: empty."""
+    """A step's trainings, as far as they are done, by row; the ground truth last. None done: empty."""
     done = [name for name in names if is_judged(out / name)]
     rows: dict[str, Any] = {
         name: {"metrics": metrics_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
         for name in done
     }
-    floors = [metrics_of(out / name, "ground_truth", seed) for name in done]
-    assert all(ground_truth == floors[0] for ground_truth in floors), "the conditions were judged on different texts"
-    return rows | {"ground_truth": {"metrics": floors[0]}} if done else {}
+    real = [metrics_of(out / name, "ground_truth", seed) for name in done]
+    assert all(each == real[0] for each in real), "the conditions were judged on different texts"
+    return rows | {"ground_truth": {"metrics": real[0]}} if done else {}
+
+
+def label(name: str) -> str:
+    """A row's name in tables and plots."""
+    return name.replace("-", ", ").replace("_", " ")
 
 
 def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> str:
-    """A markdown table of one figure, in per cent, a row for each condition."""
+    """A markdown table of one metric, in per cent, a row for each condition."""
     columns = next(iter(rows.values()))["metrics"]
     lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
     for name, row in rows.items():
@@ -148,17 +154,17 @@ def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> s
                 low, high = metrics[interval]
                 cell += f" ({100 * low:.1f}-{100 * high:.1f})"
             cells.append(cell)
-        lines.append(f"| {name.replace('-', ', ')} | {' | '.join(cells)} |")
+        lines.append(f"| {label(name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def effort_table(rows: Mapping[str, Any], sample_rate: int) -> str:
     """A markdown table of what each condition's training took."""
-    lines = ["| | steps | minutes | audio heard, hours |", "| --- | --- | --- | --- |"]
+    lines = ["| | steps | minutes | audio, hours |", "| --- | --- | --- | --- |"]
     for name, row in rows.items():
         if spent := row.get("effort"):
             hours = spent["samples"] / sample_rate / 3600
-            lines.append(f"| {name.replace('-', ', ')} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.2f} |")
+            lines.append(f"| {label(name)} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.2f} |")
     return "\n".join(lines)
 
 
@@ -172,16 +178,14 @@ def draw(rows: Mapping[str, Any]) -> bytes:
         interval = 100 * np.array([x["digit_error_95"] for x in row["metrics"].values()])
         spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
         place = np.arange(len(value)) + width * (number - (len(rows) - 1) / 2)
-        color = COLOURS.get(name, FLOOR_COLOUR)
-        axis.bar(place, value, width, yerr=spread, capsize=2, color=color, label=name.replace("-", ", "))
+        color = COLORS.get(name, GROUND_TRUTH_COLOR)
+        axis.bar(place, value, width, yerr=spread, capsize=2, color=color, label=label(name))
     axis.set_xticks(range(len(COLUMNS)), list(COLUMNS))
     axis.set_ylabel("digit error, %")
     axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def write(out: Path, config: RunConfig, settings: Settings) -> None:
@@ -189,7 +193,7 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
     first, second = collect(out, [FIRST], settings.seed), collect(out, [*CONDITIONS], settings.seed)
     rate = config.data.recordings.sample_rate
     document = [
-        f"{settings.texts} texts in each split, timing spread {settings.duration_spread}, seed {settings.seed}.",
+        f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}.",
         f"{described(circumstances())}.",
     ]
     if first:
@@ -202,9 +206,9 @@ def write(out: Path, config: RunConfig, settings: Settings) -> None:
         document += [
             "Step 2, trained on strings. Digit error, %, with 95 % intervals:",
             table(second, "digit_error", "digit_error_95"),
-            "Texts heard digit for digit, %, with 95 % intervals:",
+            "Texts recognized digit for digit, %, with 95 % intervals:",
             table(second, "exact", "exact_95"),
-            "Texts of which exactly the right digits were heard, in whatever order, %:",
+            "Texts of which exactly the right digits were recognized, in whatever order, %:",
             table(second, "any_order"),
             effort_table(second, rate),
         ]

@@ -1,4 +1,4 @@
-"""A stranger for `tts evaluate` to judge: single digits said by eSpeak NG, a formant synthesiser, as WAV files.
+"""Another system for `tts evaluate` to judge: single digits said by eSpeak NG, a formant synthesizer, as WAV files.
 
     pip install espeakng-loader
     python scripts/espeak_digits.py --out espeak --n 400
@@ -62,8 +62,8 @@ class Spoken:
 class Espeak:
     """eSpeak NG in this process.
 
-    What was said before lingers in it, so a series repeats exactly only from its beginning, in a process that has said
-    nothing yet.
+    It keeps state from what was said before, so a series repeats exactly only from its beginning, in a process that has
+    said nothing yet.
     """
 
     def __init__(self) -> None:

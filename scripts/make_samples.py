@@ -1,12 +1,12 @@
-"""Writes the samples that README links to: a few WAV files spoken by a voice, and a spectrogram beside a recording.
+"""Write the samples that README links to: a few WAV files spoken by a voice, and a spectrogram beside a recording.
 
     python scripts/make_samples.py --source FSDD --out docs/samples
 
 The WAV files hold synthetic speech only. The picture `472.png` shows what `tts speak "4 7 2"` says (the voice's default
 speaker, seed 0) above test recordings of the same digits by the same speaker, joined with 60 ms of silence. The
 recordings are from the Free Spoken Digit Dataset (license CC BY-SA 4.0, takes 0-4, which no training uses); no
-recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset, nucleus and coda of each
-word, then the pause after it.
+recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset, nucleus and coda of
+each word, then the pause after it.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, join
 from tts.core.errors import InputError
 from tts.core.files import atomic_write
-from tts.evaluation.plots import draw_spectrogram, png
+from tts.core.plots import png
+from tts.evaluation.plots import draw_spectrogram
 from tts.text.normalize import digits, words
 from tts.text.units import unit_ends
 from tts.voice import Voice

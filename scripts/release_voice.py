@@ -1,4 +1,4 @@
-"""Turn the voice of a training run into one that ships: its license, its sampling settings, its card with the figures.
+"""Turn the voice of a training run into one that ships: its license, its sampling settings, its card with the metrics.
 
 python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --duration-spread 0.5 --report report/report.json
 
@@ -26,10 +26,10 @@ from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 
 NAMES = {
-    "test_seen": "combinations that training may hear",
-    "test_unseen": "combinations never heard",
-    "bigram": "pairs of neighbors never heard",
-    "position": "digits never heard in that place",
+    "test_seen": "combinations that training may have",
+    "test_unseen": "combinations that training never has",
+    "bigram": "pairs of neighbors that training never has",
+    "position": "digits that training never has in that place",
     "length": "four and five digits",
     "repeat": "three times the same digit and more",
     "long": "6 to 20 digits",
@@ -42,7 +42,7 @@ NAMES = {
 
 
 def checksum() -> str:
-    """Of the list of the corpus's checksums, which the recordings are held against when they are read."""
+    """SHA-256 of the list of the corpus's checksums, which the recordings are checked with when they are read."""
     listed = files("data_recipes").joinpath("fsdd_sha256.txt").read_bytes()
     return hashlib.sha256(listed).hexdigest()
 
@@ -107,11 +107,11 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         "## Training",
         f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}. "
         f"The list of the recordings' checksums has sha256 {t['data_sha256']}; the whole config is in `config.json`.",
-        f"Sampling settings, chosen on other texts than the figures are of: temperature {c.sampling.temperature:g}, "
+        f"Sampling settings, chosen on other texts than those measured here: temperature {c.sampling.temperature:g}, "
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
-        lines += ["## Figures", _figures(report), _speakers(report)]
+        lines += ["## Metrics", _metrics(report), _speakers(report)]
         lines += [f"By the recognizer of this project: `{report_command}`."]
     lines += [
         "## Limits",
@@ -121,7 +121,7 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
     return "\n\n".join(lines) + "\n"
 
 
-def _figures(report: dict[str, Any]) -> str:
+def _metrics(report: dict[str, Any]) -> str:
     rows = [
         "| texts | voice: digit error, % | real recordings: digit error, % | voice: exact, % | cap, % |",
         "| --- | --- | --- | --- | --- |",
@@ -157,7 +157,7 @@ def _percent(metrics: dict[str, Any]) -> str:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """What `tts evaluate` found. Raises: InputError where it is no report of a voice beside real recordings."""
+    """The report of `tts evaluate`. Raises: InputError where it is no report of a voice beside real recordings."""
     if not is_file(path):
         raise InputError(f"--report {path}: there is no such file; give the report.json of tts evaluate")
     try:
@@ -181,7 +181,7 @@ def run() -> None:
     parser.add_argument("to", type=path_argument, help="e.g. tts/voices/digits")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--duration-spread", type=float, default=1.0)
-    parser.add_argument("--max-word-seconds", type=float, help="default: what the run wrote")
+    parser.add_argument("--max-unit-seconds", type=float, help="default: what the run wrote")
     parser.add_argument("--default-speaker", help="default: the run's first")
     parser.add_argument("--command", required=True, help="what trained it")
     parser.add_argument("--hardware", required=True)

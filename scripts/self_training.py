@@ -1,13 +1,13 @@
-"""Have a voice say every digit many times, and keep the takes that a classifier of its own finds clearest.
+"""Have a voice say every digit many times, and keep the recordings that a classifier of its own finds clearest.
 
-    python scripts/self_training.py runs/first/voice --source FSDD --out runs/clearest --n 160 --keep 40
-    tts train configs/fsdd.yaml data.source=FSDD data.self_training=runs/clearest train.start_from=runs/first/…
+    python scripts/self_training.py runs/first/voice --source FSDD --out runs/self-training --n 160 --keep 40
+    tts train configs/fsdd.yaml data.source=FSDD data.self_training=runs/self-training train.start_from=runs/first/…
 
-Best-of-n distillation: a voice that hears its own clearest takes beside the recordings learns to be clear, and hears
-what it says itself. Takes that end in the middle of a sound are left out, and the silence around a take is cut off, so
-that it is like a recording. The classifier is a small convolutional
-network on single digits, trained here and now on the training takes, with noise added; it shares nothing with the
-recognizer that judges voices, neither shape nor data preparation nor seed, and hears no test take.
+Best-of-n distillation: a voice that is trained on its own clearest recordings beside the real ones learns to be clear,
+and its history in training is then also what it generates. Recordings that end in the middle of a sound are left out,
+and the silence around each is cut off, as around real ones. The classifier is a small convolutional
+network on single digits, trained here and now on the training recordings, with noise added; it shares nothing with the
+recognizer that judges voices, neither shape nor data preparation nor seed, and gets no test recording.
 
 References: Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767.
 """
@@ -28,7 +28,7 @@ from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_empty, new_folder, path_argument
-from tts.evaluation.metrics import ENDS_IN_SOUND_DB, measure_sound
+from tts.evaluation.utterance import ENDS_IN_SOUND_DB, measure_sound
 from tts.text.units import sounding
 from tts.voice import Voice, load_voice
 
@@ -112,7 +112,7 @@ def log_probabilities(model: Classifier, waves: Sequence[np.ndarray]) -> np.ndar
 
 
 def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> tuple[int, int]:
-    """Write the clearest takes; how many of all were unclear, and how many ended in sound."""
+    """Write the clearest recordings; how many of all were unclear, and how many ended in sound."""
     unclear = torn = 0
     for speaker in tqdm(voice.speakers, desc="speakers"):
         for digit in range(10):
@@ -143,13 +143,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, have the voice speak, keep what is clear."""
-    parser = Parser(description="Keep the clearest of the takes that a voice says.")
+    parser = Parser(description="Keep the clearest of the recordings that a voice makes.")
     parser.add_argument("voice", help="name or folder of the voice")
     parser.add_argument(
         "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
     )
-    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the takes")
-    parser.add_argument("--n", type=int, default=160, help="takes said of each digit by each speaker")
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the recordings")
+    parser.add_argument("--n", type=int, default=160, help="recordings of each digit by each speaker")
     parser.add_argument("--keep", type=int, default=40, help="how many of them are kept")
     parser.add_argument("--epochs", type=int, default=50, help="of the classifier")
     parser.add_argument("--temperature", type=float, help="default: the voice's own")
@@ -167,12 +167,12 @@ def run(argv: Sequence[str] | None) -> None:
     model = train(recordings["train"], args.epochs, args.seed)
     held = recordings["validation"]
     right = log_probabilities(model, [item.audio for item in held]).argmax(1) == [item.digit for item in held]
-    print(f"classifier: {100 * np.mean(right):.1f} % of {len(held)} validation takes right")
+    print(f"classifier: {100 * np.mean(right):.1f} % of {len(held)} validation recordings right")
     with new_folder(args.out, whole=True):
         unclear, torn = say_and_keep(voice, model, args)
     total = args.n * 10 * len(voice.speakers)
     print(
-        f"{100 * unclear / total:.1f} % of {total} takes were unclear (probability below one half), "
+        f"{100 * unclear / total:.1f} % of {total} recordings were unclear (probability below one half), "
         f"{100 * torn / total:.1f} % ended in sound"
     )
 

@@ -372,9 +372,11 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
     """Nothing where no block was finished; the finished blocks otherwise."""
     import torch
 
-    from tts.evaluation import running as evaluate
+    from tts.evaluation import running
+    from tts.evaluation.manifest import FileRow
+    from tts.evaluation.systems import of_files
 
-    rows = [evaluate.FileRow(place / WAV, "4", "ann")] * (evaluate.BLOCK + 1)
+    rows = [FileRow(place / WAV, "4", "ann")] * (running.BLOCK + 1)
     out = here / "a" / "out"
     if there:
         out.mkdir(parents=True)
@@ -383,13 +385,13 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
     def run_with(judge: Judge):
         judge.net = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.ones_(judge.net.weight)
-        return evaluate.run(evaluate.of_files(rows, [], None, judge), out)
+        return running.run(of_files(rows, [], None, judge), out)
 
     with pytest.raises(error):
         run_with(Judge(1, error))
     assert list(snapshot(here)) == before
     with pytest.raises(error):
-        run_with(Judge(evaluate.BLOCK + 1, error))
+        run_with(Judge(running.BLOCK + 1, error))
     assert sorted(path.name for path in out.iterdir()) == ["part-00000.jsonl", "settings.json"]
     judge = Judge(0, error)
     run_with(judge)

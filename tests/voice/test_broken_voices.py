@@ -8,9 +8,10 @@ import pytest
 
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, fixed_split, join
-from tts.evaluation.metrics import Limits, Utterance, measure_sound, summarize
-from tts.evaluation.running import last_segment_seconds
+from tts.evaluation.metrics import summarize
+from tts.evaluation.systems import last_segment_seconds
 from tts.evaluation.test_sets import limits_of
+from tts.evaluation.utterance import Limits, Utterance, measure_sound
 from tts.recognition.model import Recognizer
 from tts.voice import Audio
 

@@ -47,19 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report, print a line for each split and system. Raises InputError for the user's mistakes."""
     _check(args)
-    from tts.evaluation import running as evaluate
+    from tts.evaluation import running
     from tts.recognition.model import Recognizer
 
-    processes = evaluate.Processes.launched()
+    processes = running.Processes.launched()
     recognizer = Recognizer.load(args.recognizer)
     evaluation = _files(args, recognizer) if args.wav_dir else _voice(args, recognizer, processes.rank == 0)
-    judged = evaluate.run(evaluation, args.out, args.force, processes, args.seed)
+    judged = running.run(evaluation, args.out, args.force, processes, args.seed)
     if judged:
         from tts.evaluation.report import write_reports
 
         report, utterances = judged
         write_reports(args.out, report, utterances)
-        evaluate.finish(args.out, report, utterances)
+        running.finish(args.out, report, utterances)
         for split, systems in report["splits"].items():
             for system, metrics in systems.items():
                 low, high = metrics["digit_error_95"]
@@ -89,7 +89,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -> "Evaluation":
-    from tts.evaluation import running as evaluate
+    from tts.evaluation.systems import of_voice
     from tts.evaluation.test_sets import Trained, from_dataset, from_source
     from tts.voice import load_voice
 
@@ -112,17 +112,16 @@ def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -
             args.max_digits,
             progress,
         )
-    return evaluate.of_voice(
-        voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread
-    )
+    return of_voice(voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread)
 
 
 def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
-    from tts.evaluation import running as evaluate
+    from tts.evaluation.manifest import read_manifest
+    from tts.evaluation.systems import of_files
     from tts.evaluation.test_sets import for_texts
 
-    rows = evaluate.read_manifest(args.manifest, args.wav_dir)
+    rows = read_manifest(args.manifest, args.wav_dir)
     if args.source is None:
-        return evaluate.of_files(rows, [], None, recognizer)
+        return of_files(rows, [], None, recognizer)
     real = for_texts([row.text for row in rows], args.source, args.seed)
-    return evaluate.of_files(rows, real.sequences, real.limits, recognizer, real.reference)
+    return of_files(rows, real.sequences, real.limits, recognizer, real.reference)

@@ -3,8 +3,8 @@
 A click is short and sharp, so it is looked for in the second differences d[t] = x[t-1] - 2 x[t] + x[t+1], where vowels
 are weak and a step or a spike is not. Speech has sharp places too: glottal pulses every few milliseconds, and onsets of
 stops, which noise follows. So d[t] is held against the louder one of its two sides, 5 ms each: pulses and onsets have
-something alike close by, a click has nothing on either side. A click under a loud vowel or in a hiss goes unnoticed, by
-this measure as by the ear; and of two within 5 ms of each other, at least the weaker one.
+something alike close by, a click has nothing on either side. A click under a loud vowel or in a hiss goes unnoticed;
+and of two within 5 ms of each other, at least the weaker one.
 
 Letters: T samples.
 """

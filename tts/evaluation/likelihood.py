@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from data_recipes.sequences import Sequence
-from tts.evaluation.metrics import Likelihood
+from tts.evaluation.utterance import Likelihood
 from tts.models.two_tier import TwoTier
 from tts.training.batches import Collate
 from tts.voice import Voice
@@ -20,7 +20,7 @@ EARLY_SECONDS = 0.05
 
 
 class LikelihoodScorer:
-    """Scores real sequences with a voice's model, one at a time, so that no figure depends on a batch."""
+    """Scores real sequences with a voice's model, one at a time, so that no result depends on a batch."""
 
     def __init__(self, voice: Voice) -> None:
         vectors: Callable[[Series[list[str]]], list[np.ndarray]] = lambda texts: [*map(voice.word_vectors, texts)]  # noqa: E731
@@ -32,11 +32,13 @@ class LikelihoodScorer:
     def __call__(self, sequence: Sequence) -> Likelihood:
         """The sequence must be of one of the voice's speakers and at its sample rate.
 
-        Where the model's words are parts of words (`units_per_word`), so are those whose turns are counted here.
+        Segments are those of the model's units (`units_per_word`).
         """
         assert sequence.sample_rate == self.sample_rate, (sequence.sample_rate, self.sample_rate)
         F = self.model.config.frame_size
-        batch = self.collate([sequence], np.random.default_rng(0))  # draws nothing that matters: all is scored
+        batch = self.collate(
+            [sequence], np.random.default_rng(0)
+        )  # draws nothing that matters: the loss counts all frames
         output = self.model(batch.codes, batch.units, batch.n_units, batch.pointer, batch.speaker)
         samples = len(sequence.audio)
         logits = output.logits[0].flatten(0, 1)[:samples]
@@ -46,9 +48,11 @@ class LikelihoodScorer:
         ends = batch.advance[0].nonzero().flatten().tolist()
         early, lead, late, begin = 0.0, 0.0, 0.0, 0
         for end in ends:
-            remaining = (end - torch.arange(begin, end + 1)) * F / self.sample_rate  # seconds to the turn's end
+            remaining = (end - torch.arange(begin, end + 1)) * F / self.sample_rate  # seconds to the segment's end
             survival = torch.exp(-hazard[begin : end + 1].cumsum(0))
-            leaves = -torch.diff(survival, prepend=torch.ones(1))  # the probability of leaving after each frame
+            leaves = -torch.diff(
+                survival, prepend=torch.ones(1)
+            )  # the probability that the segment ends after each frame
             early += float(leaves[remaining > EARLY_SECONDS].sum())
             lead += float((leaves * remaining).sum())
             late += float(survival[-1])

@@ -1,6 +1,5 @@
-"""The report's pictures, as PNG bytes. Letters: T samples."""
+"""The plots of a report, as PNG bytes. Letters: T samples."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,16 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = {"voice": "#1f6feb", "ground_truth": "#6e7781", "baseline": "#d97706"}
-LABELS = [*map(str, range(10)), "-"]
+from tts.core.plots import png
+from tts.voice import Audio
+
+COLORS = {"voice": "#1f6feb", "ground_truth": "#6e7781", "baseline": "#d97706"}
 SPECTROGRAM_WINDOW = 256
-
-
-def png(figure: Figure, dpi: int = 90) -> bytes:
-    """A figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
 
 
 def errors_by_split(splits: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -32,7 +26,7 @@ def errors_by_split(splits: Mapping[str, Mapping[str, Any]]) -> bytes:
         interval = 100 * np.array([metrics["digit_error_95"] for _, metrics in shown])
         spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
         place = np.array([place for place, _ in shown]) + width * (number - (len(systems) - 1) / 2)
-        axis.bar(place, value, width, yerr=spread, capsize=3, color=COLOURS[system], label=system)
+        axis.bar(place, value, width, yerr=spread, capsize=3, color=COLORS[system], label=system)
     axis.set_xticks(range(len(splits)), list(splits))
     axis.set_ylabel("digit error, %")
     axis.set_ylim(bottom=0)
@@ -55,8 +49,8 @@ def errors_along(splits: Mapping[str, Mapping[str, Any]], breakdown: str, key: s
             place = [int(text) for text in values]
             error = np.array([100 * part[key] for part in values.values()])
             interval = 100 * np.array([part[f"{key}_95"] for part in values.values()])
-            axis.fill_between(place, *interval.T, color=COLOURS[system], alpha=0.15, linewidth=0)
-            axis.plot(place, error, "o-", color=COLOURS[system], label=system, markersize=3.5)
+            axis.fill_between(place, *interval.T, color=COLORS[system], alpha=0.15, linewidth=0)
+            axis.plot(place, error, "o-", color=COLORS[system], label=system, markersize=3.5)
         axis.set_title(name, fontsize=9)
         axis.set_xlabel(label, fontsize=8)
         axis.xaxis.get_major_locator().set_params(integer=True)
@@ -65,28 +59,6 @@ def errors_along(splits: Mapping[str, Mapping[str, Any]], breakdown: str, key: s
     for axis in axes[:, 0]:
         axis.set_ylabel("error, %", fontsize=8)
     axes.flat[0].legend(frameon=False, fontsize=7)
-    return png(figure)
-
-
-def confusions(tables: Mapping[str, np.ndarray]) -> bytes:
-    """Confusion matrices, (11, 11) counts by title: rows said, columns heard, "-" for nothing; shares as shade."""
-    columns = min(3, len(tables))
-    rows = -(-len(tables) // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat[len(tables) :]:
-        axis.set_visible(False)
-    for axis, (title, table) in zip(axes.flat, tables.items(), strict=False):
-        share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        for row, column in zip(*np.nonzero(table), strict=True):
-            color = "white" if share[row, column] > 0.5 else "black"
-            axis.text(column, row, table[row, column], ha="center", va="center", fontsize=6.5, color=color)
-        axis.set(xticks=range(11), yticks=range(11), xticklabels=LABELS, yticklabels=LABELS)
-        axis.tick_params(labelsize=7, length=0)
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel("heard (-: missed)", fontsize=8)
-        axis.set_ylabel("said (-: added)", fontsize=8)
     return png(figure)
 
 
@@ -113,7 +85,37 @@ def draw_spectrogram(axis: Axes, wave: np.ndarray, sample_rate: int) -> None:
     )
 
 
+def spectrogram_pairs(pairs: Sequence[tuple[str, np.ndarray, Audio]]) -> bytes:
+    """A row for each title, recorded wave (T,) and spoken audio of one text: spectrograms, ends of words marked."""
+    figure = Figure(figsize=(10, 2.2 * len(pairs)), layout="constrained")
+    axes = figure.subplots(len(pairs), 2, squeeze=False)
+    for (title, recorded, said), (left, right) in zip(pairs, axes, strict=True):
+        draw_spectrogram(left, recorded, said.sample_rate)
+        draw_spectrogram(right, said.samples, said.sample_rate)
+        for end in said.word_ends:
+            right.axvline(end / said.sample_rate, color="white", linewidth=0.6)
+        left.set_title(f"{title} (recorded)", fontsize=9)
+        right.set_title(f"{title} (spoken, {said.stop_reason})", fontsize=9)
+    return png(figure, dpi=80)
+
+
+def training_curve(minutes: Sequence[float], errors: Sequence[float], title: str) -> bytes:
+    """Digit error, a share, against minutes of training, on a logarithmic scale from 0.1 %."""
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(minutes, np.maximum(100 * np.asarray(errors), 0.1), marker="o", markersize=3, color=COLORS["voice"])
+    axis.axhline(5, color="#888888", linewidth=0.8, linestyle=":")
+    axis.set_yscale("log")
+    axis.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axis.set_xlim(left=0)
+    axis.set_xlabel("minutes")
+    axis.set_ylabel("digit error on unseen combinations, %")
+    axis.set_title(title, fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    return png(figure, dpi=100)
+
+
 def systems_of(splits: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-    """The systems that a report has, in the order of `COLOURS`."""
+    """The systems that a report has, in the order of `COLORS`."""
     present = {system for part in splits.values() for system in part}
-    return [system for system in COLOURS if system in present]
+    return [system for system in COLORS if system in present]

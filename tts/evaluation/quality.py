@@ -1,13 +1,13 @@
 """Quality and variety of single digits, by the measures that the field uses for SC09, with our recognizer's features.
 
 The papers use a ResNeXt classifier of 16 kHz one-second clips; here the features are the time mean of the recognizer's
-last hidden layer and the probabilities those of a clip that holds exactly one digit, so figures compare with each other
-and with the floor, and not with published ones. All but FID take the digits' probabilities p(y|x) alone.
+last hidden layer and the probabilities those of a clip that holds exactly one digit, so results compare with each other
+and with the ground truth, and not with published ones. All but FID take the digits' probabilities p(y|x) alone.
 
 Letters: n clips, D features, C = 10 digits.
 
 References: Kong et al. 2021 (DiffWave, arXiv 2009.09761) for the set of measures; FID: Heusel et al. 2017; IS: Salimans
-et al. 2016; mIS: Gurumurthy et al. 2017 (DeLiGAN); AM: Zhou et al. 2018 (activation maximisation).
+et al. 2016; mIS: Gurumurthy et al. 2017 (DeLiGAN); AM: Zhou et al. 2018 (activation maximization).
 """
 
 from collections.abc import Sequence
@@ -42,9 +42,9 @@ class Clips:
 
 
 def quality(clips: Clips, reference: Clips) -> dict[str, float]:
-    """FID, IS, mIS and AM of clips against real training takes; at least two of each.
+    """FID, IS, mIS and AM of clips against real training recordings; at least two of each.
 
-    FID falls with the number of clips, so compare sets of one size: the floor is one.
+    FID falls with the number of clips, so compare sets of one size, as the ground truth is.
     """
     return {
         "fid": frechet_distance(clips.features, reference.features),

@@ -1,6 +1,6 @@
-"""What an evaluation found, for people: `report.md`, and `report.html`, one file that needs no other.
+"""The results of an evaluation, for people: `report.md`, and `report.html`, one file that needs no other.
 
-Every table has the floor, the same figures of real recordings joined in the same way, beside the voice.
+Every table has the ground truth, the same metrics of real recordings joined in the same way, beside the voice.
 """
 
 import base64
@@ -14,12 +14,15 @@ import numpy as np
 
 from tts import audio
 from tts.core.files import atomic_write
-from tts.evaluation import plots as metrics
-from tts.evaluation.metrics import STOP_ERRORS, Limits, Utterance, align, count_errors, stop_errors
-from tts.evaluation.running import FILES
+from tts.evaluation import plots
+from tts.evaluation.metrics import STOP_ERRORS, stop_errors
+from tts.evaluation.systems import FILES
+from tts.evaluation.utterance import NO_LIMITS, Limits, Utterance
+from tts.recognition.alignment import align, count_errors
+from tts.recognition.plots import LABELS, confusions
 
 PLAYED = 10
-"""So many of the worst, and so many drawn at random, can be listened to."""
+"""So many of the worst, and so many drawn at random, can be played."""
 
 CONFUSIONS_LISTED = 12
 QUALITY = {"fid": "FID", "is": "IS", "mis": "mIS", "am": "AM"}
@@ -38,7 +41,7 @@ class Table:
 def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
     """Write `report.md` and `report.html`.
 
-    Args: out, the evaluation's folder; report and utterances, as `evaluate.run` returns them.
+    Args: out, the evaluation's folder; report and utterances, as `running.run` returns them.
     """
     tables = make_tables(report)
     atomic_write(out / "report.md", markdown(report, tables).encode(errors="backslashreplace"))
@@ -51,20 +54,20 @@ def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utt
 def make_tables(report: Mapping[str, Any]) -> list[Table]:
     """All tables of the report."""
     splits = report["splits"]
-    systems = metrics.systems_of(splits)
+    systems = plots.systems_of(splits)
     tables = [
         Table(
-            "What was heard",
-            "Digit error: substitutions, insertions and deletions per digit said. Exact: texts heard digit for digit. "
-            "In brackets 95 % intervals.",
+            "What was recognized",
+            "Digit error: substitutions, insertions and deletions per digit said. Exact: texts recognized digit for "
+            "digit. In brackets 95 % intervals.",
             ["split", "system", "texts", "digits", "S", "I", "D", "digit error, %", "exact, %"],
-            _rows(splits, _heard),
+            _rows(splits, _recognized),
         ),
         Table(
             "Where it stopped",
             "Shares of the texts, %: the last digit missing or the end in the middle of a sound (cut short), longer "
             "after the last digit than real speech ever is (over-run), cut at the longest time allowed (cap). Forced: "
-            "words cut at the voice's longest word, % of the words. Duration: seconds relative to the real sequences "
+            "units cut at the voice's longest unit, % of the words. Duration: seconds relative to the real sequences "
             "of the same texts.",
             ["split", "system", "any, %", "cut short", "over-run", "cap", "forced", "duration"],
             _rows(splits, _stopped),
@@ -74,7 +77,7 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
             "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
             "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
             "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
-            "of the place between two turns, per 1,000 such places.",
+            "of the place between two segments, per 1,000 such places.",
             [
                 "split",
                 "system",
@@ -92,17 +95,17 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
     likelihood = _rows(splits, _predicted)
     if any(row[2] != "-" for row in likelihood):
         about = (
-            "Of the real sequences, which the voice is made to follow: bits per sample, bits of the advance bit per "
-            "word; the pointer's timing: probability of leaving a word more than 50 ms too early, %, the time by which "
-            "it is left too early, in expectation, and the probability of not leaving it when its turn really ends, %. "
-            "The floor has none: it is the recordings themselves."
+            "Of the real sequences under the voice's model (teacher forcing): bits per sample, bits of the advance bit "
+            "per segment; the pointer's timing: probability of ending a segment more than 50 ms too early, %, the "
+            "expected time by which it is ended too early, and the probability of not ending it at its real end, %. "
+            "The ground truth has none: it is the recordings themselves."
         )
-        header = ["split", "system", "bits per sample", "advance bits per word", "early, %", "lead, ms", "late, %"]
+        header = ["split", "system", "bits per sample", "advance bits per segment", "early, %", "lead, ms", "late, %"]
         tables.append(Table("Likelihood", about, header, likelihood))
     if quality := report.get("quality"):
         about = (
-            "Of single digits, by this recognizer's features and against real training takes; not comparable with "
-            "published figures. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
+            "Of single digits, by this recognizer's features and against real training recordings; not comparable "
+            "with published ones. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
         )
         rows = [[system, *(_number(quality[system][name], 3) for name in QUALITY)] for system in systems]
         tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY.values()], rows))
@@ -124,11 +127,11 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
 
 def _rows(splits: Mapping[str, Any], cells: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
     return [
-        [split, system, *cells(part[system])] for split, part in splits.items() for system in metrics.systems_of(splits)
+        [split, system, *cells(part[system])] for split, part in splits.items() for system in plots.systems_of(splits)
     ]
 
 
-def _heard(x: Mapping[str, Any]) -> list[str]:
+def _recognized(x: Mapping[str, Any]) -> list[str]:
     counts = [str(x[name]) for name in ("texts", "digits", "substitutions", "insertions", "deletions")]
     return [*counts, _percent(x["digit_error"], x["digit_error_95"]), _percent(x["exact"], x["exact_95"])]
 
@@ -191,11 +194,12 @@ def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
                 found.append((int(table[row, column]), int(table[row].sum()), speaker, int(row), int(column)))
     found.sort(key=lambda x: (-x[0], x[2:]))
     rows = [
-        [speaker, metrics.LABELS[row], metrics.LABELS[column], str(count), str(said) if row < 10 else "-"]
+        [speaker, LABELS[row], LABELS[column], str(count), str(said) if row < 10 else "-"]
         for count, said, speaker, row, column in found[:CONFUSIONS_LISTED]
     ]
     about = (
-        "The most frequent errors over all splits; - for nothing: said -, a digit was added; heard -, it was missed."
+        "The most frequent errors over all splits; - for nothing: said -, a digit was added; recognized -, it was "
+        "missed."
     )
     return Table(f"Errors of the {system}", about, ["speaker", "said", "recognized", "times", "of"], rows)
 
@@ -216,7 +220,7 @@ def _number(value: float | None, places: int) -> str:
 
 
 def facts(report: Mapping[str, Any]) -> list[str]:
-    """What decides the figures, and what to know about them, one line each."""
+    """What decides the results, and what to know about them, one line each."""
     settings, limits = report["settings"], report["limits"]
     lines = [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
     if "seed" in settings:
@@ -227,7 +231,7 @@ def facts(report: Mapping[str, Any]) -> list[str]:
         lines.append(", ".join(drawn))
     if limits:
         lines.append(
-            f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, a digit's turn of "
+            f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, a digit's segment of "
             f"{limits['segment_seconds']:.2f} s"
         )
     return [*lines, *report["notes"]]
@@ -239,11 +243,11 @@ def markdown(report: Mapping[str, Any], tables: Iterable[Table]) -> str:
     for table in tables:
         lines += ["", f"## {table.title}", "", table.about, ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (table.header, ["---"] * len(table.header), *table.rows)]
-    for system in metrics.systems_of(report["splits"]):
+    for system in plots.systems_of(report["splits"]):
         total = sum(total_confusion(report["splits"], system).values())
-        lines += ["", f"## Confusion: {system}", "", "All splits; rows said, columns heard, - for nothing.", ""]
-        lines += [f"| | {' | '.join(metrics.LABELS)} |", "| --- |" + " --- |" * 11]
-        for label, row in zip(metrics.LABELS, np.asarray(total), strict=True):
+        lines += ["", f"## Confusion: {system}", "", "All splits; rows said, columns recognized, - for nothing.", ""]
+        lines += [f"| | {' | '.join(LABELS)} |", "| --- |" + " --- |" * 11]
+        for label, row in zip(LABELS, np.asarray(total), strict=True):
             lines.append(f"| {label} | " + " | ".join(str(count) if count else "" for count in row) + " |")
     return "\n".join(lines) + "\n"
 
@@ -259,13 +263,13 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } p { max
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.86rem; }
 th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #d8dee4; white-space: nowrap; }
 th { background: #f6f8fa; } th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
-tr.floor td { color: #6e7781; }
+tr.ground_truth td { color: #6e7781; }
 img { max-width: 100%; }
-.heard { display: grid; grid-template-columns: 19rem 1fr; gap: 0.4rem 1rem; align-items: center;
+.utterance { display: grid; grid-template-columns: 19rem 1fr; gap: 0.4rem 1rem; align-items: center;
   border-bottom: 1px solid #d8dee4; padding: 0.4rem 0; }
-.heard p { margin: 0; font-size: 0.88rem; } audio { height: 2rem; width: 18rem; }
+.utterance p { margin: 0; font-size: 0.88rem; } audio { height: 2rem; width: 18rem; }
 .wrong { color: #b42318; } .right { color: #1a7f37; }
-@media (max-width: 40rem) { .heard { grid-template-columns: 1fr; } }
+@media (max-width: 40rem) { .utterance { grid-template-columns: 1fr; } }
 """
 
 
@@ -273,16 +277,16 @@ def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utteranc
     """`report.html`."""
     splits = report["splits"]
     parts = ["<h1>Evaluation</h1>", "<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"]
-    parts.append(_picture(metrics.errors_by_split(splits), "digit error by split"))
+    parts.append(_picture(plots.errors_by_split(splits), "digit error by split"))
     parts += [_html_table(table) for table in tables]
     parts.append("<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>")
-    parts.append(_picture(metrics.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
-    parts.append(_picture(metrics.errors_along(splits, "by_position", "error", "place"), "error by place"))
-    for system in metrics.systems_of(splits):
-        pictures = metrics.confusions(total_confusion(splits, system))
+    parts.append(_picture(plots.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
+    parts.append(_picture(plots.errors_along(splits, "by_position", "error", "place"), "error by place"))
+    for system in plots.systems_of(splits):
+        pictures = confusions(total_confusion(splits, system))
         parts.append(f"<h2>Confusion by speaker: {system}</h2>{_picture(pictures, f'confusion of the {system}')}")
     spoken = [item for item in utterances if item.system == "voice"]
-    limits = Limits(**report["limits"]) if report["limits"] else Limits(1e9, 1e9)
+    limits = Limits(**report["limits"]) if report["limits"] else NO_LIMITS
     for title, chosen in (("The worst", worst(spoken, limits)), ("At random", drawn(spoken))):
         parts.append(f"<h2>{title}</h2>")
         parts += [_player(out, item, limits) for item in chosen]
@@ -319,11 +323,12 @@ def _player(out: Path, item: Utterance, limits: Limits) -> str:
     flags = "".join(f", <span class=wrong>{name.replace('_', ' ')}</span>" for name in stops)
     source = base64.b64encode(audio.to_bytes(wave, rate)).decode()
     return (
-        f'<div class="heard"><div><p><b>{html.escape(item.text)}</b>, heard <b class="{color}">{recognized}</b></p>'
+        f'<div class="utterance"><div><p><b>{html.escape(item.text)}</b>, '
+        f'recognized <b class="{color}">{recognized}</b></p>'
         f"<p>{html.escape(item.speaker)}, {item.split} {item.index}, {item.sound.seconds:.2f} s"
         f"{flags}</p>"
         f'<audio controls preload="none" src="data:audio/wav;base64,{source}"></audio></div>'
-        f"{_picture(metrics.spectrogram(wave, rate), 'spectrogram')}</div>"
+        f"{_picture(plots.spectrogram(wave, rate), 'spectrogram')}</div>"
     )
 
 

@@ -1,7 +1,7 @@
 """What is said in an evaluation, and the real recordings of the same texts.
 
-Test takes are joined as the voice's training joined its own, so that the recognizer's error on them is the floor of
-what the voice can reach. Everything depends on the arguments alone.
+Test recordings are joined as the voice's training joined its own, so that the recognizer's error on them, the ground
+truth, is the least that the voice can reach. Everything depends on the arguments alone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ from tts.audio import from_bytes
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_folder
-from tts.evaluation.metrics import Limits, measure_sound
+from tts.evaluation.utterance import Limits, measure_sound
 from tts.text.normalize import digits as digits_of
 from tts.text.normalize import words
 
@@ -69,7 +69,7 @@ class Trained:
         )
 
     def options(self, max_digits: int = MAX_DIGITS) -> SequenceOptions:
-        """How test takes are joined: as in training, but one to `max_digits` digits in every split alike.
+        """How test recordings are joined: as in training, but one to `max_digits` digits in every split alike.
 
         That `length` was held out is not in force here, or the other splits would keep to three digits.
         """
@@ -87,9 +87,9 @@ class Material:
     limits: Limits
     sample_rate: int
     notes: list[str]
-    """What a reader of the figures should know, one line each."""
+    """What a reader of the results should know, one line each."""
     reference: list[Sequence] = field(default_factory=list)
-    """Single digits joined of training takes, what `single` is compared with; only where it is asked for."""
+    """Single digits joined of training recordings, what `single` is compared with; only where it is asked for."""
 
 
 def check_splits(names: Series[str]) -> None:
@@ -189,8 +189,8 @@ def from_dataset(
 ) -> Material:
     """Material from a dataset folder that `tts data build sequences` wrote.
 
-    It is the first `count` rows of each split that are of the voice's speakers; `FREE_SPLITS` join the turns of
-    `test_seen`.
+    It is the first `count` rows of each split that are of the voice's speakers; `FREE_SPLITS` join the segments
+    of `test_seen`.
 
     Args: as `from_source`; max_digits, of `any`: the others' rows are as long as they are.
 
@@ -230,7 +230,9 @@ def from_dataset(
             )
         found[name] = [spelled(row) for row in rows] if name == "words" else rows
     if "train" not in has:
-        raise InputError(f"{folder} has no split train, which tells how long real speech is; build the data again")
+        raise InputError(
+            f"{folder} has no split train, from which the length of real speech is measured; build the data again"
+        )
     limits = limits_of(islice(read_rows(folder, "train", shared), LIMIT_SEQUENCES))
     reference = []
     if "single" in splits:
@@ -254,7 +256,7 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
 
 
 def segments(sequence: Sequence) -> list[Recording]:
-    """A sequence cut at its boundaries: each digit with the silence after it, the first also with that before it."""
+    """A sequence cut at its boundaries: each digit with the pause after it, the first also with what is before it."""
     starts = [0, *sequence.boundaries[:-1]]
     return [
         Recording(sequence.audio[start:end], digit, sequence.speaker, 0, sequence.sample_rate, take)
@@ -284,10 +286,10 @@ class Drawn(Series[Sequence]):
 def draw_free(
     recordings: Series[Recording], options: SequenceOptions, name: str, count: int, seed: int
 ) -> Series[Sequence]:
-    """`count` sequences of test takes, their digits drawn uniformly whatever is held out: one of `FREE_SPLITS`.
+    """`count` sequences of test recordings, their digits drawn uniformly whatever is held out: one of `FREE_SPLITS`.
 
-    `any` has one to options.max_digits digits, numbers of digits in turn and speakers in equal shares; the others,
-    which no training heard, have numbers of digits out of `LONG_DIGITS` and speakers that are drawn.
+    `any` has one to options.max_digits digits, numbers of digits in rotation and speakers in equal shares; the
+    others, longer than in any training, have numbers of digits out of `LONG_DIGITS` and speakers that are drawn.
     """
     free = replace(options, hold_outs=(), length_weights=None)
     if name != "any":
@@ -306,8 +308,8 @@ def draw_free(
     }
 
     def join_one(index: int) -> Sequence:
-        segment, place = divmod(index, len(names))
-        speaker = names[np.random.default_rng([seed, segment]).permutation(len(names))[place]]
+        cycle, place = divmod(index, len(names))
+        speaker = names[np.random.default_rng([seed, cycle]).permutation(len(names))[place]]
         return streams[speaker, lengths[index % len(lengths)]][index]
 
     return Drawn(count, join_one)
@@ -335,20 +337,20 @@ class Real(NamedTuple):
 
 
 def for_texts(texts: Series[str], source: Path, seed: int) -> Real:
-    """A real sequence of each text, joined of test takes of one speaker, and the limits of real speech.
+    """A real sequence of each text, joined of test recordings of one speaker, and the limits of real speech.
 
-    Who says a text and by which takes is drawn from the seed. Raises: InputError for a corpus that is not whole.
+    Who says a text and by which recordings is drawn from the seed. Raises: InputError for a corpus that is not whole.
     """
     recordings = build_recordings(source)
     options = SequenceOptions()
     rng = np.random.default_rng(seed)
-    takes: dict[tuple[str, int], list[Recording]] = {}
+    by_speaker_and_digit: dict[tuple[str, int], list[Recording]] = {}
     for item in recordings["test"]:
-        takes.setdefault((item.speaker, item.digit), []).append(item)
+        by_speaker_and_digit.setdefault((item.speaker, item.digit), []).append(item)
     real = []
     for text in texts:
         speaker = SPEAKERS[int(rng.integers(len(SPEAKERS)))]
-        choices = [takes[speaker, digit] for digit in digits_of(words(text))]
+        choices = [by_speaker_and_digit[speaker, digit] for digit in digits_of(words(text))]
         real.append(join([items[int(rng.integers(len(items)))] for items in choices], options, rng))
     training = SequenceStream(recordings["train"], options, 0)
     single = all(len(item.digits) == 1 for item in real)
@@ -360,7 +362,7 @@ def for_texts(texts: Series[str], source: Path, seed: int) -> Real:
 
 
 def limits_of(sequences: Iterable[Sequence]) -> Limits:
-    """The longest closing silence and the longest turn in real sequences, at least one."""
+    """The longest closing silence and the longest segment in real sequences, at least one."""
     trailing, segment = [], []
     for item in sequences:
         trailing.append(measure_sound(item.audio, item.sample_rate).trailing_seconds)
@@ -369,13 +371,15 @@ def limits_of(sequences: Iterable[Sequence]) -> Limits:
 
 
 def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
-    recognized = trained.sequences
-    longest = TRAINED_LENGTH if "length" in recognized.hold_outs else recognized.max_digits
+    sequences = trained.sequences
+    longest = TRAINED_LENGTH if "length" in sequences.hold_outs else sequences.max_digits
     notes = [
-        f"{name}: the voice's training did not hold these combinations out, so it may have heard them"
+        f"{name}: the voice's training did not hold these combinations out, so they may not be new to it"
         for name in splits
-        if name in HELD_OUT and name != "length" and HELD_OUT[name] not in recognized.hold_outs
+        if name in HELD_OUT and name != "length" and HELD_OUT[name] not in sequences.hold_outs
     ]
     if longest < max_digits and set(splits) & {*FIXED_SPLITS, "words", "any"}:
-        notes.append(f"the voice heard at most {longest} digits at once: longer texts are new to it in every split")
+        notes.append(
+            f"the voice's training had at most {longest} digits at once: longer texts are new to it in every split"
+        )
     return notes

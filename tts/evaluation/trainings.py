@@ -10,8 +10,9 @@ from tts.core import config as configs
 from tts.core.console import Parser
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_file, path_argument
-from tts.evaluation import running as evaluate
+from tts.evaluation import running
 from tts.evaluation.report import write_reports
+from tts.evaluation.systems import of_voice
 from tts.evaluation.test_sets import Material
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
@@ -73,18 +74,16 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
     voice = load_voice(run / "voice")
     for name, material in materials.items():
         out = run / "evaluation" / name
-        evaluation = evaluate.of_voice(
-            voice, material, recognizer, out, settings.seed, duration_spread=settings.duration_spread
-        )
-        if is_file(out / evaluate.REPORT):
-            found = json.loads((out / evaluate.REPORT).read_text(encoding="utf-8"))["settings"]
+        evaluation = of_voice(voice, material, recognizer, out, settings.seed, duration_spread=settings.duration_spread)
+        if is_file(out / running.REPORT):
+            found = json.loads((out / running.REPORT).read_text(encoding="utf-8"))["settings"]
             if found != evaluation.settings:
                 raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
             continue
-        judged = evaluate.run(evaluation, out, seed=settings.seed)
+        judged = running.run(evaluation, out, seed=settings.seed)
         assert judged is not None, "there is one process only"
         write_reports(out, *judged)
-        evaluate.finish(out, *judged)
+        running.finish(out, *judged)
 
 
 def effort(metrics: Path) -> dict[str, float]:

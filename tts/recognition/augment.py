@@ -36,9 +36,9 @@ class AugmentOptions:
 
     speeds: resampling ratios, one drawn for each recording before it is joined. segment_gain_db: spread between the
     digits of one sequence. snr_db and background_snr_db: against the active speech; noise is white, pink or brown,
-    background is babble of other recordings. rough_bits: mu-law levels of so few bits. rough_jitter: Gaussian noise
+    background is babble of other recordings. rough_bits: mu-law codes of so few bits. rough_jitter: Gaussian noise
     in the mu-law domain, where full scale is 1, as a sample model's own noise is. drop_seconds: holes.
-    empty: the share of waves that hold no digit at all and must be heard so.
+    empty: the share of waves that hold no digit at all and for which nothing must be recognized.
     """
 
     speeds: tuple[Annotated[float, Range(0.25, 4)], ...] = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
@@ -127,7 +127,7 @@ class Augmenter:
         return np.take(source, np.arange(start, start + samples), mode="wrap")
 
     def __call__(self, wave: np.ndarray, boundaries: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-        """Damage wave (T,) float32, whose digits' turns end at `boundaries`; returns (T,) float32 in [-1, 1]."""
+        """Damage wave (T,) float32, whose digits' segments end at `boundaries`; returns (T,) float32 in [-1, 1]."""
         options = self.options
         if rng.random() < options.segment_gain:
             gains = 10 ** (rng.uniform(-1, 1, len(boundaries)) * options.segment_gain_db / 20)
@@ -201,7 +201,7 @@ class Augmenter:
 
 
 def _filter(wave: np.ndarray, reverberant: bool, rng: np.random.Generator) -> np.ndarray:
-    """Another microphone, band and, if so wished, room: one multiplication of spectra."""
+    """Another microphone, band and, where asked for, room: one multiplication of spectra."""
     tail = 4000 if reverberant else 400
     size = -(-(len(wave) + tail) // 2048) * 2048  # a product of small primes, which the FFT wants
     hertz = np.arange(size // 2 + 1) * (8000 / size)
@@ -226,15 +226,15 @@ def _filter(wave: np.ndarray, reverberant: bool, rng: np.random.Generator) -> np
 def _rough(wave: np.ndarray, options: AugmentOptions, rng: np.random.Generator) -> np.ndarray:
     bits = int(rng.integers(options.rough_bits[0], options.rough_bits[1] + 1))
     q_levels = 2**bits
-    levels = audio.encode(wave, 256)
+    codes = audio.encode(wave, 256)
     if rng.random() < 0.6:
         jitter = rng.uniform(*options.rough_jitter) * 127.5
         noise = rng.standard_normal(len(wave), dtype=np.float32) * np.float32(jitter)
-        levels = np.clip(levels + noise.round().astype(np.int64), 0, 255)
+        codes = np.clip(codes + noise.round().astype(np.int64), 0, 255)
     if q_levels < 256:
         step = 256 // q_levels
-        levels = np.clip((levels + step // 2) // step * step, 0, 255)
-    return audio.decode(levels, 256)
+        codes = np.clip((codes + step // 2) // step * step, 0, 255)
+    return audio.decode(codes, 256)
 
 
 def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """How sure the recognizer is of each digit, so that it can reject speech that holds none.
 
-CTC's own probabilities say little about that: the recognizer was never shown other words, and gives them a digit with
-nearly the same certainty. A small network beside it looks at what its layers hold while it recognizes a digit, and
-tells a digit from anything else. The recognizer itself is the same with and without it.
+CTC's own probabilities say little about that: no other words were in the recognizer's training, so it takes them for
+digits with nearly the same probability. A small network gets the outputs of its layers around a recognized digit and
+gives the probability that it is one. The recognizer itself is the same with and without it.
 
 Letters as in `tts.recognition.model`: B batch, N frames of 20 ms, D width.
 """

@@ -1,12 +1,13 @@
-"""Train the recognizer's confidence: the small network that tells a digit from other speech.
+"""Train the recognizer's confidence: the small network that separates digits from other speech.
 
     python scripts/train_confidence.py --fsdd FSDD_FOLDER --prompts ASTERISK_FOLDER --out runs/confidence
 
-The recognizer itself stays as it is. Digits: FSDD's training takes, one by one and joined, half of them damaged, and
-the ten digits of one prompt voice. Other speech: the same takes reversed, pieces of them in wrong order, babble, waves
-without speech, and the prompts without digits of the voices named by --voices. What the recognizer takes for digits in
-these is what is learned from; digits and the rest weigh the same, so the threshold is 0.5. How many of FSDD's single
-validation takes (5-7) keep their digit at that is put into the card. Neither the test takes nor other voices are used.
+The recognizer itself stays as it is. Digits: FSDD's training recordings, one by one and joined, half of them damaged,
+and the ten digits of one prompt voice. Other speech: the same recordings reversed, pieces of them in wrong order,
+babble, waves without speech, and the prompts without digits of the voices named by --voices. The examples are what
+the recognizer takes for digits in these; digits and other speech weigh the same, so the threshold is 0.5. How many of
+FSDD's single validation recordings (takes 5-7) keep their digit at that is put into the card. Neither the test
+recordings nor other voices are used.
 
 Writes OUT/confidence.safetensors, and OUT/recognizer.json, the recognizer's card with the threshold added.
 """
@@ -16,7 +17,6 @@ import json
 import sys
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.core.errors import InputError
-from tts.core.files import atomic_write
+from tts.core.console import Parser, run_command
+from tts.core.files import check_folder, new_folder, path_argument, write_together
 from tts.recognition import prompts
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.confidence import ConfidenceNet
@@ -41,9 +41,11 @@ EPOCHS, BATCH, HIDDEN = 30, 256, 64
 THRESHOLD = 0.5  # where the network is undecided
 
 
-def digits(args: argparse.Namespace, takes: list[Recording], plain: list[Recording], spoil: Augmenter) -> list[Item]:
+def digits(
+    args: argparse.Namespace, recordings: list[Recording], plain: list[Recording], spoil: Augmenter
+) -> list[Item]:
     """Waves with digits."""
-    stream = SequenceStream(takes, JOINED, args.seed)
+    stream = SequenceStream(recordings, JOINED, args.seed)
     items: list[Item] = []
     for index in range(args.count):
         rng = np.random.default_rng([args.seed, 1, index])
@@ -51,7 +53,7 @@ def digits(args: argparse.Namespace, takes: list[Recording], plain: list[Recordi
         damaged = rng.random() < 0.6
         wave = spoil(sequence.audio, sequence.boundaries, rng) if damaged else sequence.audio
         items.append((wave, sequence.digits))
-    for index, recording in enumerate([*plain[::2], *takes[::10]]):
+    for index, recording in enumerate([*plain[::2], *recordings[::10]]):
         items.append((_maybe(recording.audio, spoil, [args.seed, 2, index]), [recording.digit]))
     for digit in range(10):
         wave = prompts.read(args.prompts / args.digit_voice / "digits" / f"{digit}.g722")
@@ -59,17 +61,17 @@ def digits(args: argparse.Namespace, takes: list[Recording], plain: list[Recordi
     return items
 
 
-def others(args: argparse.Namespace, takes: list[Recording], spoil: Augmenter) -> list[Item]:
+def others(args: argparse.Namespace, recordings: list[Recording], spoil: Augmenter) -> list[Item]:
     """Waves without digits."""
     items: list[Item] = []
-    for index, recording in enumerate(takes[3::20]):
+    for index, recording in enumerate(recordings[3::20]):
         items.append((_maybe(recording.audio[::-1].copy(), spoil, [args.seed, 4, index]), []))
     by_speaker: dict[str, list[Recording]] = {}
-    for recording in takes:
+    for recording in recordings:
         by_speaker.setdefault(recording.speaker, []).append(recording)
     for index in range(args.count):
         rng = np.random.default_rng([args.seed, 5, index])
-        own = by_speaker[takes[int(rng.integers(len(takes)))].speaker]
+        own = by_speaker[recordings[int(rng.integers(len(recordings)))].speaker]
         items.append((_maybe(fragments(own, rng), spoil, [args.seed, 6, index]), []))
     for index in range(args.count // 10):
         rng = np.random.default_rng([args.seed, 7, index])
@@ -134,7 +136,7 @@ def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
     inputs = (vectors - mean) / spread
     net = ConfidenceNet(inputs.shape[1], HIDDEN)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-3)
-    weight = torch.where(right > 0, 1.0, float(right.sum() / (1 - right).sum()))
+    weight = torch.where(right > 0, torch.tensor(1.0), right.sum() / (1 - right).sum())
     for _ in range(EPOCHS):
         for chosen in torch.randperm(len(right)).split(BATCH):
             x = nn.functional.dropout(inputs[chosen], 0.2)
@@ -145,7 +147,7 @@ def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        net.first.weight /= spread
+        net.first.weight.div_(spread)
         net.first.bias.sub_(net.first.weight @ mean)
     return net
 
@@ -159,12 +161,13 @@ def kept(recognizer: Recognizer, recordings: list[Recording]) -> list[int]:
 
 def train(args: argparse.Namespace) -> None:
     """Everything, written to args.out."""
+    check_folder(args.out, "--out")
     torch.set_num_threads(1)
     recognizer = Recognizer.load(args.weights)
     prepared, plain = build_recordings(args.fsdd), build_recordings(args.fsdd, AS_THEY_LIE)
-    takes = at_speeds(prepared["train"], AugmentOptions().speeds)
-    spoil = Augmenter(AugmentOptions(empty=0.0), takes, args.seed)
-    items = digits(args, takes, plain["train"], spoil) + others(args, takes, spoil)
+    recordings = at_speeds(prepared["train"], AugmentOptions().speeds)
+    spoil = Augmenter(AugmentOptions(empty=0.0), recordings, args.seed)
+    items = digits(args, recordings, plain["train"], spoil) + others(args, recordings, spoil)
     print(f"{len(items)} waves", file=sys.stderr)
     vectors, right = examples(recognizer, items)
     print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
@@ -180,23 +183,35 @@ def train(args: argparse.Namespace) -> None:
         "examples": [int(right.sum()), len(right)],
         "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(args.out / "confidence.safetensors", save(weights))
-    atomic_write(args.out / "recognizer.json", (json.dumps(recognizer.card, indent=1) + "\n").encode())
+    with new_folder(args.out):
+        write_together(
+            {
+                args.out / "confidence.safetensors": save(weights),
+                args.out / "recognizer.json": (json.dumps(recognizer.card, indent=1) + "\n").encode(),
+            }
+        )
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
 
 
 def main() -> int:
     """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fsdd", type=Path, help="FSDD's folder (default: download the pinned revision)")
+    return run_command("train_confidence", run)
+
+
+def run() -> None:
+    """Parse and train."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument(
-        "--prompts", type=Path, required=True, help="folder of Asterisk's prompts, see scripts/prompts.py"
+        "--prompts",
+        type=path_argument,
+        required=True,
+        help="folder of Asterisk's prompts, see tts/recognition/prompts.py",
     )
     parser.add_argument("--voices", nargs="+", default=["en_US_f_Allison", "es_MX_f_Allison"], help="to learn from")
     parser.add_argument("--digit-voice", default="en_US_f_Allison", help="whose digits are used (English)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of a recognizer")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--weights", type=path_argument, default=WEIGHTS, help="folder of a recognizer")
+    parser.add_argument("--out", type=path_argument, required=True)
     parser.add_argument("--count", type=int, default=1200, help="joined sequences, and as many of fragments")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -204,9 +219,4 @@ def main() -> int:
         f"python scripts/train_confidence.py --fsdd FSDD_FOLDER --prompts ASTERISK_FOLDER "
         f"--voices {' '.join(args.voices)} --count {args.count} --seed {args.seed}"
     )
-    try:
-        train(args)
-    except InputError as error:
-        print(f"train_confidence: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    train(args)

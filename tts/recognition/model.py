@@ -45,8 +45,8 @@ BATCH_SECONDS = 600.0
 class RecognizerConfig:
     """Shape of the network. Frequencies in Hz, lengths in samples at `sample_rate`, floor in dB below the loudest.
 
-    edge: silence put at both ends of every wave, in training too. The network writes a digit down when it hears that
-    the digit is over, so one that ends with the wave would be missed.
+    edge: silence put at both ends of every wave, in training too. The network puts a digit out only after the
+    digit's end, so one that ends with the wave would be missed.
     """
 
     sample_rate: Annotated[int, Range(8000, 8000)] = 8000
@@ -84,10 +84,10 @@ def mask(lengths: Tensor, n: int) -> Tensor:
 
 
 def reversal(lengths: Tensor, n: int) -> Tensor:
-    """(B, n) int64 indices that turn each utterance's own frames round and leave the padding behind them in place."""
+    """(B, n) int64 indices that reverse each utterance's own frames and leave the padding behind them in place."""
     index = torch.arange(n, device=lengths.device).expand(len(lengths), n)
-    turned = lengths[:, None] - 1 - index
-    return torch.where(turned >= 0, turned, index)
+    mirrored = lengths[:, None] - 1 - index
+    return torch.where(mirrored >= 0, mirrored, index)
 
 
 class FrontEnd(nn.Module):
@@ -138,11 +138,11 @@ class BidirectionalLSTM(nn.Module):
         self.forwards = nn.LSTM(inputs, width, batch_first=True)
         self.backwards = nn.LSTM(inputs, width, batch_first=True)
 
-    def forward(self, x: Tensor, turned: Tensor) -> Tensor:
+    def forward(self, x: Tensor, reversed_frames: Tensor) -> Tensor:
         """x (B, N, D) and the indices of `reversal` -> (B, N, 2 x width)."""
         ahead, _ = self.forwards(x)
-        back, _ = self.backwards(x.gather(1, turned[:, :, None].expand_as(x)))
-        back = back.gather(1, turned[:, :, None].expand_as(back))
+        back, _ = self.backwards(x.gather(1, reversed_frames[:, :, None].expand_as(x)))
+        back = back.gather(1, reversed_frames[:, :, None].expand_as(back))
         return torch.cat([ahead, back], dim=-1)
 
 
@@ -168,10 +168,10 @@ class RecognizerNet(nn.Module):
         x = x * mask(counts, x.shape[2])[:, None, :]  # as the convolution's own padding: zeros
         x = torch.relu(self.second(x)).transpose(1, 2)
         lengths = (counts - 1) // self.config.stride + 1
-        turned = reversal(lengths, x.shape[1])
+        reversed_frames = reversal(lengths, x.shape[1])
         outputs = [self.dropout(self.norm(x))]
         for layer in self.lstm:
-            outputs.append(self.dropout(layer(outputs[-1], turned)))
+            outputs.append(self.dropout(layer(outputs[-1], reversed_frames)))
         return outputs, lengths
 
     def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,7 +189,7 @@ def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
     """CTC's best path: log_probs (B, N, C), lengths (B,) -> the digits of each, repeats merged and blanks dropped.
 
     Where on the path a digit stands says little about when it was said: both directions of the network were free to
-    settle on any frame, and they write a digit down when the next one begins.
+    settle on any frame, and they put a digit out when the next one begins.
     """
     answers = []
     for path, length in zip(log_probs.argmax(-1).cpu().numpy(), lengths.tolist(), strict=True):
@@ -207,7 +207,7 @@ class ScoredDigit(NamedTuple):
 
 
 class Recognizer:
-    """Digits heard in waves. Read-only once loaded, so it may be shared between threads."""
+    """Recognizes the digits in waves. Read-only once loaded, so it may be shared between threads."""
 
     sample_rate = 8000
 
@@ -228,7 +228,7 @@ class Recognizer:
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
         """The recognizer in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
 
-        With confidence.safetensors beside them (`scripts/train_confidence.py`) it can say how sure it is of a digit.
+        With confidence.safetensors beside them (`scripts/train_confidence.py`) it gives each digit a confidence.
 
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
@@ -265,9 +265,9 @@ class Recognizer:
 
     @torch.inference_mode()
     def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
-        """The digits heard in each wave, [] for none. Nothing is rejected: see `scored`.
+        """The digits in each wave, [] for none. Nothing is rejected: see `scored`.
 
-        Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the level does not matter.
+        Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the gain does not matter.
 
         Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
         """

@@ -1,4 +1,4 @@
-"""How well the recognizer's confidence tells digits from other speech; for scripts/evaluate_recognizer.py."""
+"""How well the recognizer's confidence separates digits from other speech; for `tts.recognition.evaluation`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tts.core.machine import percent
-from tts.evaluation.metrics import wilson
+from tts.core.statistics import wilson
 from tts.recognition import prompts
 from tts.recognition.model import Recognizer
 
@@ -22,7 +22,7 @@ def share(successes: int, trials: int) -> dict[str, Any]:
     return {"count": successes, "of": trials, "share": successes / trials, "share_95": wilson(successes, trials)}
 
 
-def rejection_figures(
+def rejection_metrics(
     recognizer: Recognizer, folder: Path, spoken: dict[str, tuple[list[np.ndarray], list[list[int]]]]
 ) -> dict[str, Any]:
     """What the default threshold costs and brings: waves of digits that are exactly right, with it and without; and the
@@ -32,13 +32,13 @@ def rejection_figures(
     metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
     for name, (waves, said) in spoken.items():
         metrics["digits"][name] = {
-            key: share(sum(a == b for a, b in zip(kept(recognizer, waves, level), said, strict=True)), len(said))
-            for key, level in (("without", 0.0), ("with", threshold))
+            key: share(sum(a == b for a, b in zip(kept(recognizer, waves, least), said, strict=True)), len(said))
+            for key, least in (("without", 0.0), ("with", threshold))
         }
     empty: dict[str, list[list[bool]]] = {}
     for voice in prompts.voices(folder):
         waves = list(prompts.digitless(folder, voice).values())
-        empty[voice] = [[not own for own in kept(recognizer, waves, level)] for level in (0.0, threshold)]
+        empty[voice] = [[not own for own in kept(recognizer, waves, least)] for least in (0.0, threshold)]
     empty["all but those learned from"] = [
         [x for voice, pair in empty.items() if voice not in learned for x in pair[k]] for k in (0, 1)
     ]

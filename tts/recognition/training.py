@@ -2,10 +2,11 @@
 
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=FSDD_FOLDER train.steps=4000
 
-Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error on validation takes, clean and damaged
-taken together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
+Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error on validation recordings, clean and
+damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
 """
 
+import copy
 import json
 import math
 import random
@@ -15,11 +16,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-import torchaudio
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from tts.core.config import Range, check
 from tts.core.console import run_command
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_file, kind, naming, new_folder
+from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.model import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, card_config, mask
 from tts.training.precision import resolve
@@ -164,7 +165,7 @@ def spec_augment(mels: Tensor, counts: Tensor, generator: torch.Generator) -> Te
 
 
 def validation_sets(config: Config, recordings: list[Recording]) -> dict[str, list[tuple[np.ndarray, list[int]]]]:
-    """Waves and digits of validation takes: "clean" as joined, and "damaged" as in training, empty ones included."""
+    """Waves and digits of validation recordings: "clean" as joined, "damaged" as in training, empty ones too."""
     plain = SequenceStream(recordings, config.data.sequences(8), seed=config.seed + 100)
     augmenter = Augmenter(config.augment, recordings, config.seed + 100)
     sets: dict[str, list[tuple[np.ndarray, list[int]]]] = {"clean": [], "damaged": []}
@@ -180,11 +181,9 @@ def validation_sets(config: Config, recordings: list[Recording]) -> dict[str, li
 
 
 def digit_error(recognizer: Recognizer, items: list[tuple[np.ndarray, list[int]]]) -> float:
-    """Edit distance over the number of digits said."""
+    """Errors per digit said."""
     recognized = recognizer.recognize([wave for wave, _ in items], Recognizer.sample_rate)
-    errors = sum(
-        torchaudio.functional.edit_distance(said, got) for (_, said), got in zip(items, recognized, strict=True)
-    )
+    errors = sum(count_errors(align(said, got)).total for (_, said), got in zip(items, recognized, strict=True))
     return float(errors / sum(len(said) for _, said in items))
 
 
@@ -204,109 +203,137 @@ def weights_of(path: Path) -> dict[str, Tensor]:
 
 
 def train(config: Config, command: str) -> None:
-    """Precision, seed, data, model, optimizer, loop. Raises InputError before it makes or reads anything."""
+    """The whole training. Raises InputError before it makes or reads anything.
+
+    Args: command, what the card says the weights were made by.
+    """
     precision, reason = resolve(config.train.precision, torch.device("cpu"))
     config = replace(config, train=replace(config.train, precision=precision))
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
-    generator = torch.Generator().manual_seed(config.seed)
-    out = config.out
     recordings = build_recordings(config.data.source)
     if reason:
         print(f"train_recognizer: {reason}", file=sys.stderr)
     print(json.dumps(configs.to_dict(config)), file=sys.stderr)
-    fast_and_slow = at_speeds(recordings["train"], config.augment.speeds)
+    at_all_speeds = at_speeds(recordings["train"], config.augment.speeds)
     loaders = [
-        iter(DataLoader(Batches(config, fast_and_slow, short), batch_size=None, num_workers=config.data.workers))
+        iter(DataLoader(Batches(config, at_all_speeds, short), batch_size=None, num_workers=config.data.workers))
         for short in (True, False)
     ]
-    validation = validation_sets(config, recordings["validation"])
-
-    net, average = RecognizerNet(config.model), RecognizerNet(config.model)
-    if config.train.start_from:
-        net.load_state_dict(weights_of(config.train.start_from))
-    average.load_state_dict(net.state_dict())
-    judge = RecognizerNet(config.model)
-    front_end = FrontEnd(config.model)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=config.train.lr, betas=(0.9, 0.98), weight_decay=config.train.weight_decay
-    )
-    steps = config.train.steps
-    best, started, total, skipped, counted = math.inf, time.monotonic(), 0.0, 0, 0
-
-    def progress(step: int) -> float:
-        """How much of the training is over: 0 to 1."""
-        by_clock = (time.monotonic() - started) / (60 * config.train.minutes) if config.train.minutes else 0.0
-        return min(max(step / steps, by_clock), 1.0)
-
-    bar = tqdm(range(1, steps + 1), unit="step", mininterval=2, dynamic_ncols=True)
-    done = 0.0
+    trainer = Trainer(config, command, validation_sets(config, recordings["validation"]))
+    bar = tqdm(range(1, config.train.steps + 1), unit="step", mininterval=2, dynamic_ncols=True)
     for step in bar:
-        lr = config.train.lr * min(step / config.train.warmup, 0.51 + 0.49 * math.cos(math.pi * done))
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        waves, lengths, targets, target_lengths = next(loaders[step > config.train.short_steps])
-        mels, counts = front_end(waves, lengths)
-        mels = spec_augment(mels, counts, generator)
-        net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            log_probs, frames = net(mels, counts)
+        loss = trainer.train_step(step, next(loaders[step > config.train.short_steps]))
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        if step % config.train.evaluate_every == 0 or trainer.progress >= 1:
+            trainer.evaluate(step)
+        if trainer.progress >= 1:
+            break
+    print(f"{config.out}/recognizer.safetensors: best mean validation digit error {trainer.best:.4f}", file=sys.stderr)
+
+
+class Trainer:
+    """The network, the running average of its weights that is kept, and the optimizer."""
+
+    def __init__(self, config: Config, command: str, validation: dict[str, list[tuple[np.ndarray, list[int]]]]) -> None:
+        self.config, self.command, self.validation = config, command, validation
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.net, self.average = RecognizerNet(config.model), RecognizerNet(config.model)
+        if config.train.start_from:
+            self.net.load_state_dict(weights_of(config.train.start_from))
+        self.average.load_state_dict(self.net.state_dict())
+        self.front_end = FrontEnd(config.model)
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=config.train.lr, betas=(0.9, 0.98), weight_decay=config.train.weight_decay
+        )
+        self.started = time.monotonic()
+        self.progress = 0.0
+        """How much of the training is over: 0 to 1."""
+        self.best = math.inf
+        self.skipped = 0
+        """Steps left out, of gradients that were not finite."""
+        self.losses: list[float] = []
+        """Since the last evaluation."""
+
+    def train_step(self, step: int, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
+        """One step, the first is 1; returns the loss, nats a digit. Raises: InputError where it is not finite."""
+        options = self.config.train
+        fall = 0.51 + 0.49 * math.cos(math.pi * self.progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr * min(step / options.warmup, fall)
+        waves, lengths, targets, target_lengths = batch
+        mels, counts = self.front_end(waves, lengths)
+        mels = spec_augment(mels, counts, self.generator)
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
+            log_probs, frames = self.net(mels, counts)
         loss = nn.functional.ctc_loss(
             log_probs.transpose(0, 1), targets, frames, target_lengths, BLANK, reduction="sum", zero_infinity=True
         ) / target_lengths.sum().clamp(min=1)
         if not torch.isfinite(loss):
-            raise InputError(f"the loss is {float(loss)} at step {step}; lower train.lr, {config.train.lr}, or set "
+            raise InputError(f"the loss is {float(loss)} at step {step}; lower train.lr, {options.lr}, or set "
                              "train.precision=fp32; the weights so far are those of the last evaluation")  # fmt: skip
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(net.parameters(), config.train.clip)
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), options.clip)
         if torch.isfinite(norm):
-            optimizer.step()
+            self.optimizer.step()
         else:
-            skipped += 1
-        decay = min(config.train.ema, step / (step + 20))
+            self.skipped += 1
+        decay = min(options.ema, step / (step + 20))
         with torch.no_grad():
-            for kept, new in zip(average.parameters(), net.parameters(), strict=True):
+            for kept, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
-        total, counted, done = total + float(loss.detach()), counted + 1, progress(step)
-        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-        if step % config.train.evaluate_every and done < 1:
-            continue
+        by_clock = (time.monotonic() - self.started) / (60 * options.minutes) if options.minutes else 0.0
+        self.progress = min(max(step / options.steps, by_clock), 1.0)
+        self.losses.append(float(loss.detach()))
+        return self.losses[-1]
 
-        judge.load_state_dict({name: x.float() for name, x in rounded(average).items()})
-        recognizer = Recognizer(judge, {})
-        errors = {name: digit_error(recognizer, items) for name, items in validation.items()}
+    def evaluate(self, step: int) -> None:
+        """Measure the averaged weights as they are stored, log a row, and write them; as the best too, if they are."""
+        out = self.config.out
+        stored = rounded(self.average)
+        net = copy.deepcopy(self.average)  # a new one would draw initial weights, and training's random numbers change
+        net.load_state_dict({name: x.float() for name, x in stored.items()})
+        recognizer = Recognizer(net, {})
+        errors = {name: digit_error(recognizer, items) for name, items in self.validation.items()}
         score = sum(errors.values()) / len(errors)
         row = {
             "step": step,
-            "seconds": round(time.monotonic() - started, 1),
-            "loss": round(total / counted, 4),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "loss": round(sum(self.losses) / len(self.losses), 4),
             "validation": {name: round(error, 5) for name, error in errors.items()},
-            "skipped": skipped,
+            "skipped": self.skipped,
         }
-        total, counted = 0.0, 0
+        self.losses.clear()
         log = out / "log.jsonl"
         with naming(log), log.open("a") as file:
             file.write(json.dumps(row) + "\n")
         tqdm.write(json.dumps(row), file=sys.stderr)
-        weights = save(rounded(average))
+        weights = save(stored)
         atomic_write(out / "latest.safetensors", weights)
-        if score < best:
-            best = score
-            card = {
-                "config": card_config(config.model),
-                "data": "Free Spoken Digit Dataset (CC BY-SA 4.0), commit 26eb9aa, real recordings only, six speakers",
-                "split": "train takes 8-49, validation (choice of weights) takes 5-7, test takes 0-4, never used here",
-                "command": command,
-                "training": {"seed": config.seed, "step": step, "seconds": row["seconds"],
-                             "train": configs.to_dict(config.train), "augment": configs.to_dict(config.augment)},
-                "metrics": {"validation_digit_error": row["validation"]},
-            }  # fmt: skip
+        if score < self.best:
+            self.best = score
             atomic_write(out / "recognizer.safetensors", weights)
-            atomic_write(out / "recognizer.json", (json.dumps(card, indent=1) + "\n").encode())
-        if done >= 1:
-            break
-    print(f"{out}/recognizer.safetensors: best mean validation digit error {best:.4f}", file=sys.stderr)
+            atomic_write(out / "recognizer.json", (json.dumps(self.card(row), indent=1) + "\n").encode())
+
+    def card(self, row: dict[str, Any]) -> dict[str, Any]:
+        """`recognizer.json`: the config, and where the weights come from. Args: row, of the log."""
+        config = self.config
+        return {
+            "config": card_config(config.model),
+            "data": "Free Spoken Digit Dataset (CC BY-SA 4.0), commit 26eb9aa, real recordings only, six speakers",
+            "split": "train takes 8-49, validation (choice of weights) takes 5-7, test takes 0-4, never used here",
+            "command": self.command,
+            "training": {
+                "seed": config.seed,
+                "step": row["step"],
+                "seconds": row["seconds"],
+                "train": configs.to_dict(config.train),
+                "augment": configs.to_dict(config.augment),
+            },
+            "metrics": {"validation_digit_error": row["validation"]},
+        }
 
 
 def main() -> int:

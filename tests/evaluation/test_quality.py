@@ -60,7 +60,7 @@ def test_frechet_distance():
 
 
 @pytest.mark.slow
-def test_worse_sound_has_worse_figures(fsdd_dir):
+def test_worse_sound_has_worse_measures(fsdd_dir):
     from data_recipes.fsdd import build_recordings
 
     recordings = build_recordings(fsdd_dir, speakers=("jackson", "lucas"))

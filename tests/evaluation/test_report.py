@@ -9,8 +9,9 @@ import pytest
 import soundfile
 
 from tts import audio
-from tts.evaluation.metrics import Likelihood, Limits, Sound, Utterance, summarize
+from tts.evaluation.metrics import summarize
 from tts.evaluation.report import drawn, make_tables, markdown, total_confusion, worst, write_reports
+from tts.evaluation.utterance import Likelihood, Limits, Sound, Utterance
 
 LIMITS = Limits(0.3, 1.0)
 SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
@@ -62,24 +63,24 @@ def folder(judged, tmp_path):
     return tmp_path
 
 
-def test_every_table_has_the_floor(judged):
+def test_every_table_has_the_ground_truth(judged):
     tables = make_tables(report_of(judged))
-    assert [table.title for table in tables][:4] == ["What was heard", "Where it stopped", "Sound", "Likelihood"]
+    assert [table.title for table in tables][:4] == ["What was recognized", "Where it stopped", "Sound", "Likelihood"]
     for table in tables[:-1]:
         assert "ground_truth" in table.header or any("ground_truth" in row for row in table.rows), table.title
         assert all(len(row) == len(table.header) for row in table.rows), table.title
 
 
-def test_figures_reach_the_tables(judged):
+def test_metrics_reach_the_tables(judged):
     text = markdown(report_of(judged), make_tables(report_of(judged)))
-    # 45 digits: text 3, "0 3", begins with an 8; of text 7, "9 9", nothing is heard.
+    # 45 digits: text 3, "0 3", begins with an 8; of text 7, "9 9", nothing is recognized.
     assert "| test_seen | voice | 25 | 45 | 1 | 0 | 2 | 6.7 (" in text
-    assert "| test_seen | floor | 25 | 45 | 0 | 0 | 0 | 0.0 (0.0-7.9) | 100.0 (86.7-100.0) |" in text
+    assert "| test_seen | ground_truth | 25 | 45 | 0 | 0 | 0 | 0.0 (0.0-7.9) | 100.0 (86.7-100.0) |" in text
     assert "| ann & <b> | 9 | - | 4 | 20 |" in text
-    assert "| test_seen | floor | 20.0 | 0.000 | 0.00 | -20.0 | -60.0 | 0.0 | - |" in text
-    # By speaker, on every split, the floor beside it.
+    assert "| test_seen | ground_truth | 20.0 | 0.000 | 0.00 | -20.0 | -60.0 | 0.0 | - |" in text
+    # By speaker, on every split, the ground truth beside it.
     assert re.search(r"\| long \| ann & <b> \| 6\.7 \([\d.]+-[\d.]+\) of 45 \| 0\.0 \(0\.0-7\.9\) of 45 \|", text)
-    assert "timing spread: 0.5" in text and "temperature: the voice's own" in text and "- a note" in text
+    assert "duration spread: 0.5" in text and "temperature: the voice's own" in text and "- a note" in text
     assert total_confusion(report_of(judged)["splits"], "voice")["ann & <b>"][9, 10] == 4
 
 

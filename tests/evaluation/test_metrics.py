@@ -7,23 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tts.evaluation.metrics import (
-    NOTHING,
-    Likelihood,
-    Limits,
-    Sound,
-    Utterance,
-    align,
-    bootstrap,
-    by_position,
-    confusion_matrix,
-    count_errors,
-    group_by,
-    measure_sound,
-    stop_errors,
-    summarize,
-    wilson,
-)
+from tts.core.statistics import wilson
+from tts.evaluation.metrics import bootstrap, by_position, group_by, stop_errors, summarize
+from tts.evaluation.utterance import Likelihood, Limits, Sound, Utterance, measure_sound
+from tts.recognition.alignment import NOTHING, align
 
 RATE = 8000
 LIMITS = Limits(trailing_seconds=0.3, segment_seconds=1.0)
@@ -33,46 +20,6 @@ CLEAN = Sound(1.0, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 def said(digits, recognized, speaker="a", **options):
     text = " ".join(map(str, digits))
     return Utterance("test_seen", 0, "voice", text, digits, speaker, recognized, **{"sound": CLEAN, **options})
-
-
-@pytest.mark.parametrize(
-    ("said", "recognized", "edits"),
-    [
-        ([4, 7, 2], [4, 7, 2], (0, 0, 0)),
-        ([4, 7, 2], [4, 1, 2], (1, 0, 0)),
-        ([4, 7, 2], [4, 2], (0, 0, 1)),
-        ([4, 7, 2], [4, 7, 7, 2], (0, 1, 0)),
-        ([4, 7, 2], [], (0, 0, 3)),
-        ([4], [9, 4, 4], (0, 2, 0)),
-        ([1, 2, 3, 4], [2, 3, 4, 5], (0, 1, 1)),
-        ([1, 2, 3], [9, 2, 8, 7], (2, 1, 0)),
-    ],
-)
-def test_edits_by_hand(said, recognized, edits):
-    pairs = align(said, recognized)
-    counted = count_errors(pairs)
-    assert (counted.substitutions, counted.insertions, counted.deletions) == edits
-    assert counted.total == sum(edits)
-    assert [digit for digit, _ in pairs if digit is not None] == said
-    assert [digit for _, digit in pairs if digit is not None] == recognized
-
-
-def test_edits_agree_with_another_implementation():
-    from torchaudio.functional import edit_distance
-
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        a = rng.integers(0, 4, rng.integers(1, 7)).tolist()
-        b = rng.integers(0, 4, rng.integers(0, 7)).tolist()
-        assert count_errors(align(a, b)).total == edit_distance(a, b)
-
-
-def test_confusion_by_hand():
-    table = confusion_matrix([align([4, 7, 2], [4, 1, 2]), align([4, 7], [4]), align([3], [3, 9])])
-    expected = np.zeros((11, 11), dtype=int)
-    for row, column in ((4, 4), (7, 1), (2, 2), (4, 4), (7, NOTHING), (3, 3), (NOTHING, 9)):
-        expected[row, column] += 1
-    assert (table == expected).all()
 
 
 def test_wilson_by_hand():

@@ -1,4 +1,4 @@
-"""What a training run says, judges and draws on its way."""
+"""What a training run speaks, judges and draws at its validations."""
 
 import dataclasses
 import json
@@ -15,13 +15,13 @@ from tts.training.config import RunConfig, without_local_paths
 from tts.voice import VOICES, read_config
 
 
-def test_judged_texts_are_combinations_never_heard():
+def test_judged_texts_are_combinations_that_training_never_has():
     texts = held_out_texts(40, ("repeat", "unseen"))
     assert texts == held_out_texts(40, ("repeat", "unseen"))
     assert all(combination_split(digits) == "unseen" for digits in texts)
     assert [len(digits) for digits in texts[:5]] == [2, 3, 4, 5, 2]
     assert len(set(texts)) > 30
-    # Where nothing is held out there is nothing unheard; anything will do.
+    # Where nothing is held out nothing is new; any combination will do.
     assert {combination_split(digits) for digits in held_out_texts(200, ())} > {"unseen"}
 
 
@@ -70,7 +70,7 @@ def config_with_paths(**settings):
 
 
 def test_no_path_of_a_config_is_kept():
-    known = {("output",), ("data", "source"), ("data", "takes"), ("train", "start_from")}
+    known = {("output",), ("data", "source"), ("data", "self_training"), ("train", "start_from")}
     assert known <= set(PATHS)
     config = configs.to_dict(config_with_paths())
     assert json.dumps(config).count(HERE) == len(PATHS)
@@ -81,7 +81,7 @@ def test_no_path_of_a_config_is_kept():
     rest = dataclasses.replace(configs.build(RunConfig, kept), output=Path(HERE))
     assert configs.to_dict(rest)["loss"] == config["loss"]
     assert kept["train"] == {key: value for key, value in config["train"].items() if key != "start_from"}
-    assert without_local_paths({"data": {"takes": HERE, "new": 1}, "old": 2}) == {"data": {"new": 1}, "old": 2}
+    assert without_local_paths({"data": {"self_training": HERE, "new": 1}, "old": 2}) == {"data": {"new": 1}, "old": 2}
 
 
 def test_a_run_s_voice_names_no_path(tmp_path):

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from espeak_digits import ACCENTS, SAMPLE_RATE, VARIANTS, draw, main
 
-from tts.evaluation.running import read_manifest
+from tts.evaluation.manifest import read_manifest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "espeak_digits.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "espeak_digits.py"
 
 
 @pytest.fixture(scope="module")

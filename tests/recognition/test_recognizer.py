@@ -76,7 +76,7 @@ def test_other_sample_rates_are_resampled(recognizer, recordings, rate):
     assert sum(answer == [x.digit] for answer, x in zip(recognized, some, strict=True)) >= len(some) - 1
 
 
-def test_the_level_does_not_matter(recognizer, recordings):
+def test_the_gain_does_not_matter(recognizer, recordings):
     waves = [x.audio for x in recordings["test"][::15]]
     assert recognizer.recognize([0.003 * x for x in waves], 8000) == recognizer.recognize(waves, 8000)
 
@@ -90,7 +90,7 @@ def test_probabilities_of_single_digits(recognizer, recordings):
     assert np.mean(probabilities.argmax(1) == [x.digit for x in some]) >= 0.95
 
 
-def test_nothing_is_heard_where_nothing_is(recognizer):
+def test_nothing_is_recognized_where_nothing_is(recognizer):
     rng = np.random.default_rng(0)
     waves = [np.zeros(8000 * seconds, dtype=np.float32) for seconds in (1, 2, 5)]
     for level in (1e-4, 1e-3, 0.01, 0.1):
@@ -108,7 +108,7 @@ def test_too_short_to_be_a_digit(recognizer):
     np.testing.assert_allclose(recognizer.digit_probabilities(waves, 8000), 0.1)
 
 
-def test_a_wave_is_heard_alike_alone_and_in_any_batch(recognizer):
+def test_a_wave_is_recognized_alike_alone_and_in_any_batch(recognizer):
     waves = [buzz(seconds, seed) for seed, seconds in enumerate((0.1, 0.4001, 0.4, 1.0, 2.7, 0.0715, 5.0))]
     together = recognizer.features(waves, 8000)
     alone = np.concatenate([recognizer.features([wave], 8000) for wave in waves])
@@ -184,7 +184,7 @@ def test_the_command_prints_a_line_a_file(recordings, tmp_path, capsys):
     some = [x for x in recordings["test"] if x.speaker == "jackson" and x.take == 0]
     paths = []
     for place, recording in enumerate(some):
-        rate = 8000 if place % 2 else 16000  # files of different rates, in turn
+        rate = 8000 if place % 2 else 16000  # files of both rates, alternating
         wave = torchaudio.functional.resample(torch.from_numpy(recording.audio), 8000, rate).numpy()
         paths.append(tmp_path / f"{recording.id}.wav")
         audio.write(paths[-1], wave, rate)

@@ -1,4 +1,4 @@
-"""Choosing a voice's clearest takes, and training on them."""
+"""Choosing a voice's clearest recordings, and training on them."""
 
 from types import SimpleNamespace
 
@@ -58,7 +58,7 @@ def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monk
     from tts import load_voice
 
     lengths = sorted(len(load_voice(voice).speak("7", seed=1000 * 6 * 7 + k).samples) for k in range(6))
-    # Clearness told by the length alone, so that it is known which takes must be kept: all but one that ends in sound.
+    # Clearness by the length alone, so that it is known which recordings must be kept: all but one that ends in sound.
     monkeypatch.setattr(self_training, "train", lambda *_: None)
     monkeypatch.setattr(
         self_training,
@@ -70,25 +70,25 @@ def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monk
         "measure_sound",
         lambda wave, _: SimpleNamespace(end_db=-19.0 if len(wave) == lengths[0] else -21.0),
     )
-    out = tmp_path / "takes"
+    out = tmp_path / "recordings"
     command = [str(voice), "--source", str(corpus), "--out", str(out), "--n", "6", "--keep", "2"]
     assert self_training.main(command) == 0
     assert len(list(out.iterdir())) == 20
     kept = [len(soundfile.read(out / f"7_theo_{k}.wav")[0]) for k in range(2)]
     assert lengths[0] < lengths[1] and kept == lengths[1:3]
-    assert "0.0 % of 60 takes were unclear" in capsys.readouterr().out
+    assert "0.0 % of 60 recordings were unclear" in capsys.readouterr().out
     assert self_training.main(command) == 2
     assert "is not empty" in capsys.readouterr().err
     assert self_training.main([*command[:-1], "7"]) == 2
     assert "--keep 7: need 1 to --n, 6" in capsys.readouterr().err
 
 
-def test_takes_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch):
+def test_recordings_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch):
     monkeypatch.setattr(self_training, "train", lambda *_: None)
     monkeypatch.setattr(self_training, "log_probabilities", lambda _, waves: np.zeros((len(waves), 10)))
     monkeypatch.setattr(self_training, "measure_sound", lambda *_: SimpleNamespace(end_db=-50.0))
     monkeypatch.setattr(self_training, "sounding", lambda wave, rate: (rate // 1000, len(wave) - 16))
-    out = tmp_path / "takes"
+    out = tmp_path / "recordings"
     assert self_training.main([str(voice), "--source", str(corpus), "--out", str(out), "--n", "1", "--keep", "1"]) == 0
     from tts import load_voice
 
@@ -96,7 +96,7 @@ def test_takes_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch):
     np.testing.assert_allclose(soundfile.read(out / "7_theo_0.wav")[0], whole[8:-16], atol=1e-4)
 
 
-def test_takes_are_read_beside_the_corpus(tmp_path):
+def test_recordings_are_read_beside_the_corpus(tmp_path):
     for speaker, digit, take in (("theo", 3, 0), ("theo", 1, 11), ("theo", 1, 2), ("george", 1, 0)):
         soundfile.write(tmp_path / f"{digit}_{speaker}_{take}.wav", tone(digit, take), 8000)
     (tmp_path / "README.md").write_text("no take\n")

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from make_samples import main
 
-SHIPPED = Path(__file__).parents[1] / "docs" / "samples"
+SHIPPED = Path(__file__).parents[2] / "docs" / "samples"
 WAVES = {"472-lucas.wav", "472-jackson.wav", "31415-yweweler.wav", "646-nicolas.wav"}
 
 

@@ -72,4 +72,4 @@ def test_real_recordings_have_few(fsdd_dir):
         wave[rng.integers(len(wave))] += 0.1
         anywhere.append(len(find_clicks(wave, RATE)))
     assert sum(quiet) >= sum(found) + len(recordings)
-    assert sum(anywhere) > sum(found) + 0.15 * len(recordings)  # most are under vowels, where none is heard
+    assert sum(anywhere) > sum(found) + 0.15 * len(recordings)  # most are under vowels, where none is audible

@@ -16,14 +16,14 @@ from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
 from tts.voice import Voice
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "release_voice.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "release_voice.py"
 
 
 @pytest.fixture
 def run(tmp_path):
     torch.manual_seed(0)
     model = TwoTier(TwoTierConfig(n_speakers=2, dim=8, sample_dim=8, hist_size=8, word_dim=4, text_dim=4))
-    places = {"source": "/home/someone/fsdd", "takes": "/home/someone/takes"}
+    places = {"source": "/home/someone/fsdd", "self_training": "/home/someone/recordings"}
     config = {
         "output": "/home/someone/run",
         "data": {**places, "sequences": {"max_digits": 3}},
@@ -45,8 +45,8 @@ def release(monkeypatch, *arguments):
     spec = importlib.util.spec_from_file_location("release_voice", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    told = ["--command", "tts train x.yaml", "--hardware", "a laptop", "--minutes", "5", "--commit", "abc1234"]
-    monkeypatch.setattr(sys, "argv", ["release_voice.py", *map(str, arguments), *told])
+    flags = ["--command", "tts train x.yaml", "--hardware", "a laptop", "--minutes", "5", "--commit", "abc1234"]
+    monkeypatch.setattr(sys, "argv", ["release_voice.py", *map(str, arguments), *flags])
     module.main()
 
 
@@ -64,8 +64,8 @@ def test_release(run, tmp_path, monkeypatch):
     unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
-    told = ["--duration-spread", 0.25, "--default-speaker", "bob", "--report", report]
-    release(monkeypatch, run, tmp_path / "nine", *told)
+    flags = ["--duration-spread", 0.25, "--default-speaker", "bob", "--report", report]
+    release(monkeypatch, run, tmp_path / "nine", *flags)
     voice = load_voice(tmp_path / "nine")
     assert voice.name == "nine"
     assert voice.config.license == "CC BY-SA 4.0"
@@ -80,7 +80,7 @@ def test_release(run, tmp_path, monkeypatch):
     assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
     assert "1,500 steps in 5 minutes on a laptop" in body
     assert voice.config.training["data_sha256"] in body
-    assert "| combinations never heard (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
+    assert "| combinations that training never has (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
     assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
     assert "as ann and bob said them (by default bob)" in body
     for path in (tmp_path / "nine").glob("*.*"):

@@ -8,8 +8,8 @@ from compare_conditioning import COLUMNS, FIRST, TRAININGS, any_order, main
 from helpers.miniature_fsdd import write_corpus
 
 from tts.evaluation import trainings
-from tts.evaluation.metrics import Sound, Utterance
 from tts.evaluation.trainings import effort
+from tts.evaluation.utterance import Sound, Utterance
 
 SMALL = [
     "data.speakers=[theo]",
@@ -48,13 +48,13 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     assert all(list(row["metrics"]) == list(COLUMNS) for row in rows.values())
     document = (out / "comparison.md").read_text()
     assert document.count("| pooled, text |") == 4
-    assert document.count("| floor |") == 3
+    assert document.count("| ground truth |") == 3
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     resolved = (out / "pooled-text" / "config.yaml").read_text()
     assert "conditioning: pooled" in resolved
     assert "context: text" in resolved
     # What is done is not done again, and gives the same.
-    monkeypatch.setattr(trainings.evaluate, "run", None)
+    monkeypatch.setattr(trainings.running, "run", None)
     assert main([*command, "--only", "pooled-text"]) == 0
     assert json.loads((out / "comparison.json").read_text()) == steps
     # Nor is it taken for something else.

@@ -1,0 +1,48 @@
+"""Digit errors, against cases worked by hand and another implementation."""
+
+import numpy as np
+import pytest
+
+from tts.recognition.alignment import NOTHING, align, confusion_matrix, count_errors
+
+
+@pytest.mark.parametrize(
+    ("said", "recognized", "edits"),
+    [
+        ([4, 7, 2], [4, 7, 2], (0, 0, 0)),
+        ([4, 7, 2], [4, 1, 2], (1, 0, 0)),
+        ([4, 7, 2], [4, 2], (0, 0, 1)),
+        ([4, 7, 2], [4, 7, 7, 2], (0, 1, 0)),
+        ([4, 7, 2], [], (0, 0, 3)),
+        ([4], [9, 4, 4], (0, 2, 0)),
+        ([1, 2, 3, 4], [2, 3, 4, 5], (0, 1, 1)),
+        ([1, 2, 3], [9, 2, 8, 7], (2, 1, 0)),
+        ([], [3], (0, 1, 0)),
+        ([], [], (0, 0, 0)),
+    ],
+)
+def test_edits_by_hand(said, recognized, edits):
+    pairs = align(said, recognized)
+    counted = count_errors(pairs)
+    assert (counted.substitutions, counted.insertions, counted.deletions) == edits
+    assert counted.total == sum(edits)
+    assert [digit for digit, _ in pairs if digit is not None] == said
+    assert [digit for _, digit in pairs if digit is not None] == recognized
+
+
+def test_edits_agree_with_another_implementation():
+    from torchaudio.functional import edit_distance
+
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        a = rng.integers(0, 4, rng.integers(0, 7)).tolist()
+        b = rng.integers(0, 4, rng.integers(0, 7)).tolist()
+        assert count_errors(align(a, b)).total == edit_distance(a, b)
+
+
+def test_confusion_by_hand():
+    table = confusion_matrix([align([4, 7, 2], [4, 1, 2]), align([4, 7], [4]), align([3], [3, 9])])
+    expected = np.zeros((11, 11), dtype=int)
+    for row, column in ((4, 4), (7, 1), (2, 2), (4, 4), (7, NOTHING), (3, 3), (NOTHING, 9)):
+        expected[row, column] += 1
+    assert (table == expected).all()

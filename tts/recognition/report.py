@@ -1,0 +1,60 @@
+"""`docs/results/recognizer.md`: what `tts.recognition.evaluation` measured, for people."""
+
+from typing import Any
+
+from tts.core.machine import heading, percent
+from tts.recognition.plots import LABELS
+from tts.recognition.rejection import rejection_lines
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of docs/results/recognizer.md."""
+    lines = [
+        "# The recognizer's results",
+        "",
+        *heading(results),
+        "",
+        "## Joined test recordings",
+        "",
+        "| set | digits | S | I | D | digit error | the same, bootstrap over recordings | exact sequences |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, x in results["sequences"].items():
+        lines.append(
+            f"| {name} | {x['digits']} | {x['substitutions']} | {x['insertions']} | {x['deletions']} | "
+            f"{percent(x['digit_error'], x['digit_error_95'])} | "
+            f"{100 * x['digit_error_95_by_recording'][0]:.2f}-{100 * x['digit_error_95_by_recording'][1]:.2f} | "
+            f"{percent(x['exact'], x['exact_95'])} |"
+        )
+    joined = results["sequences"]["joined"]
+    lines += ["", f"The sequences of \"joined\" hold {joined['recordings']} recordings over and over; "
+              f"{joined['recordings_with_errors']} of them were misrecognized at least once."]  # fmt: skip
+    lines += ["", "Exact sequences of \"joined\" by length: " + ", ".join(
+        f"{length}: {right}/{count}" for length, (right, count) in
+        results["sequences"]["joined"]["exact_by_length"].items()) + "."]  # fmt: skip
+    for name, x in results["singles"].items():
+        lines += ["", f"## Single recordings: {name}", "",
+                  f"{x['right']} of {x['recordings']} right: {percent(x['accuracy'], x['accuracy_95'])}.", "",
+                  "| " + " | ".join(x["by_name"]) + " |", "| " + " | ".join("---" for _ in x["by_name"]) + " |",
+                  "| " + " | ".join(f"{right}/{count}" for right, count in x["by_name"].values()) + " |", "",
+                  "Errors: " + ("; ".join(x["errors"]) or "none") + "."]  # fmt: skip
+    x = results["empty"]
+    lines += ["", "## Waves without a digit", "",
+              f"Silence, noise, hum, swelling noise, shredded speech: nothing recognized in {x['recognized_nothing']} "
+              f"of {x['waves']}, {percent(x['share'], x['share_95'])}."]  # fmt: skip
+    lines += ["", "## Confusion by speaker", "", "![confusion](recognizer_confusion.png)", "",
+              "\"joined\" above; rows said, columns recognized."]  # fmt: skip
+    for speaker, table in results["sequences"]["joined"]["confusion"].items():
+        lines += ["", f"### {speaker}", "", "| said | " + " | ".join(LABELS) + " |",
+                  "| --- |" + " --- |" * 11]  # fmt: skip
+        for label, row in zip(LABELS, table, strict=True):
+            lines.append(f"| {label} | " + " | ".join(str(n) if n else "" for n in row) + " |")
+    if rejection := results.get("rejection"):
+        lines += rejection_lines(rejection)
+    if factors := results.get("real_time_factor_one_core"):
+        lines += ["", "## Speed", "", "| batch | real-time factor, one core |", "| --- | --- |"]
+        lines += [f"| {size} | {factor:.4f} |" for size, factor in factors.items()]
+    if rates := results.get("loader_waves_per_second"):
+        lines += ["", "## Training loader", "", "| workers | waves a second |", "| --- | --- |"]
+        lines += [f"| {workers} | {rate:.0f} |" for workers, rate in rates.items()]
+    return "\n".join(lines) + "\n"
