@@ -180,16 +180,16 @@ def test_absurd_headers_are_refused_in_one_line(tmp_path, offset, form, value, s
 
 
 def test_too_large_a_file_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "MAX_BYTES", len(wav()) - 1)
+    monkeypatch.setattr(audio.files, "MAX_BYTES", len(wav()) - 1)
     with pytest.raises(InputError, match="larger than"):
         read_bytes(tmp_path, wav())
-    monkeypatch.setattr(audio, "MAX_BYTES", len(wav()))
+    monkeypatch.setattr(audio.files, "MAX_BYTES", len(wav()))
     assert_whole(read_bytes(tmp_path, wav())[0])
 
 
 def test_too_many_samples_in_a_small_file_are_refused(tmp_path, monkeypatch):
     """A minute of silence takes a few hundred bytes of FLAC."""
-    monkeypatch.setattr(audio, "MAX_SAMPLES", 10_000)
+    monkeypatch.setattr(audio.files, "MAX_SAMPLES", 10_000)
     soundfile.write(tmp_path / "a.flac", np.zeros((6000, 2)), 8000)
     with pytest.raises(InputError, match="more than 10000 samples"):
         audio.read(tmp_path / "a.flac")

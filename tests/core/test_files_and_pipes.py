@@ -25,6 +25,7 @@ from tts.cli import bench
 from tts.cli import main as cli
 from tts.core import console, files
 from tts.core.errors import InputError
+from tts.core.messages import one_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,7 +154,7 @@ def test_paths_that_cannot_be_used(surface, place, monkeypatch, capsys):
         assert run(surface.line(path), monkeypatch) == 2, path
         line = error_line(capsys)
         assert line.startswith(f"{surface.command.split()[0]}: error: "), path
-        assert console.one_line(path)[:40] in line, path
+        assert one_line(path)[:40] in line, path
         assert snapshot(place) == before, path
 
 
@@ -161,7 +162,7 @@ def test_paths_that_cannot_be_used(surface, place, monkeypatch, capsys):
 def test_no_audio_at_a_path_that_cannot_be(path, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     assert cli.main(["recognize", path]) == 2
-    assert console.one_line(path)[:40] in error_line(capsys)
+    assert one_line(path)[:40] in error_line(capsys)
 
 
 @pytest.mark.parametrize("path", [*NO_PATHS, ABSENT, FOLDER])
@@ -199,7 +200,7 @@ def test_every_text_is_a_path_or_refused(text):
         try:
             ask(text)
         except InputError as error:
-            assert len(console.one_line(str(error)).splitlines()) == 1
+            assert len(one_line(str(error)).splitlines()) == 1
     with suppress(argparse.ArgumentTypeError):
         assert files.path_argument(text) == Path(text)
 
@@ -207,7 +208,7 @@ def test_every_text_is_a_path_or_refused(text):
 @given(st.text())
 @example("a\r\nb\x1b[2J\u2028\udce9")
 def test_a_message_is_one_line(text):
-    line = console.one_line(text)
+    line = one_line(text)
     assert line.isprintable()
     assert line == text or not text.isprintable()
 

@@ -5,6 +5,7 @@ import pytest
 from helpers.miniature_fsdd import tone
 
 from data_recipes.fsdd import Recording
+from tts.core.machine import circumstances
 from tts.recognition.evaluation import Joined, empty_metrics, joined_metrics, joined_sets, single_metrics
 from tts.recognition.report import markdown
 
@@ -51,7 +52,7 @@ def test_the_page_has_every_section(recordings):
     assert not np.array_equal(sets["joined"][0].wave, sets["joined, damaged"][0].wave)
     results = {
         "command": "measure",
-        "circumstances": {"date": "d", "commit": "c", "machine": "m", "threads": 1, "load_average": 0.0, "note": ""},
+        "circumstances": circumstances("beside other work"),
         "sequences": {
             name: joined_metrics(Fixed([item.digits for item in items]), items) for name, items in sets.items()
         },
@@ -59,6 +60,7 @@ def test_the_page_has_every_section(recordings):
         "empty": empty_metrics(Fixed([[], [1], [], []]), recordings, 4, 0),
     }
     page = markdown(results)
+    assert "(beside other work)" in page
     assert "nothing recognized in 3 of 4, 75.00 %" in page
     assert "1 of 2 right: 50.00 %" in page and "7_theo_0: recognized nothing" in page
     for name in sets:

@@ -1,9 +1,11 @@
 """What a program may do with a voice: threads, asyncio, numbers of every library, and mistakes of type."""
 
 import asyncio
+import inspect
 import itertools
 import pickle
 import random
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -267,6 +269,30 @@ def test_a_voice_that_is_no_name(name):
     with pytest.raises(InputError, match=r"^the voice is .*; give a name, a folder or a Hub id") as caught:
         tts.load_voice(name)
     assert len(str(caught.value).splitlines()) == 1
+
+
+PUBLIC = [
+    tts.load_voice,
+    *(member for name, member in vars(Voice).items() if inspect.isroutine(member) and not name.startswith("_")),
+]
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: function.__name__)
+def test_docstrings_have_one_grammar(function):
+    """Args, Returns, Raises and Example, in this order; the arguments are those of the signature."""
+    function = getattr(function, "__func__", function)
+    lines = inspect.getdoc(function).splitlines()
+    sections = [line[:-1] for line in lines if re.fullmatch("[A-Z][a-z]+:", line)]
+    signature = inspect.signature(function)
+    parameters = [name for name in signature.parameters if name not in ("self", "cls")]
+    returns = str(signature.return_annotation) != "None"
+    may_fail = function is not Voice.model
+    wanted = {"Args": bool(parameters), "Returns": returns, "Raises": may_fail, "Example": True}
+    assert sections == [name for name, there in wanted.items() if there]
+    if parameters:
+        arguments = lines[lines.index("Args:") + 1 :]
+        arguments = [line for line in itertools.takewhile(bool, arguments) if not line.startswith(" " * 5)]
+        assert [line.split(":")[0].strip() for line in arguments] == parameters
 
 
 def test_arrays_are_compared_by_identity(voice):

@@ -41,7 +41,7 @@ def test_units_of_words():
     config = dataclasses.replace(SMALL, units_per_word=4, duration="explicit")
     voice = make_voice(config=config)
     audio = voice.speak("4 7")
-    made = voice.engine().generate([voice._checked("4 7", None, 0, SpeakOptions()).request])[0]
+    made = voice.engine().generate([voice._checked(SpeakOptions(), "4 7", None, 0).request])[0]
     assert len(made.unit_ends) == 9
     np.testing.assert_array_equal(audio.codes, made.codes)
     assert audio.word_ends == [made.unit_ends[4], made.unit_ends[8]]

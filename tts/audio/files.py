@@ -16,9 +16,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from tts.audio import riff
-from tts.core.console import one_line
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_new_file, failure
+from tts.core.messages import one_line
 
 if TYPE_CHECKING:
     import soundfile

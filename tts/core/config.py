@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import functools
 import numbers
-import reprlib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,15 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 
 from tts.core.errors import InputError
+from tts.core.messages import key_text as _key
+from tts.core.messages import shown
+from tts.core.yaml_files import parse, read
 
 T = TypeVar("T")
-
-MOST_BYTES = 2**18
-"""Of a YAML file; the largest that ships has 2,000."""
-MOST_KEYS = 10_000
-"""In one mapping, once what it merges is in it."""
-MOST_LEVELS = 100
-"""Of lists and mappings in each other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +65,7 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
     """
     tree: dict[str, Any] = {}
     if path is not None:
-        tree = _read(Path(path))
+        tree = read(Path(path))
     for override in overrides:
         _set(tree, override)
     return build(cls, tree)
@@ -149,25 +144,6 @@ def dump(config: Any) -> str:
     return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
 
 
-def shown(value: Any) -> str:
-    """A value for a message: in one line, and cut where it is long, deep or refers to itself."""
-    text = _short.repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-class _Short(reprlib.Repr):
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxstring, self.maxother = 2, 60, 60
-
-    def repr_int(self, x: int, level: int) -> str:
-        # Python writes no integer of more than 4,300 digits, and one of a hundred helps nobody.
-        return repr(x) if x.bit_length() <= 128 else f"an integer of {x.bit_length()} bits"
-
-
-_short = _Short()
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
@@ -176,77 +152,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _key(key: Any) -> str:
-    return key if isinstance(key, str) and key.isprintable() and len(key) <= 60 else shown(key)
-
-
-# Reading
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key given twice, of which YAML's own loader takes the second, and what grows or nests without end."""
-
-    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
-        self._check_depth(self.flow_level)
-        super().fetch_flow_collection_start(TokenClass)
-
-    def add_indent(self, column: int) -> bool:
-        self._check_depth(len(self.indents))
-        return super().add_indent(column)
-
-    def _check_depth(self, depth: int) -> None:
-        if depth >= MOST_LEVELS:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if (key.tag, key.value) in seen:
-                raise yaml.MarkedYAMLError(problem=f"{_key(key.value)} is there twice", problem_mark=key.start_mark)
-            seen.add((key.tag, key.value))
-        return node
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > MOST_KEYS:
-            raise yaml.MarkedYAMLError(problem=f"more than {MOST_KEYS} keys", problem_mark=node.start_mark)
-
-
-def _parse(text: str) -> Any:
-    """YAML as values. Raises ValueError with the reason, short and in one line."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = f"{' '.join(str(error.problem or error.context).split())[:120]}{place}"
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an integer or a date that is none
-        reason = " ".join(str(error).split())[:120]
-    except RecursionError:
-        reason = "it refers to itself"
-    except Exception:  # whatever else PyYAML runs into where a tag does not fit its value: KeyError, IndexError ...
-        reason = "it holds a value that is not what its tag says"
-    raise ValueError(reason)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read config {path}: {error.strerror}; give the path of a YAML file") from error
-    if len(content) > MOST_BYTES:
-        raise InputError(f"config {path} has more than {MOST_BYTES} bytes; give the path of a YAML file")
-    try:
-        tree = _parse(content.decode("utf-8"))
-    except ValueError as error:
-        raise InputError(f"config {path} is not YAML: {error}; see configs/tiny.yaml for the form") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise InputError(f"config {path} holds a {type(tree).__name__}; it must hold a mapping of keys to values")
-    return tree
+# Overrides
 
 
 def _set(tree: dict[str, Any], override: str) -> None:
@@ -259,7 +165,7 @@ def _set(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise InputError(f"cannot set {_key(key)}: {_key(parent)} is a value, not a section")
     try:
-        tree[last] = _parse(text)
+        tree[last] = parse(text)
     except ValueError as error:
         raise InputError(
             f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tts.core.errors import InputError
 from tts.core.files import failure
+from tts.core.messages import one_line
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -69,11 +70,6 @@ def output_is_closed() -> bool:
         return fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
     except OSError:  # one in memory has no descriptor
         return False
-
-
-def one_line(text: str) -> str:
-    """The text with every control character, line ends first of all, and every half character escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _end(code: int, message: str = "") -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.core.errors import InputError
+from tts.core.messages import one_line
 
 Kind = Literal["nothing", "file", "folder", "other"]
 """What lies at a path, links followed: "other" is a pipe, a device or a socket."""
@@ -133,8 +134,8 @@ def failure(error: OSError, path: str | Path | None = None) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """A path for a message: of one without end, its beginning and its end."""
-    text = str(path)
+    """A path for a message: on one line; of a long one, its beginning and its end."""
+    text = one_line(str(path))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 3 :]}"
 
 

@@ -44,6 +44,6 @@ class Sampling:
     """1 draws each unit's duration from the model's distribution; the nearer to 0, the nearer to its median."""
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "duration_spread"):
-            object.__setattr__(self, name, number(name, getattr(self, name)))
         check(self)
+        for name in ("temperature", "duration_spread"):  # which may be NumPy's or fractions
+            object.__setattr__(self, name, number(name, getattr(self, name)))

@@ -177,6 +177,10 @@ def _find_folder(name: str, revision: str | None) -> Path:
         assert spec and spec.submodule_search_locations, spec
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(os.path.expanduser(name))
+    if "\0" in name:
+        raise InputError(
+            f"{name!r} cannot be the name of a folder; give minilm, a model's folder, or its id on the hub"
+        )
     if name.strip() and is_folder(path):
         return path
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or is_file(path):

@@ -3,7 +3,7 @@
 In: a voice folder, or a model in memory; texts. Out: audio, at once or in chunks.
 Read `voice` first; `options` is how a text is spoken and `result` what comes out, `config` is what `config.json`
 holds, `folder` reads and writes a voice's files, `store` finds voices by name; `engines` and `word_vectors` are parts
-of a voice that are made when they are first used, `arguments` checks lists of texts.
+of a voice that are made when they are first used, `many` speaks many texts.
 """
 
 from tts.voice.config import MAX_UNIT_SECONDS, VoiceConfig

@@ -10,7 +10,7 @@ from tts.core.sampling import Sampling, number
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
-from tts.voice.arguments import listed
+from tts.voice.messages import listed
 
 FORMAT_VERSION = 2
 """Of voice folders; the only one that is read."""

@@ -19,8 +19,8 @@ import numpy as np
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, kind, new_folder, write_together
-from tts.voice.arguments import one_line
 from tts.voice.config import FORMAT_VERSION, VoiceConfig
+from tts.voice.messages import one_line
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VECTORS = "word_vectors"

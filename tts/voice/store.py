@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tts.core.errors import InputError
 from tts.core.extras import require
-from tts.voice.arguments import listed, one_line
 from tts.voice.folder import CARD_FILE, CONFIG_FILE, FIX, WEIGHTS_FILE, read_arrays, read_config
+from tts.voice.messages import listed, one_line
 from tts.voice.voice import Voice
 
 VOICES = Path(__file__).parents[1] / "voices"

@@ -3,25 +3,23 @@
 Letters: W words.
 """
 
-import itertools
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from tts.core.errors import InputError
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, rounded_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import words
 from tts.text.units import unit_vectors
-from tts.voice.arguments import checked_streams, long_enough, refuse_no_list
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
 from tts.voice.folder import write_voice
+from tts.voice.many import checked_streams, numbered, one_each, speak_in_order
 from tts.voice.options import EngineName, SpeakChanges, SpeakOptions, changed
 from tts.voice.result import Audio, AudioStream, CheckedText
 from tts.voice.word_vectors import WordVectors, encode_vocabulary
@@ -92,6 +90,9 @@ class Voice:
 
         Raises:
             InputError: parts that do not fit together, or weights that float16 cannot hold.
+
+        Example:
+            voice = Voice.from_model(model, speakers=["ann"], sample_rate=8000, text_encoder=TextEncoderConfig())
         """
         sample_rate = integer("sample_rate", sample_rate)
         max_unit_seconds = number("max_unit_seconds", max_unit_seconds)
@@ -116,7 +117,20 @@ class Voice:
         return cls(config, rounded_weights(weights), word_vectors)
 
     def with_config(self, config: VoiceConfig) -> "Voice":
-        """The same weights with another config, e.g. with other sampling settings. Raises as the constructor."""
+        """Make a voice with the same weights and another config, e.g. with other sampling settings.
+
+        Args:
+            config: of a model of the same shape.
+
+        Returns:
+            The new voice.
+
+        Raises:
+            InputError: the weights or word vectors do not fit the config.
+
+        Example:
+            calm = voice.with_config(replace(voice.config, sampling=Sampling(temperature=0.8)))
+        """
         return Voice(config, self._weights, self._vectors.shipped)
 
     @property
@@ -161,7 +175,7 @@ class Voice:
             audio = voice.speak("4 7 2", speaker="jackson", seed=1, temperature=0.9)
         """
         options = changed(options, changes)
-        checked = self._checked(text, speaker, seed, options)
+        checked = self._checked(options, text, speaker, seed)
         return checked.audio(self.engine(options.engine).generate([checked.request])[0])
 
     def stream(
@@ -193,7 +207,7 @@ class Voice:
                     play(chunk)
         """
         options = changed(options, changes)
-        checked = self._checked(text, speaker, seed, options)
+        checked = self._checked(options, text, speaker, seed)
         return AudioStream(checked, self.engine(options.engine).stream(checked.request))
 
     def speak_batch(
@@ -222,16 +236,10 @@ class Voice:
         Example:
             four, seven = voice.speak_batch(["4", "7"], seeds=[1, 2])
         """
-        refuse_no_list(Sized, texts=texts, speakers=speakers, seeds=seeds)
+        each = one_each(texts, speakers, seeds)
         options = changed(options, changes)
         options.sampling(self.config.sampling)  # checked without texts, too
-        speakers = [None] * len(texts) if speakers is None else speakers
-        seeds = range(len(texts)) if seeds is None else seeds
-        for name, given in (("speakers", speakers), ("seeds", seeds)):
-            if len(given) != len(texts):
-                raise InputError(f"{len(texts)} texts but {len(given)} {name}; give one for each text")
-        each = zip(texts, speakers, seeds, strict=True)
-        checked = [self._checked(text, speaker, seed, options) for text, speaker, seed in each]
+        checked = [self._checked(options, text, speaker, seed) for text, speaker, seed in each]
         results = self.engine(options.engine).generate([one.request for one in checked])
         return [one.audio(result) for one, result in zip(checked, results, strict=True)]
 
@@ -268,54 +276,42 @@ class Voice:
             for audio in voice.speak_each(open("texts.txt")):
                 audio.save(f"{'-'.join(audio.words)}.wav")
         """
-        refuse_no_list(Iterable, texts=texts, speakers=speakers, seeds=seeds)
+        each = numbered(texts, speakers, seeds)
         streams = None if streams is None else checked_streams(streams)
         options = changed(options, changes)
         options.sampling(self.config.sampling)
         if options.max_seconds is not None:
             self.config.frames("max_seconds", options.max_seconds)
-        each = zip(
-            itertools.count(1),
-            texts,
-            long_enough("speakers", itertools.repeat(None) if speakers is None else speakers),
-            long_enough("seeds", itertools.count() if seeds is None else seeds),
-        )
-        return self._speak_each(each, options, self.engine(options.engine), streams)
-
-    def _speak_each(
-        self,
-        each: Iterator[tuple[int, str, str | None, int]],
-        options: SpeakOptions,
-        engine: Engine,
-        streams: int | None,
-    ) -> Iterator[Audio]:
-        waiting: deque[CheckedText] = deque()
-        failures: list[Exception] = []
-
-        def requests() -> Iterator[SynthesisRequest]:
-            try:
-                for place, text, speaker, seed in each:
-                    try:
-                        checked = self._checked(text, speaker, seed, options)
-                    except InputError as error:
-                        raise InputError(f"text {place}: {error}") from error
-                    waiting.append(checked)
-                    yield checked.request
-            except Exception as error:  # held back until the texts before it have been said
-                failures.append(error)
-
-        for result in engine.generate_each(requests(), streams):
-            yield waiting.popleft().audio(result)
-        if failures:
-            raise failures[0]
+        return speak_in_order(each, partial(self._checked, options), self.engine(options.engine), streams)
 
     def check(self, text: str, speaker: str | None = None) -> list[str]:
-        """The words that `speak` would say. Raises InputError as `speak`, but makes nothing."""
+        """Check a text and a speaker without making anything.
+
+        Args:
+            text: see `speak`.
+            speaker: see `speak`.
+
+        Returns:
+            The words that `speak` would say.
+
+        Raises:
+            InputError: a text that cannot be said, or an unknown speaker.
+
+        Example:
+            assert voice.check("4-7") == ["4", "7"]
+        """
         self.config.speaker_index(speaker)
         return words(text)
 
     def model(self) -> "TwoTier":
-        """A model with the voice's weights, float32, in evaluation mode; a new one at each call."""
+        """Make a torch model with the voice's weights.
+
+        Returns:
+            A new model, float32, in evaluation mode; what is done to it does not change the voice.
+
+        Example:
+            gates = voice.model().rnn.weight_hh_l0
+        """
         return torch_model(self.config.model, self._weights)
 
     def word_vectors(self, spoken: list[str]) -> np.ndarray:
@@ -329,13 +325,26 @@ class Voice:
 
         Raises:
             InputError: the text encoder is needed and cannot be loaded, or is not the one of the voice's training.
+
+        Example:
+            four, seven = voice.word_vectors(["4", "7"])
         """
         return self._vectors.of(spoken)
 
     def engine(self, name: EngineName = "auto") -> Engine:
-        """The engine that makes the samples, for programs that want codes; made at the first call, then kept.
+        """The engine that makes the samples, for programs that want codes.
 
-        Raises InputError where there is no such engine, or "native" does not support the model.
+        Args:
+            name: see `EngineName`.
+
+        Returns:
+            The engine; made at the first call, then kept.
+
+        Raises:
+            InputError: there is no such engine, or "native" does not support the model.
+
+        Example:
+            [result] = voice.engine("native").generate([request])
         """
         return self._engines.get(name)
 
@@ -348,6 +357,9 @@ class Voice:
 
         Raises:
             InputError: an unknown engine, or no such number of streams.
+
+        Example:
+            voice.prepare()
         """
         nothing = SynthesisRequest(
             np.zeros((1, self.config.model.word_dim), np.float32), speaker=0, seed=0, max_frames=1, max_unit_frames=1
@@ -363,10 +375,13 @@ class Voice:
 
         Raises:
             InputError: the folder cannot be written.
+
+        Example:
+            voice.save("my-voice", "# My voice")
         """
         write_voice(folder, self.config, self._weights, self._vectors.shipped, card)
 
-    def _checked(self, text: str, speaker: str | None, seed: int, options: SpeakOptions) -> CheckedText:
+    def _checked(self, options: SpeakOptions, text: str, speaker: str | None, seed: int) -> CheckedText:
         config, spoken, seconds = self.config, words(text), options.max_seconds
         index = config.speaker_index(speaker)
         request = SynthesisRequest(

@@ -1,0 +1,114 @@
+"""Many texts: checks of what a program gives for them, and speaking them in their order."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+from tts.core.errors import InputError
+from tts.core.sampling import integer
+from tts.generation.interface import Engine, SynthesisRequest
+from tts.voice.messages import one_line
+from tts.voice.result import Audio, CheckedText
+
+
+def one_each(
+    texts: Sequence[str], speakers: Sequence[str | None] | None, seeds: Sequence[int] | None
+) -> Iterator[tuple[str, str | None, int]]:
+    """Text, speaker and seed of each text; see `Voice.speak_batch`.
+
+    Raises:
+        InputError: one of them is no list, or there are not as many as texts.
+    """
+    _refuse_no_list(Sized, texts=texts, speakers=speakers, seeds=seeds)
+    speakers = [None] * len(texts) if speakers is None else speakers
+    seeds = range(len(texts)) if seeds is None else seeds
+    for name, given in (("speakers", speakers), ("seeds", seeds)):
+        if len(given) != len(texts):
+            raise InputError(f"{len(texts)} texts but {len(given)} {name}; give one for each text")
+    return zip(texts, speakers, seeds, strict=True)
+
+
+def numbered(
+    texts: Iterable[str], speakers: Iterable[str | None] | None, seeds: Iterable[int] | None
+) -> Iterator[tuple[int, str, str | None, int]]:
+    """Number from 1, text, speaker and seed of each text; see `Voice.speak_each`.
+
+    Raises:
+        InputError: one of them is no list; while iterating, there are fewer speakers or seeds than texts.
+    """
+    _refuse_no_list(Iterable, texts=texts, speakers=speakers, seeds=seeds)
+    return zip(
+        itertools.count(1),
+        texts,
+        _long_enough("speakers", itertools.repeat(None) if speakers is None else speakers),
+        _long_enough("seeds", itertools.count() if seeds is None else seeds),
+    )
+
+
+def checked_streams(streams: int) -> int:
+    """How many texts are made at a time, at least 1. Raises InputError."""
+    if integer("streams", streams) < 1:
+        raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
+    return int(streams)
+
+
+def speak_in_order(
+    texts: Iterable[tuple[int, str, str | None, int]],
+    check: Callable[[str, str | None, int], CheckedText],
+    engine: Engine,
+    streams: int | None,
+) -> Iterator[Audio]:
+    """Speak texts, some at a time; see `Voice.speak_each`.
+
+    Args:
+        texts: number of the text from 1, text, speaker and seed.
+        check: makes a request of the last three; raises InputError.
+        engine: what makes the samples.
+        streams: how many are made at a time; None: what suits the engine.
+
+    Yields:
+        The utterances, in the order of the texts.
+
+    Raises:
+        Exception: what `texts` or `check` raised, after the utterances before it.
+    """
+    waiting: deque[CheckedText] = deque()
+    failures: list[Exception] = []
+
+    def requests() -> Iterator[SynthesisRequest]:
+        try:
+            for place, text, speaker, seed in texts:
+                try:
+                    checked = check(text, speaker, seed)
+                except InputError as error:
+                    raise InputError(f"text {place}: {error}") from error
+                waiting.append(checked)
+                yield checked.request
+        except Exception as error:  # held back until the texts before it have been said
+            failures.append(error)
+
+    for result in engine.generate_each(requests(), streams):
+        yield waiting.popleft().audio(result)
+    if failures:
+        raise failures[0]
+
+
+def _refuse_no_list(kind: type, **given: Any) -> None:
+    """Raise InputError where an argument is no list, or a string, which is a list of letters that nobody means.
+
+    Args:
+        kind: what a list must be able to do: Iterable, or Sized as well.
+        given: the arguments by name, `texts` among them; each but `texts` may be None.
+    """
+    for name, values in given.items():
+        if values is None and name != "texts":
+            continue
+        if isinstance(values, str | bytes) or not isinstance(values, kind):
+            raise InputError(f"{name} is {one_line(values)}; give a list, or say one text by speak")
+
+
+def _long_enough(name: str, values: Iterable[Any]) -> Iterator[Any]:
+    """The values, and InputError where more are asked for."""
+    yield from values
+    raise InputError(f"there are more texts than {name}; give one for each text")
