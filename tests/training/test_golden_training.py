@@ -1,4 +1,4 @@
-"""The first losses of a training, to the digit: a change of the model, the batches, the loss or the optimizer shows here."""
+"""The first losses of a training, to the digit: a change of model, batches, loss or optimizer shows here."""
 
 from dataclasses import replace
 
