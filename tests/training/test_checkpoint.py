@@ -165,7 +165,7 @@ train(run_config(Path({folder!r}), steps=100000, checkpoint_every=1, validate_ev
 
 
 def test_kill_leaves_a_whole_checkpoint(tmp_path):
-    """SIGKILL at drawn moments of a run that checkpoints every step: `latest` loads each time, and the run resumes."""
+    """SIGKILL at drawn moments of a run that checkpoints every step: `latest` loads, and the run is resumed."""
     latest = tmp_path / "checkpoints" / "latest.safetensors"
     rng = np.random.default_rng(0)
     program = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path))

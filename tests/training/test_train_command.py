@@ -137,7 +137,7 @@ def test_the_defaults_are_the_shipped_voice_s_recipe():
 
 
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
-    """`accelerate launch` with two CPU processes: one run, written once; the launcher's conflicts are reported."""
+    """`accelerate launch` with two CPU processes: one run, written once; the launcher's contradictions are reported."""
     run = tmp_path / "run"
     config = tmp_path / "c.yaml"
     config.write_text("")

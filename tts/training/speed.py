@@ -39,8 +39,8 @@ class SpeedWatch:
             return None
         self._reported = True
         return (
-            f"{speed:.2g} steps a second in the last minute, {self._first:.2g} at first: does other work use the "
-            "same cores? See docs/training.md, Beside other work"
+            f"{speed:.2g} steps a second in the last minute, {self._first:.2g} at the beginning: does other work use "
+            "the same cores? See docs/training.md, Beside other work"
         )
 
     def _speed(self) -> float:
