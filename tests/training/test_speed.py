@@ -38,7 +38,7 @@ def test_a_slow_minute_is_reported_once(clock):
     assert len(lines) == 1
     when, line = lines[0]
     assert SECONDS <= when - slow <= 2.1 * SECONDS
-    assert line.startswith("0.25 steps a second in the last minute, 2 at first:")
+    assert line.startswith("0.25 steps a second in the last minute, 2 at the beginning:")
 
 
 @pytest.mark.parametrize(("seconds", "each"), [(600, 1.4), (25, 4.0)], ids=["half as fast", "not for a minute"])

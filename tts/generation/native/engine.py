@@ -74,7 +74,9 @@ class NativeEngine:
         streams = min(len(requests), self.threads * STREAMS_PER_THREAD)
         return list(self.generate_each(requests, max(streams, 1)))
 
-    def generate_each(self, requests: Iterable[SynthesisRequest], streams: int | None = None) -> Iterator[SynthesisResult]:
+    def generate_each(
+        self, requests: Iterable[SynthesisRequest], streams: int | None = None
+    ) -> Iterator[SynthesisResult]:
         """Make each utterance, yielded in the order of the requests; see `scheduler.make_each`.
 
         Args:
