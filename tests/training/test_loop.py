@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.launch import in_two_processes
 from helpers.training import MODEL, data, metrics, run_config, tone
 
 from tts.core import config as configs
@@ -80,10 +81,8 @@ def _two_processes(folder: str) -> None:
 
 def test_two_processes_equal_one(tmp_path):
     """Two gloo processes with half the batch each: the losses of one process with the whole batch."""
-    from accelerate import debug_launcher
-
     one, two = tmp_path / "one", tmp_path / "two"
-    debug_launcher(_two_processes, args=(str(two),), num_processes=2)
+    in_two_processes(_two_processes, str(two))
     train(nothing_drawn(run_config(one, steps=4, batch_size=2)), data())
     a, b = metrics(one), metrics(two)
     assert list(a) == [1, 2, 3, 4]

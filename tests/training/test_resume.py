@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from helpers.launch import in_two_processes
 from helpers.training import MODEL, Tones, data, metrics, run_config, vectors
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,12 +74,10 @@ def whole_batches(folder: Path, steps: int, batch_size: int):
 
 
 def test_one_process_resumed_as_two(tmp_path):
-    from accelerate import debug_launcher
-
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole_batches(parts, 2, 2), data())
     AcceleratorState._reset_state(True)  # the forked processes find out for themselves that they are two
-    debug_launcher(_second_half, args=(str(parts),), num_processes=2)
+    in_two_processes(_second_half, str(parts))
     train(whole_batches(whole, 4, 2), data())
     assert list(metrics(parts)) == [1, 2, 3, 4]
     assert list(metrics(parts).values()) == pytest.approx(list(metrics(whole).values()), rel=1e-4)

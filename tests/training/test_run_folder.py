@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.launch import in_two_processes
 from helpers.training import Tones, data, run_config
 
 from tts.cli.main import main
@@ -63,12 +64,10 @@ def _refused(folder: str, answers: str) -> None:
 
 def test_of_two_processes_the_main_one_says_it(tmp_path):
     """The other one neither waits for it nor repeats it."""
-    from accelerate import debug_launcher
-
     run, answers = tmp_path / "run", tmp_path / "answers"
     answers.mkdir()
     with opened(run):
-        debug_launcher(_refused, args=(str(run), str(answers)), num_processes=2)
+        in_two_processes(_refused, str(run), str(answers))
     assert (answers / "0").read_text().startswith("InputError another process trains in")
     assert (answers / "1").read_text() == "SystemExit 2"
 
