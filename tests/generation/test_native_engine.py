@@ -38,7 +38,7 @@ def voice():
 
 
 def voice_requests(voice, texts):
-    return [voice._checked(text, speaker, seed, SpeakOptions()).request for text, speaker, seed in texts]
+    return [voice._checked(SpeakOptions(), text, speaker, seed).request for text, speaker, seed in texts]
 
 
 def many_requests(model, count, max_frames=60):
@@ -100,7 +100,7 @@ def test_any_shape_equals_the_mirror(data):
         speaker_dim=data.draw(st.integers(1, 5)),
         clock_dim=2 * data.draw(st.integers(1 if is_explicit else 0, 3)),
         clock_frames=data.draw(few),
-        duration="explicit" if is_explicit else "heard",
+        duration="explicit" if is_explicit else "implicit",
         duration_dim=data.draw(st.integers(1, 20)),
     )
     seed = data.draw(st.integers(0, 2**64 - 1))
@@ -127,7 +127,7 @@ def test_golden_codes_of_the_shipped_voice(voice, isa):
     digest = hashlib.sha256()
     for one in NativeEngine(voice.config.model, voice._weights, isa=isa).generate(requests):
         assert one.stop_reason == "stop"
-        digest.update(one.levels.astype("<i2").tobytes())
+        digest.update(one.codes.astype("<i2").tobytes())
     assert digest.hexdigest() == GOLDEN
 
 
@@ -156,8 +156,8 @@ def test_pieces_joined_are_the_whole():
                     pieces.append(next(stream))
             except StopIteration as stop:
                 assert_equal([stop.value], [whole])
-            assert len(pieces[0]) == min(first, 64, len(whole.levels) // 8) * 8
-            np.testing.assert_array_equal(np.concatenate(pieces), whole.levels)
+            assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
+            np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
 
 
 def test_an_empty_batch():
@@ -216,7 +216,7 @@ def test_extreme_weights_make_codes(size):
     weights["h0"] = np.clip(weights["h0"], -100, 100)
     requests = many_requests(model, 3)
     made = NativeEngine(model.config, weights).generate(requests)
-    assert all(((one.levels >= 0) & (one.levels < model.config.q_levels)).all() for one in made)
+    assert all(((one.codes >= 0) & (one.codes < model.config.q_levels)).all() for one in made)
     assert_equal(made, Mirror(model.config, weights).generate(requests))
 
 

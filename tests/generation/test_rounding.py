@@ -78,7 +78,7 @@ def test_all_matrices_of_a_model_are_rounded_once(options):
     assert changed == {
         name
         for name in weights
-        if name.startswith(("rnn.weight", "upsample.w", "widen", "hear", "hidden", "output.w"))
+        if name.startswith(("rnn.weight", "upsample.w", "conditioning", "history_in", "hidden", "output.w"))
         and not name.endswith("bias")
     }
     again = round_weights(config, rounded)

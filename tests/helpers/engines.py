@@ -14,6 +14,7 @@ from tts.generation.interface import SynthesisRequest, Uniforms, duration_thresh
 from tts.generation.native.family import unsupported
 from tts.generation.torch_engine import TorchEngine
 from tts.models.config import TwoTierConfig
+from tts.models.rounded import RoundedTwoTier
 from tts.models.two_tier import TwoTier
 
 SMALL = TwoTierConfig(
@@ -127,8 +128,9 @@ def teacher_forced(model, requests, made):
     pointer = torch.nn.functional.pad(pointer, (0, more), mode="replicate")
     n_units = torch.tensor([len(r.units) for r in requests])
     speakers = torch.tensor([r.speaker for r in requests])
+    computed = model if unsupported(model.config) else RoundedTwoTier(model)  # as the engines compute it
     with torch.inference_mode():
-        return model(codes, units, n_units, pointer, speakers)
+        return computed(codes, units, n_units, pointer, speakers)
 
 
 def explicit_durations(model, request):

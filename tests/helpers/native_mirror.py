@@ -100,7 +100,7 @@ class Mirror:
             mean = f32(np.cumsum(vector.astype(np.float64))[-1] / len(vector))
             squares = np.cumsum((vector - mean).astype(np.float64) ** 2)[-1]
             normed = (vector - mean) / np.sqrt(f32(squares / len(vector)) + f32(1e-5))
-            embedded.append(tanh(add_rows(w["word.bias"], w["word.weight"].T, normed)))
+            embedded.append(tanh(add_rows(w["unit.bias"], w["unit.weight"].T, normed)))
         limit = activation_limit(2 * self.c.text_dim)
         embedded.append(np.tanh(w["end"].astype(np.float64)).astype(f32))
         return [to_integers(one, limit).astype(np.int64) for one in embedded]
@@ -125,7 +125,7 @@ class Mirror:
         clock = self.clock_gates(clocks[:, : c.clock_dim])
         left = self.clock_gates(clocks[:, c.clock_dim :]) if self.duration_sampler else None
         biases = [w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"] for k in range(c.n_rnn)]
-        durations = self.duration_sampler.plan(request) if self.duration_sampler else None
+        durations = self.duration_sampler.sample(request) if self.duration_sampler else None
         states = f32(state_limit(w["h0"]))
         step, text_step = f32(1) / states, f32(1) / f32(activation_limit(2 * c.text_dim))
         h = [(to_integers(state, states).astype(np.int64), step) for state in w["h0"]]
@@ -160,9 +160,9 @@ class Mirror:
             for place, uniform in zip(places, row[:F], strict=True):
                 x = place
                 if c.upsample_rank:
-                    x = self.multiply(np.zeros(c.sample_dim, f32), "widen.weight", *self.round_features(place))
+                    x = self.multiply(np.zeros(c.sample_dim, f32), "conditioning.weight", *self.round_features(place))
                 y = x + w["last_code.weight"][code]
-                y = self.multiply(y, "hear.weight", past[len(past) - H :], code_step)
+                y = self.multiply(y, "history_in.weight", past[len(past) - H :], code_step)
                 for k in range(c.sample_layers - 1):
                     y = self.multiply(
                         w[f"hidden.{k}.bias"],

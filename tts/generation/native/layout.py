@@ -127,7 +127,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
         yield from _gate_table(w[f"rnn.weight_hh_l{k}"].reshape(4, c.dim, -1), D)
         yield _wide(w["c0"][k], D)
         yield _wide(to_integers(w["h0"][k], state_limit(w["h0"])).astype(np.int16), D)
-    if c.duration == "previous":
+    if c.duration == "implicit":
         yield _wide(w["advance.weight"][0], D)
         yield w["advance.bias"]
     place = _padded(c.upsample_rank, LANES) if c.upsample_rank else S
@@ -157,8 +157,8 @@ def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False
     wide[: len(matrix), columns] += integers.astype(np.int8).view(
         np.uint8
     )  # modulo 256: 128 + a negative number is below 128
-    units = wide.reshape(outputs // PANEL, 2, LANES, inputs // 2, 2)  # panel, byte, output, pair, input
-    return _wide(scales, outputs), units.transpose(0, 3, 2, 4, 1)
+    words = wide.reshape(outputs // PANEL, 2, LANES, inputs // 2, 2)  # panel, byte, output, pair, input
+    return _wide(scales, outputs), words.transpose(0, 3, 2, 4, 1)
 
 
 def _wide_table(matrix: np.ndarray, outputs: int, inputs: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
