@@ -69,6 +69,7 @@ def test_noise_is_as_long_as_speech():
     assert segments.max() <= 0.65
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("name", ["ours", "plain"])
 def test_rows(name, workers, config):
@@ -94,6 +95,7 @@ def test_both_learn_from_the_same_audio(name, config, tmp_path):
     assert more["bits"] < few["bits"] < 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rate"), [("ours", "SHORT_LR"), ("plain", "PLAIN_LR")])
 def test_each_learns_at_its_own_rate(name, rate, config, tmp_path, monkeypatch):
     settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), samples=30_000)
@@ -102,6 +104,7 @@ def test_each_learns_at_its_own_rate(name, rate, config, tmp_path, monkeypatch):
     assert measure_row(name, settings)["nll"]["bits"] > learned + 0.1
 
 
+@pytest.mark.slow
 def test_a_row_in_a_process_of_its_own(config):
     row = training._in_process("ours", Settings(config, 0.05, 1))
     assert json.loads(json.dumps(row)) == row

@@ -117,7 +117,7 @@ def test_limits_by_hand():
     whole = sum(part.bytes_held for part in parts.values())
     caches = {"L1": 1, "L2": of_samples, "L3": whole}
     alone = limits(parts, machine, caches=caches)
-    assert alone.codes == {
+    assert alone.levels == {
         "frame": "L3", "upsample": "L3", "past": "L2", "recent": "L2", "hidden": "L2", "output": "L2"
     }  # fmt: skip
     assert alone.seconds["frame"] == 132 / 20
@@ -130,10 +130,10 @@ def test_limits_by_hand():
     assert many.seconds["upsample"] == 30 / 30
     assert many.seconds["hidden"] == 50 / 40
     tight = limits(parts, machine, caches={"L1": 1, "L2": 2, "L3": whole - 1})
-    assert tight.codes["frame"] == "memory"
-    assert tight.codes["hidden"] == "L3"
+    assert tight.levels["frame"] == "memory"
+    assert tight.levels["hidden"] == "L3"
     ample = limits(parts, machine, caches={"L1": 1, "L2": whole, "L3": whole})
-    assert set(ample.codes.values()) == {"L2"}
+    assert set(ample.levels.values()) == {"L2"}
 
 
 @pytest.mark.parametrize("isa", library.usable())

@@ -115,7 +115,7 @@ def test_a_cut_connection_is_taken_up_where_it_ended(server: Server, tmp_path: P
 
 def test_a_later_call_goes_on(server: Server, tmp_path: Path) -> None:
     server.cut = 3
-    with pytest.raises(InputError, match=r"MB are kept, run again to go on; or name a copy with --source"):
+    with pytest.raises(InputError, match=r"MB are kept, run again to resume; or name a copy with --source"):
         fetch_fsdd(tmp_path, server.url, progress=False)
     assert fetch_fsdd(tmp_path, server.url, progress=False).is_dir()
     assert len(server.asked) == 4 and server.asked[3] is not None

@@ -44,6 +44,7 @@ def test_variants_get_the_base_s_compute(name, tmp_path):
     assert one.loss.spectral_offsets[-1] * one.model.frame_size == 384
 
 
+@pytest.mark.slow
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")}

@@ -33,6 +33,7 @@ def fresh_accelerate():
     AcceleratorState._reset_state(True)
 
 
+@pytest.mark.slow
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch, capsys):
     corpus = write_corpus(tmp_path / "corpus")
     config = tmp_path / "c.yaml"

@@ -52,6 +52,7 @@ def voice(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_classifier_tells_digits_apart(corpus):
     recordings = build_recordings(corpus, speakers=["theo"])
     model = self_training.train(recordings["train"], epochs=12, seed=0)

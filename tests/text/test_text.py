@@ -178,6 +178,7 @@ def test_digits_of_an_unsayable_word():
         digits(["4", "ten"])
 
 
+@pytest.mark.slow
 def test_only_decimal_digits_become_numerals():
     for code in range(sys.maxunicode + 1):
         character = chr(code)

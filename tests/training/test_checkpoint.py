@@ -164,6 +164,7 @@ train(run_config(Path({folder!r}), steps=100000, checkpoint_every=1, validate_ev
 """
 
 
+@pytest.mark.slow
 def test_kill_leaves_a_whole_checkpoint(tmp_path):
     """SIGKILL at drawn moments of a run that checkpoints every step: `latest` loads, and the run is resumed."""
     latest = tmp_path / "checkpoints" / "latest.safetensors"

@@ -136,6 +136,7 @@ def test_the_defaults_are_the_shipped_voice_s_recipe():
         "validate_every", "checkpoint_every"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_under_accelerate_launch(tmp_path, corpus):
     """`accelerate launch` with two CPU processes: one run, written once; the launcher's contradictions are reported."""
     run = tmp_path / "run"

@@ -35,7 +35,8 @@ class RoundedTwoTier(TwoTier):
     def __init__(self, model: TwoTier) -> None:
         """Copy the weights of `model`, rounded."""
         c = model.config
-        super().__init__(c)
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and replaced at once
+            super().__init__(c)
         given = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.state_dict().items()}
         w = round_weights(c, given)
         self.load_state_dict({name: torch.from_numpy(array) for name, array in w.items()})
