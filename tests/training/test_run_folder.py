@@ -41,6 +41,17 @@ def test_one_at_a_time(tmp_path):
         pass
 
 
+def test_weights_that_are_not_there(tmp_path):
+    """They are looked for before data are read, and no folder is left behind."""
+    config = run_config(tmp_path / "run", start_from=tmp_path / "none.safetensors")
+    with (
+        pytest.raises(InputError, match=r"train\.start_from is .*none\.safetensors, and no file is there"),
+        started(config),
+    ):
+        pytest.fail("the training began")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_second_command_is_refused(tmp_path, capsys):
     run = tmp_path / "run"
     with opened(run):

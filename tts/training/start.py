@@ -12,6 +12,7 @@ from accelerate.utils import gather_object
 
 from tts.core import config as configs
 from tts.core.errors import InputError
+from tts.core.files import is_file
 from tts.training import checkpoint, launcher
 from tts.training.config import RunConfig, TrainConfig
 from tts.training.folder import RunFolder, opened
@@ -75,6 +76,9 @@ def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = 
 
 def _decide(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
     resumed = _resumable(config.output, resume)
+    first = config.train.start_from
+    if first and not resumed and not is_file(first):
+        raise InputError(f"train.start_from is {first}, and no file is there; give a checkpoint, or leave it out")
     stored = resumed.config["train"].get("precision") if resumed else None
     precision, reason = resolve(config.train.precision, state.device, stored)
     if resumed and not allow_batch_change:
