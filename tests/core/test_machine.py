@@ -21,7 +21,7 @@ REPORT = {
     "date": "2026-01-02",
     "version": "1.2",
     "commit": "abc+",
-    "versions": {"python": "3.11.1", "numpy": "2.0", "numba": None},
+    "versions": {"python": "3.11.1", "numpy": "2.0", "torch": None},
     "machine": MACHINE,
 }
 

@@ -61,8 +61,6 @@ class Start:
 
     title: str
     arguments: tuple[str, ...]
-    compiled: bool = True
-    """Whether the compiled code is in its cache."""
 
 
 ROWS: dict[str, Engine | Start] = {
@@ -71,8 +69,7 @@ ROWS: dict[str, Engine | Start] = {
     "torch": Engine("torch, one stream", "torch", max_seconds=TORCH_SECONDS),
     "torch-many": Engine("torch, many streams", "torch", "torch_streams", TORCH_SECONDS, rounds=1),
     "help": Start("tts --help", ("--help",)),
-    "cold": Start('tts speak "4 7 2", code compiled before', ("speak", "4 7 2")),
-    "first": Start('tts speak "4 7 2", the very first time', ("speak", "4 7 2"), compiled=False),
+    "cold": Start('tts speak "4 7 2"', ("speak", "4 7 2")),
 }
 
 
@@ -153,11 +150,9 @@ def _measure_start(row: Start, settings: Settings) -> dict[str, Any]:
     def start() -> None:
         with tempfile.TemporaryDirectory() as folder:
             out = ["-o", str(Path(folder) / "x.wav")] if row.arguments[0] == "speak" else []
-            environment = dict(os.environ) if row.compiled else {**os.environ, "NUMBA_CACHE_DIR": folder}
-            subprocess.run([*command, *out], check=True, capture_output=True, env=environment)
+            subprocess.run([*command, *out], check=True, capture_output=True)
 
-    if row.compiled:
-        start()
+    start()
     times = timed(start, settings.seconds)
     return {"seconds": times["median_s"], "runs": times["runs"], "iqr_s": times["iqr_s"]}
 
