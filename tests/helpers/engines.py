@@ -12,9 +12,9 @@ import torch
 from tts.core.sampling import Sampling
 from tts.generation.interface import SynthesisRequest, Uniforms, duration_threshold
 from tts.generation.native.family import unsupported
+from tts.generation.rounded import RoundedTwoTier
 from tts.generation.torch_engine import TorchEngine
 from tts.models.config import TwoTierConfig
-from tts.models.rounded import RoundedTwoTier
 from tts.models.two_tier import TwoTier
 
 SMALL = TwoTierConfig(

@@ -10,8 +10,8 @@ from torchaudio.functional import edit_distance
 import tts
 from tts.evaluation.callbacks import held_out_texts
 from tts.generation.interface import SynthesisRequest, Uniforms
+from tts.generation.rounded import RoundedTwoTier
 from tts.generation.torch_engine import draw_codes
-from tts.models.rounded import RoundedTwoTier
 from tts.recognition.model import Recognizer
 from tts.text.units import unit_vectors
 

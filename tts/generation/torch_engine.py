@@ -27,8 +27,8 @@ from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
 from tts.generation.native.family import unsupported
+from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
-from tts.models.rounded import RoundedLSTM, RoundedTwoTier
 from tts.models.two_tier import TwoTier
 
 BLOCK_FRAMES = 32
