@@ -28,6 +28,7 @@ from tts.core.errors import InputError
 from tts.core.messages import one_line
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(tts.__file__).parents[1]
 
 # What lies where the commands are run; see `place`.
 WAV, FOLDER, PIPE, DEVICE, LOOP = "a.wav", "folder.wav", "pipe.wav", "device.wav", "loop.wav"
@@ -450,7 +451,7 @@ STREAMED = "speak 4 -o - --voice voice"
 def shell(command: str, buffered: bool = True, **options) -> subprocess.CompletedProcess:
     """`tts COMMAND`, redirections included."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    environment["PYTHONPATH"] = os.pathsep.join([str(PACKAGE), *sys.path])
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run(["bash", "-c", f"{sys.executable} -m tts {command}"], check=False, env=environment, **options)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import tts
+
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(tts.__file__).parents[1]
 TORCH = """
 import os
 maps = open("/proc/self/maps").read() if os.path.exists("/proc/self/maps") else ""
@@ -34,7 +37,7 @@ COMMANDS = [
 def test_waiting_is_settled_before_torch_is_imported(tmp_path, command, own, expected):
     (tmp_path / "torch.py").write_text(TORCH)
     known = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    environment = {**known, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), **own}
+    environment = {**known, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)]), **own}
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -26,7 +26,7 @@ debug_launcher(getattr(module, name), args=tuple(arguments), num_processes=2)
 
 def in_two_processes(function: Callable[..., object], *arguments: str) -> None:
     """Call a test module's function with these texts in each of two processes."""
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), *sys.path])
+    path = os.pathsep.join([str(TESTS), *sys.path])
     command = [sys.executable, "-c", CODE, str(inspect.getsourcefile(function)), function.__name__, *arguments]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, timeout=300

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import tts
+
+ROOT = Path(tts.__file__).parents[1]
+"""Where the package under test lies: installed, or a checkout whose engine was compiled."""
 ALLOWED = (
     *("numpy", "soundfile", "_soundfile", "_soundfile_data", "_cffi_backend", "cffi", "typing_extensions"),
     *("soxr", "safetensors", "yaml", "_yaml", "tts", "data_recipes"),

@@ -9,12 +9,14 @@ import pytest
 from accelerate.state import AcceleratorState
 from helpers.training import data, metrics, run_config
 
+import tts
 from tts.core.errors import InputError
 from tts.training.config import TrainConfig
 from tts.training.launcher import PLUGINS, conflicts, refuse_plugins
 from tts.training.loop import train
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(tts.__file__).parents[1]
 DEFAULTS = {"ACCELERATE_MIXED_PRECISION": "no", "OMP_NUM_THREADS": "1"}
 """What the launcher sets by default."""
 
@@ -86,7 +88,7 @@ def test_a_failure_under_accelerate_launch_quiet_has_no_traceback():
     command = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--cpu", "--num_processes", "1"]
     done = subprocess.run(
         [*command, str(ROOT / "scripts" / "train.py"), "nothing.yaml"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,
