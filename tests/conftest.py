@@ -5,6 +5,9 @@ from pathlib import Path
 
 # Before torch is imported: the tests share the cores among processes, not threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Processes that the tests start find the package that is under test, not the sources in the folder where they start:
+# there the engine is not compiled.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 import pytest
 
