@@ -7,6 +7,7 @@ is exact in float32 below 2^24 and in float64 below 2^53, in any order, so matri
 Letters: B utterances, N frames, F = frame_size, H = hist_size, S = sample_dim, Q levels, D = dim.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ class Product(nn.Module):
     integers: Tensor
     scales: Tensor
     bias: Tensor
+    largest_integer: Tensor
 
     def __init__(self, weight: np.ndarray, weight_limit: int, limit: int, bias: np.ndarray | None = None) -> None:
         """Hold the integers of a weight (outputs, inputs).
@@ -104,6 +106,8 @@ class Product(nn.Module):
         scales, integers = integer_rows(weight, weight_limit)
         fits = weight_limit * limit * weight.shape[1] < 2**24
         self.limit = limit
+        # A tensor of one number: by a Python number, a GPU multiplies with the reciprocal instead of dividing.
+        self.register_buffer("largest_integer", torch.full((1,), float(limit)), persistent=False)
         self.register_buffer("integers", torch.from_numpy(integers).to(torch.float32 if fits else torch.float64))
         self.register_buffer("scales", torch.from_numpy(scales))
         self.register_buffer("bias", torch.zeros(len(scales)) if bias is None else torch.from_numpy(bias))
@@ -122,7 +126,7 @@ class Product(nn.Module):
         """The same of vectors that are rounded here, each with a step of its own."""
         features = features.clamp(float(-MOST), float(MOST))
         largest = features.abs().amax(-1, keepdim=True).clamp(min=float(LEAST))
-        limit = torch.full_like(largest, self.limit)  # a Python number would be divided as its reciprocal, times
+        limit = self.largest_integer
         return self.of_integers((features * (limit / largest)).round(), self.bias, largest / limit)
 
 
@@ -131,6 +135,8 @@ class RoundedLSTM(nn.Module):
 
     recurrent: Any
     inputs: Any
+    speaker_gates: Tensor
+    clock_gates: Tensor
 
     def __init__(self, model: TwoTier, weights: dict[str, np.ndarray], states: int) -> None:
         """Hold the weights `rnn.…`, rounded; `states` is the integer of a state of 1."""
@@ -142,6 +148,9 @@ class RoundedLSTM(nn.Module):
         self.frame = Product(frame, WEIGHT_LIMIT, c.q_levels // 2)
         self.text = Product(text, WEIGHT_LIMIT, activation_limit(2 * c.text_dim))
         self.rest, self.bias = nn.Parameter(torch.from_numpy(rest)), nn.Parameter(torch.from_numpy(biases[0]))
+        speakers, clocks = torch.from_numpy(weights["speaker.weight"]), model.clock_table.cpu()
+        self.register_buffer("speaker_gates", self._speaker_gates(speakers))
+        self.register_buffer("clock_gates", torch.stack([self._clock_gates(k, clocks) for k in range(self._clocks)]))
         self.inputs = nn.ModuleList(
             Product(weights[f"rnn.weight_ih_l{k}"], WEIGHT_LIMIT, states, biases[k]) for k in range(1, c.n_rnn)
         )
@@ -151,38 +160,58 @@ class RoundedLSTM(nn.Module):
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, N, input_dim) and states as `nn.LSTM` takes and gives them."""
+        c = self.config
+        frame, text, speaker, *clocks = inputs.split(
+            [c.frame_size, 2 * c.text_dim, c.speaker_dim, *[c.clock_dim] * self._clocks], dim=-1
+        )
+        gates = self.text.of_values(text, self._speaker_gates(speaker))
+        for k, clock in enumerate(clocks):
+            gates = gates + self._clock_gates(k, clock)
+        gates = self.frame.of_values(frame, gates)
         last_h, last_c = [], []
-        for layer in range(self.config.n_rnn):
-            h, c, made = state[0][layer], state[1][layer], []
-            for step in inputs.unbind(1):
-                h, c = self.cell(layer, step, h, c)
+        for layer in range(c.n_rnn):
+            h, cells, made = state[0][layer], state[1][layer], []
+            for step in gates.unbind(1):
+                h, cells = self.cell(layer, step, h, cells)
                 made.append(h)
             inputs = torch.stack(made, dim=1)
             last_h.append(h)
-            last_c.append(c)
+            last_c.append(cells)
+            if layer + 1 < c.n_rnn:
+                gates = self.inputs[layer].of_values(inputs)
         return inputs, (torch.stack(last_h), torch.stack(last_c))
 
-    def cell(self, layer: int, inputs: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of a layer: its inputs (B, input_dim or D), and states (B, D) before and after."""
-        gates = self.recurrent[layer].of_values(h, self._gates(layer, inputs))
-        i, f, g, o = gates.chunk(4, dim=-1)
+    def first_gates(self, frame: Tensor, text: Tensor, speaker: Tensor, clocks: Sequence[Tensor]) -> Tensor:
+        """(B, 4 D): what the inputs of one step add to the first layer's gates, and the bias.
+
+        Args:
+            frame: (B, F), the values of the previous frame.
+            text: (B, 2 x text_dim), this unit and the next one, embedded.
+            speaker: (B,) int64.
+            clocks: (B,) int64 each, 0 … clock_frames - 1.
+        """
+        gates = self.text.of_values(text, self.speaker_gates[speaker])
+        for table, clock in zip(self.clock_gates, clocks, strict=True):
+            gates = gates + table[clock]
+        return self.frame.of_values(frame, gates)
+
+    def cell(self, layer: int, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a layer: what its inputs add to the gates (B, 4 D), and states (B, D) before and after."""
+        i, f, g, o = self.recurrent[layer].of_values(h, gates).chunk(4, dim=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * _tanh(g)
         return _to_integers(_sigmoid(o) * _tanh(c), self.states) * _step(self.states), c
 
-    def _gates(self, layer: int, inputs: Tensor) -> Tensor:
-        """(B, 4 D): what the inputs add to the gates, and the bias."""
-        if layer:
-            return self.inputs[layer - 1].of_values(inputs)
+    @property
+    def _clocks(self) -> int:
+        return 2 if self.config.duration == "explicit" else 1
+
+    def _speaker_gates(self, vectors: Tensor) -> Tensor:
+        return _add_rows(self.bias, self.rest[:, : self.config.speaker_dim], vectors)
+
+    def _clock_gates(self, k: int, features: Tensor) -> Tensor:
         c = self.config
-        clocks = inputs.shape[-1] - c.frame_size - c.context_dim
-        widths = [c.frame_size, 2 * c.text_dim, c.speaker_dim, clocks]
-        frame, text, speaker, shown = inputs.split(widths, dim=-1)
-        of_speaker, of_clocks = self.rest.split([c.speaker_dim, clocks], dim=1)
-        gates = self.text.of_values(text, _add_rows(self.bias, of_speaker, speaker))
-        nothing = torch.zeros_like(self.bias)
-        for k in range(0, clocks, max(c.clock_dim, 1)):
-            gates = gates + _add_rows(nothing, of_clocks[:, k : k + c.clock_dim], shown[..., k : k + c.clock_dim])
-        return self.frame.of_values(frame, gates)
+        begin = c.speaker_dim + k * c.clock_dim
+        return _add_rows(torch.zeros_like(self.bias), self.rest[:, begin : begin + c.clock_dim], features)
 
 
 def _step(limit: int) -> float:
@@ -196,7 +225,7 @@ def _to_integers(values: Tensor, limit: int) -> Tensor:
 
 def _add_rows(start: Tensor, weight: Tensor, x: Tensor) -> Tensor:
     """start (outputs,) + W x of x (…, inputs), in the order of the inputs."""
-    total = start
+    total = start.expand(*x.shape[:-1], -1)
     for k in range(x.shape[-1]):
         total = total + x[..., k : k + 1] * weight[:, k]
     return total

@@ -110,8 +110,8 @@ class _State:
     h: Tensor  # (n_rnn, B, D) float32: the frame tier's states
     c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
     codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P = max(H, F), and the frame's own
-    text: Tensor  # (1, B, R, context_dim) float32: this unit, the next one, the speaker, of each unit in the window
-    counts: Tensor  # (8, B) int64: see `_COUNTS`
+    text: Tensor  # (1, B, R, 2 x text_dim) float32: of each unit in the window, the unit and the next one, embedded
+    counts: Tensor  # (9, B) int64: see `_COUNTS`
     timing: Tensor  # (4, B) float64: summed hazard, its threshold, duration_spread, temperature
     durations: Tensor  # (1, B, K) int64: frames of the units from `durations_first` on, negative where cut
     uniforms: Tensor  # (1, B, F + 1) float32: of the frame
@@ -122,18 +122,21 @@ class _State:
         return _State(**{one.name: getattr(self, one.name)[:, :n] for one in fields(self)})
 
 
-_COUNTS = ("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "durations_first")
+_COUNTS = (
+    *("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "durations_first"),
+    "speaker",
+)
 """The unit being said, frames since it began, frames made, units in all, the caps on frames and on a unit's frames, the
-first unit of the window, the first unit of `durations`."""
+first unit of the window, the first unit of `durations`, the speaker's index."""
 
 
 @dataclass
 class _Text:
     """What a place is given of its request, a block at a time."""
 
-    context: Tensor  # (U, context_dim)
     uniforms: Uniforms
     durations: Durations | None
+    units: Tensor | None = None  # (U, 2 x text_dim), as `_State.text`
 
 
 class _Batch:
@@ -153,7 +156,7 @@ class _Batch:
             h=zeros(c.n_rnn, places, c.dim),
             c=zeros(c.n_rnn, places, c.dim),
             codes=zeros(1, places, self._past + c.frame_size, dtype=torch.int64),
-            text=zeros(1, places, WINDOW, c.context_dim),
+            text=zeros(1, places, WINDOW, 2 * c.text_dim),
             counts=zeros(len(_COUNTS), places, dtype=torch.int64),
             timing=zeros(4, places, dtype=torch.float64),
             durations=zeros(1, places, BLOCK_FRAMES, dtype=torch.int64),
@@ -164,7 +167,7 @@ class _Batch:
         self._counts = np.zeros((len(_COUNTS), places), np.int64)
         self._timing = np.ones((4, places), np.float64)
         self._busy: dict[int, _Text] = {}
-        self._fresh: list[int] = []
+        self._fresh: dict[int, np.ndarray] = {}  # (U, word_dim), the units of a place that has not begun
         self._uses_graphs = engine.device.type == "cuda"
         self._graphs: dict[int, Any] = {}
 
@@ -177,20 +180,14 @@ class _Batch:
     @torch.inference_mode()
     def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
-        c, model = self._c, self._model
-        vectors = torch.from_numpy(np.ascontiguousarray(request.units, dtype=np.float32)).to(self._device)
-        if c.conditioning == "pooled":
-            vectors = vectors.mean(0, keepdim=True)
-        n_units = len(vectors)
-        embedded = model.embed_units(vectors[None], torch.tensor([n_units], device=self._device))[0]
-        speaker = model.speaker.weight[request.speaker].expand(n_units, -1)
-        context = torch.cat([embedded[:-1], embedded[1:], speaker], dim=1)
+        c = self._c
+        units = request.units if c.conditioning == "pointer" else request.units.mean(0, keepdims=True)
         durations = self._duration_sampler.sample(request) if self._duration_sampler else None
-        self._busy[place] = _Text(context, Uniforms(request.seed, c.frame_size), durations)
-        self._fresh.append(place)
+        self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations)
+        self._fresh[place] = units
         max_unit_frames = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
         # The window begins where it is out of reach, so that the first block fills it.
-        self._counts[:, place] = 0, 0, 0, n_units, request.max_frames, max_unit_frames, -WINDOW, 0
+        self._counts[:, place] = 0, 0, 0, len(units), request.max_frames, max_unit_frames, -WINDOW, 0, request.speaker
         self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
 
     @torch.inference_mode()
@@ -227,7 +224,8 @@ class _Batch:
     def _upload(self, state: _State, n: int, frames: int) -> Tensor:
         """What a block needs on the device; returns its uniforms, (frames, n, F + 1)."""
         if self._fresh:
-            fresh = torch.tensor(self._fresh, device=self._device)
+            self._embed()
+            fresh = torch.tensor(list(self._fresh), device=self._device)
             state.h[:, fresh] = self._model.h0[:, None]
             if self._c.cell == "lstm":
                 state.c[:, fresh] = self._model.c0[:, None]
@@ -238,8 +236,9 @@ class _Batch:
         for place, text in self._busy.items():
             uniforms[:, place] = text.uniforms.rows(frames)
             unit, since, first = self._counts[[0, 1, 6], place].tolist()
-            if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.context)):
-                window = text.context[unit : unit + WINDOW]
+            assert text.units is not None
+            if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.units)):
+                window = text.units[unit : unit + WINDOW]
                 state.text[0, place, : len(window)] = window
                 self._counts[6, place] = unit
             if text.durations:
@@ -253,6 +252,16 @@ class _Batch:
         state.timing.copy_(torch.from_numpy(self._timing[:, :n]))
         state.durations[0].copy_(torch.from_numpy(durations))
         return torch.from_numpy(uniforms).to(self._device)
+
+    def _embed(self) -> None:
+        """Embed the units of all fresh places as one long text."""
+        vectors = np.concatenate(list(self._fresh.values()), dtype=np.float32)
+        units = torch.from_numpy(vectors)[None].to(self._device)
+        *embedded, end = self._model.embed_units(units, torch.tensor([len(vectors)], device=self._device))[0].split(
+            [*map(len, self._fresh.values()), 1]
+        )
+        for place, text in zip(self._fresh, embedded, strict=True):
+            self._busy[place].units = torch.cat([text, torch.cat([text[1:], end])], dim=1)
 
     def _make_frame(self, n: int) -> None:
         """One frame of the first n places, on a GPU by a CUDA graph of it."""
@@ -288,7 +297,7 @@ class _Batch:
     def _frame(self, state: _State) -> None:
         """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
         c, model, past = self._c, self._model, self._past
-        unit, since, frames, units, max_frames, max_unit_frames, text_first, durations_first = state.counts
+        unit, since, frames, units, max_frames, max_unit_frames, text_first, durations_first, speaker = state.counts
         hazard, threshold, spread, temperature = state.timing
         codes, uniforms = state.codes[0], state.uniforms[0]
         place = torch.arange(len(unit), device=self._device)
@@ -302,9 +311,9 @@ class _Batch:
             begins = since == 0
             threshold.copy_(torch.where(begins, duration_thresholds(uniforms[:, -1], spread), threshold))
             hazard.masked_fill_(begins, 0.0)
-        shown = [model.clock_table[clock.clamp(0, c.clock_frames - 1)] for clock in clocks]
+        clocks = [clock.clamp(0, c.clock_frames - 1) for clock in clocks]
         previous = model.values(codes[:, past - c.frame_size : past])
-        states = self._step(torch.cat([previous, text, *shown], dim=1), state)
+        states = self._step(previous, text, speaker, clocks, state)
         conditioning = model.condition(states)  # (B, F, S)
         for f in range(c.frame_size):
             history = codes[:, past + f - c.hist_size : past + f]
@@ -324,14 +333,19 @@ class _Batch:
         since.masked_fill_(ended, 0)
         frames += live
 
-    def _step(self, inputs: Tensor, state: _State) -> Tensor:
-        """One step of the frame tier: (B, input_dim) to the top layer's states (B, D)."""
-        rnn = self._model.rnn
+    def _step(self, previous: Tensor, text: Tensor, speaker: Tensor, clocks: list[Tensor], state: _State) -> Tensor:
+        """One step of the frame tier, to the top layer's states (B, D); see `RoundedLSTM.first_gates`."""
+        model, rnn = self._model, self._model.rnn
         if isinstance(rnn, RoundedLSTM):
+            gates = rnn.first_gates(previous, text, speaker, clocks)
             for layer in range(self._c.n_rnn):
-                inputs, state.c[layer] = rnn.cell(layer, inputs, state.h[layer], state.c[layer])
+                inputs, state.c[layer] = rnn.cell(layer, gates, state.h[layer], state.c[layer])
                 state.h[layer] = inputs
+                if layer + 1 < self._c.n_rnn:
+                    gates = rnn.inputs[layer].of_values(inputs)
             return inputs
+        shown = [model.clock_table[clock] for clock in clocks]
+        inputs = torch.cat([previous, text, model.speaker(speaker), *shown], dim=1)
         for layer, weights in enumerate(rnn.all_weights):
             if self._c.cell == "gru":
                 inputs = torch.gru_cell(inputs, state.h[layer], *weights)
