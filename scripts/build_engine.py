@@ -32,7 +32,7 @@ WHEEL_PLATFORMS = {
 }
 """The same in the names of wheels."""
 # Strict arithmetic is the point (see engine.c); a frame pointer costs nothing here.
-FLAGS = ("-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra")
+FLAGS = ("-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
 PLAIN = ("-fno-sanitize=all",)
 UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-DENGINE_SANITIZED")
 
@@ -61,7 +61,8 @@ def build(target: str, folder: Path = FOLDER, sanitize: bool = False) -> Path:
         The library's path.
     """
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target]]
-    flags = [*FLAGS, *(UNDEFINED if sanitize else PLAIN), *(() if "windows" in target else ("-fPIC",))]
+    of_system = ("-DEXPORT=__declspec(dllexport)",) if "windows" in target else ("-DEXPORT=", "-fPIC")
+    flags = [*FLAGS, *(UNDEFINED if sanitize else PLAIN), *of_system]
     sets = X86 if "x86_64" in target else ARM
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / library_name(target)

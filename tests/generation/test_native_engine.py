@@ -243,11 +243,11 @@ def test_sizes_are_checked_before_pointers_are_trusted():
     assert group
     for name, _ in layout.Shape._fields_:
         for wrong in (-1, 2**31 - 1, getattr(layout.shape_of(model.config, arrays(model)), name) + 64):
-            if name in ("explicit_durations", "pooled", "state_limit") and wrong != -1:
+            if name in ("explicit_durations", "state_limit") and wrong != -1:
                 continue
             shape = layout.shape_of(model.config, arrays(model))
             setattr(shape, name, wrong)
-            if name != "pooled" and not (name == "explicit_durations" and wrong == 0):
+            if not (name == "explicit_durations" and wrong == 0):
                 assert not group_new(shape, weights), (name, wrong)
     for size in (0, weights.nbytes - 64, weights.nbytes + 64, 2**63):
         assert not group_new(layout.shape_of(model.config, arrays(model)), weights, size)

@@ -12,7 +12,7 @@ Letters: T samples, N frames, F = frame_size, U units, Q levels.
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -50,6 +50,12 @@ class SynthesisRequest:
         assert len(self.units) >= 1, self.units.shape
         assert self.max_frames >= 1, self.max_frames
         assert self.max_unit_frames >= 1, self.max_unit_frames
+
+
+def pooled(request: SynthesisRequest) -> SynthesisRequest:
+    """The request with one unit, the mean of all: what a model with `conditioning: pooled` is given."""
+    mean = request.units.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return replace(request, units=mean, max_unit_frames=request.max_frames + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
-from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
 from tts.generation.native.family import unsupported
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
@@ -181,13 +181,14 @@ class _Batch:
     def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
         c = self._c
-        units = request.units if c.conditioning == "pointer" else request.units.mean(0, keepdims=True)
+        if c.conditioning == "pooled":
+            request = pooled(request)
         durations = self._duration_sampler.sample(request) if self._duration_sampler else None
         self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations)
-        self._fresh[place] = units
-        max_unit_frames = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
+        self._fresh[place] = request.units
         # The window begins where it is out of reach, so that the first block fills it.
-        self._counts[:, place] = 0, 0, 0, len(units), request.max_frames, max_unit_frames, -WINDOW, 0, request.speaker
+        caps = request.max_frames, request.max_unit_frames
+        self._counts[:, place] = 0, 0, 0, len(request.units), *caps, -WINDOW, 0, request.speaker
         self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
 
     @torch.inference_mode()

@@ -27,21 +27,14 @@
  * r rank, U units. A width with a + is padded with zeros.
  *
  * This file is compiled once for each instruction set, with ENGINE_ISA its name, and once without, which gives
- * `engine_isa()`, the best of them for this processor.
+ * `engine_isa()`, the best of them for this processor. EXPORT, too, is set by scripts/build_engine.py.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _WIN32
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-
 #ifndef ENGINE_ISA
-
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -50,21 +43,19 @@ static int bit(unsigned word, int k) { return word >> k & 1; }
 /* The best of the instruction sets that were compiled; "" where the processor has none of them. */
 EXPORT const char *engine_isa(void)
 {
-    unsigned a, b, c, d, b7 = 0, xcr0 = 0, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 9) || !bit(c, 19) || !bit(c, 20) || !bit(c, 23)) return "";
-    if (bit(c, 27)) __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0)); /* what the system saves of registers */
+    unsigned a, b, c, d, b7 = 0, c1, c81 = 0, saved = 0, high;
+    if (!__get_cpuid(1, &a, &b, &c1, &d) || !bit(c1, 9) || !bit(c1, 19) || !bit(c1, 20) || !bit(c1, 23)) return "";
+    if (bit(c1, 27)) __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0)); /* what the system saves of registers */
     if (__get_cpuid_max(0, 0) >= 7) __cpuid_count(7, 0, a, b7, c, d);
-    unsigned c1, c81 = 0;
-    __get_cpuid(1, &a, &b, &c1, &d);
     __get_cpuid(0x80000001, &a, &b, &c81, &d);
-    int v3 = (xcr0 & 6) == 6 && bit(b7, 5) && bit(b7, 3) && bit(b7, 8) && bit(c1, 12) && bit(c1, 29) && bit(c1, 22) && bit(c81, 5);
-    int v4 = v3 && (xcr0 & 0xe6) == 0xe6 && bit(b7, 16) && bit(b7, 17) && bit(b7, 28) && bit(b7, 30) && bit(b7, 31);
+    int v3 = (saved & 6) == 6 && bit(b7, 5) && bit(b7, 3) && bit(b7, 8); /* AVX2, BMI1, BMI2 */
+    v3 = v3 && bit(c1, 12) && bit(c1, 29) && bit(c1, 22) && bit(c81, 5); /* FMA, F16C, MOVBE, LZCNT */
+    int v4 = v3 && (saved & 0xe6) == 0xe6 && bit(b7, 16) && bit(b7, 17) && bit(b7, 28) && bit(b7, 30) && bit(b7, 31);
     return v4 ? "v4" : v3 ? "v3" : "v2";
 }
 #else
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
-
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -74,7 +65,7 @@ EXPORT const char *engine_isa(void) { return "neon"; }
 
 /* ---- Vectors of 16 lanes, of whatever registers the processor has ---------------------------------------------- */
 
-#define LANES 16
+enum { LANES = 16 };
 typedef float floats __attribute__((ext_vector_type(16)));
 typedef int16_t shorts16 __attribute__((ext_vector_type(16)));
 typedef int16_t shorts __attribute__((ext_vector_type(32)));
@@ -88,6 +79,7 @@ typedef uint32_t sums __attribute__((ext_vector_type(16))); /* unsigned: they ma
 #define WRITE(to, type, value) ({ type v_ = value; memcpy(to, &v_, sizeof v_); })
 INLINE floats load(const float *from) { return READ(floats, from); }
 INLINE void store(float *to, floats v) { WRITE(to, floats, v); }
+INLINE floats to_floats(sums v) { return __builtin_convertvector((ints)v, floats); }
 INLINE floats choose(ints mask, floats yes, floats no) { return (floats)(((ints)yes & mask) | ((ints)no & ~mask)); }
 INLINE floats larger(floats a, floats b) { return choose(a > b, a, b); }  /* b where one is not a number */
 INLINE floats smaller(floats a, floats b) { return choose(a < b, a, b); }
@@ -136,24 +128,25 @@ INLINE floats two_to(floats y)
 INLINE floats sigmoid(floats x) { return 1.0f / (1.0f + two_to(x * -LOG2_E)); }
 INLINE floats hyperbolic_tangent(floats x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; } /* absolute error below 2.5e-7 */
 
-/* Two instructions that the extensions have no word for, on vectors as wide as the processor's. */
+/* Two instructions that the extensions have no word for, on vectors as wide as the processor's. TOGETHER: how many
+ * vectors of inputs share a weight that is in a register, as many as leave room for their sums. */
 #if defined(__AVX512BW__)
-enum { WIDTH = 64 };
+enum { WIDTH = 64, TOGETHER = 8 };
 #define ADD_PAIRS __builtin_ia32_pmaddwd512
 #define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw512
 #elif defined(__AVX2__)
-enum { WIDTH = 32 };
+enum { WIDTH = 32, TOGETHER = 2 };
 #define ADD_PAIRS __builtin_ia32_pmaddwd256
 #define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw256
 #elif defined(__SSSE3__)
-enum { WIDTH = 16 };
+enum { WIDTH = 16, TOGETHER = 2 };
 #define ADD_PAIRS __builtin_ia32_pmaddwd128
 #define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw128
+#else
+enum { WIDTH = 16, TOGETHER = 2 };
 #endif
-#if defined(ADD_PAIRS)
 typedef short part __attribute__((vector_size(WIDTH)));
 typedef char part_of_bytes __attribute__((vector_size(WIDTH)));
-#endif
 
 /* a[2k] b[2k] + a[2k + 1] b[2k + 1], exact in int32. */
 INLINE sums sums_of_pairs(shorts a, shorts b)
@@ -173,37 +166,28 @@ INLINE sums sums_of_pairs(shorts a, shorts b)
 /* w[4k] x0 + … + w[4k + 3] x3, exact: the x are the bytes of `four`, at most 127, so that two products fit in int16. */
 INLINE sums sums_of_fours(bytes w, uint32_t four)
 {
+    shorts twos, ones = 1;
 #if defined(ADD_PAIRS)
     const sums spread = four;
-    shorts twos, ones = 1;
 #pragma clang loop unroll(full)
     for (int k = 0; k < 64; k += WIDTH) {
         part_of_bytes x = READ(part_of_bytes, (char *)&spread + k), y = READ(part_of_bytes, (char *)&w + k);
         WRITE((char *)&twos + k, part, (part)ADD_PAIRS_OF_BYTES(x, y));
     }
-    return sums_of_pairs(twos, ones);
 #else
     typedef int16_t halves __attribute__((ext_vector_type(64)));
     halves products = __builtin_convertvector(w, halves) * __builtin_convertvector((bytes)(sums)four, halves);
-    shorts twos = products.even + products.odd;
-    return (sums)(__builtin_convertvector(twos.even, ints) + __builtin_convertvector(twos.odd, ints));
+    twos = products.even + products.odd;
 #endif
+    return sums_of_pairs(twos, ones);
 }
-
-/* How many vectors of inputs share a weight that is in a register: as many as leave room for their sums. */
-#if defined(__AVX512BW__)
-enum { TOGETHER = 8 };
-#else
-enum { TOGETHER = 2 };
-#endif
 
 /* ---- The model, as tts/generation/native/layout.py packs it ---------------------------------------------------- */
 
 /* The config's numbers, and what follows from them about rounding. */
 typedef struct {
     int32_t codes, frame, history, n_rnn, dim, sample_dim, hidden_layers, rank, unit_dim, text_dim;
-    int32_t n_speakers, clock_frames, explicit_durations, pooled;
-    int32_t state_limit; /* B */
+    int32_t n_speakers, clock_frames, explicit_durations, state_limit; /* the last one: B */
 } Shape;
 
 /* A matrix, in one of three layouts.
@@ -211,7 +195,7 @@ typedef struct {
  * PANELS: int8 + 128. For each PANEL of outputs and each pair of inputs (0, 1), 64 bytes: outputs 0 to 15 and 16 to
  * 31 as the low and high halves of 16-bit words, (output 0, input 0), (output 0, input 1), (output 1, input 0) …
  * A mask and a shift make int16 of them, where a sign extension takes twice as long. */
-enum { PANEL = 32, BLOCK = 64 }; /* all widths of outputs are multiples of BLOCK */
+enum { PANEL = 32, BLOCK = 64, MAX_LAYERS = 16 }; /* all widths of outputs are multiples of BLOCK */
 typedef struct {
     int pairs, outputs;      /* outputs+, a multiple of BLOCK */
     const float *scale;      /* (outputs+) */
@@ -225,12 +209,10 @@ typedef struct {
  * BLOCK belongs to output 16 m + 4 L + t, so that outputs come out in order. */
 typedef enum { PANELS, WIDE, ROWS } Kind;
 
-enum { MAX_LAYERS = 16 };
 typedef struct {
     Shape shape;
     int D, G, S, Q, T, R, P; /* dim+, gates, sample_dim+, codes+, text_dim+, rank+ (0: none); samples kept before a frame */
-    float state_limit, text_limit, rank_limit; /* B, A(2 text_dim), A(rank) */
-    float code_step, state_step;
+    float state_limit, text_limit, rank_limit, code_step, state_step; /* B, A(2 text_dim), A(rank) */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
     const int16_t *end;                   /* (T+): the embedding after the last unit, rounded */
     const float *speaker;                 /* (n_speakers, G+): the first layer's bias, and what a speaker adds to it */
@@ -252,13 +234,9 @@ typedef struct {
 } Model;
 
 static int padded(int width, int to) { return (width + to - 1) / to * to; }
-
-/* A(n) */
-static float limit_of(int inputs)
-{
-    int limit = INT32_MAX / (127 * inputs);
-    return (float)(limit < 32767 ? limit : 32767);
-}
+static int within(int value, int least, int most) { return least <= value && value <= most; }
+static int lesser(int a, int b) { return a < b ? a : b; }
+static float limit_of(int inputs) { return (float)lesser(32767, INT32_MAX / (127 * inputs)); } /* A(n) */
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
 typedef struct { const uint8_t *begin; size_t at, size; } Walk;
@@ -279,17 +257,16 @@ static Table take_table(Walk *walk, Kind kind, int inputs, int outputs)
     return table;
 }
 
-static int within(int value, int least, int most) { return least <= value && value <= most; }
-
 /* Fill in a model; false if the shape is none, or the weights are not as many as it says. */
 static int open_model(Model *m, const Shape *shape, const void *weights, size_t size)
 {
     const Shape s = *shape;
-    const int widest = 1 << 16;
+    enum { widest = 1 << 16 };
     if (!within(s.codes, 4, 1 << 15) || !within(s.frame, 1, widest) || !within(s.history, 1, widest) ||
         !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
-        !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) || !within(s.text_dim, 1, widest) ||
-        !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) || !within(s.state_limit, 1, 32767))
+        !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
+        !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
+        !within(s.state_limit, 1, 32767))
         return 0;
     if ((int64_t)127 * (s.codes / 2) * (s.history > s.frame ? s.history : s.frame) > INT32_MAX) return 0;
     m->shape = s;
@@ -339,10 +316,7 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
 /* Two int16 inputs, in every pair of lanes. */
-INLINE shorts pair_of(const int16_t *x)
-{
-    return (shorts)(ints)READ(int32_t, x);
-}
+INLINE shorts pair_of(const int16_t *x) { return (shorts)(ints)READ(int32_t, x); }
 
 /* -128 x the sum of a vector's inputs, where every sum of products begins: weights are stored + 128. */
 INLINE uint32_t origin_of(const int16_t *x, int pairs)
@@ -352,44 +326,50 @@ INLINE uint32_t origin_of(const int16_t *x, int pairs)
     return 0u - 128u * sum;
 }
 
-/* y[j] = start[j] + float(sum) x (scale x step), for the outputs of a panel and `n` vectors of inputs. */
-INLINE void multiply_panel(float *const *y, const float *const *start, const Table *t, int at, const int16_t *const *x,
-                           const float *step, const uint32_t *origin, const int n)
+/* y = start + W x, of one vector: x is `step` times integers. */
+typedef struct {
+    float *y;
+    const float *start;
+    const int16_t *x;
+    float step;
+    uint32_t origin; /* set by `multiply` */
+} Job;
+
+/* y = start + float(sum) x (scale x step), for the outputs of a panel and `n` vectors of inputs. */
+INLINE void multiply_panel(const Table *t, int at, const Job *jobs, const int n)
 {
     const uint8_t *words = (const uint8_t *)t->weights + (ptrdiff_t)at * t->pairs * 2;
     sums low[TOGETHER], high[TOGETHER];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < n; j++) low[j] = high[j] = origin[j];
+    for (int j = 0; j < n; j++) low[j] = high[j] = jobs[j].origin;
 #pragma clang loop unroll_count(2)
     for (int k = 0; k < t->pairs; k++, words += 2 * PANEL) {
         ushorts both = READ(ushorts, words);
         shorts even = (shorts)(both & 255), odd = (shorts)(both >> 8);
 #pragma clang loop unroll(full)
         for (int j = 0; j < n; j++) {
-            shorts pair = pair_of(x[j] + 2 * k);
+            shorts pair = pair_of(jobs[j].x + 2 * k);
             low[j] += sums_of_pairs(even, pair);
             high[j] += sums_of_pairs(odd, pair);
         }
     }
 #pragma clang loop unroll(full)
     for (int j = 0; j < n; j++) {
-        floats of_low = __builtin_convertvector((ints)low[j], floats);
-        floats of_high = __builtin_convertvector((ints)high[j], floats);
-        store(y[j] + at, load(start[j] + at) + of_low * (load(t->scale + at) * step[j]));
-        store(y[j] + at + LANES, load(start[j] + at + LANES) + of_high * (load(t->scale + at + LANES) * step[j]));
+        float *y = jobs[j].y + at;
+        const float *start = jobs[j].start + at, *scale = t->scale + at;
+        store(y, load(start) + to_floats(low[j]) * (load(scale) * jobs[j].step));
+        store(y + LANES, load(start + LANES) + to_floats(high[j]) * (load(scale + LANES) * jobs[j].step));
     }
 }
 
-/* y[j] = start[j] + W x[j], for many vectors of inputs: a panel of weights is read once for all of them. */
-static void multiply(float *const *y, const float *const *start, const Table *t, const int16_t *const *x,
-                     const float *step, uint32_t *origin, int n)
+/* All jobs with one matrix: a panel of weights is read once for all of them. */
+static void multiply(const Table *t, Job *jobs, int n)
 {
-    for (int j = 0; j < n; j++) origin[j] = origin_of(x[j], t->pairs);
+    for (int j = 0; j < n; j++) jobs[j].origin = origin_of(jobs[j].x, t->pairs);
     for (int at = 0; at < t->outputs; at += PANEL) {
         int j = 0;
-        for (; j + TOGETHER <= n; j += TOGETHER)
-            multiply_panel(y + j, start + j, t, at, x + j, step + j, origin + j, TOGETHER);
-        for (; j < n; j++) multiply_panel(y + j, start + j, t, at, x + j, step + j, origin + j, 1);
+        for (; j + TOGETHER <= n; j += TOGETHER) multiply_panel(t, at, jobs + j, TOGETHER);
+        for (; j < n; j++) multiply_panel(t, at, jobs + j, 1);
     }
 }
 
@@ -414,14 +394,13 @@ static void sum_places(int32_t *out, const Table *t, const int16_t *x, int strid
 {
     enum { PLACES = 4 };
     for (int at = 0; at < t->outputs; at += LANES) {
-        const int16_t *weights = (const int16_t *)t->weights + (ptrdiff_t)(at - at % BLOCK) * t->pairs * 2 + 2 * (at % BLOCK);
+        const int16_t *weights = (const int16_t *)t->weights + ((ptrdiff_t)(at - at % BLOCK) * t->pairs + at % BLOCK) * 2;
         for (int f = 0; f < F; f += PLACES) {
             const int16_t *inputs[PLACES];
             sums totals[PLACES] = {0};
             for (int j = 0; j < PLACES; j++) inputs[j] = x + (ptrdiff_t)stride * (f + j < F ? f + j : f);
             add_wide(totals, PLACES, 1, weights, inputs, 0, t->pairs - shrink * f / 2);
-            for (int j = 0; j < PLACES && f + j < F; j++)
-                memcpy(out + (ptrdiff_t)(f + j) * t->outputs + at, &totals[j], sizeof(sums));
+            for (int j = 0; j < PLACES && f + j < F; j++) WRITE(out + (ptrdiff_t)(f + j) * t->outputs + at, sums, totals[j]);
         }
     }
 }
@@ -433,7 +412,7 @@ typedef struct {
     uint16_t *list;          /* (S+ + 8) which they are */
     uint32_t *values;        /* (S+ / 4 + 1) four bytes each */
     uint8_t *rounded;        /* (S+) all outputs */
-    uint8_t places[256][8];  /* which bits of a byte are set */
+    uint16_t places[256][8]; /* which bits of a byte are set */
 } Active;
 
 /* The halves, low and high, of each 16 lanes of a and b, alternately: [a0 b0 a1 b1 …]; of bytes, and of their pairs. */
@@ -464,8 +443,7 @@ static void multiply_rows(float *y, const float *start, const Table *t, const Ac
 #pragma clang loop unroll(full)
         for (int v = 0; v < 4; v++) {
             int o = at + LANES * v;
-            floats sum = __builtin_convertvector((ints)totals[v], floats);
-            store(y + o, load(start + o) + sum * (load(t->scale + o) * active->step));
+            store(y + o, load(start + o) + to_floats(totals[v]) * (load(t->scale + o) * active->step));
         }
     }
 }
@@ -483,19 +461,17 @@ static void add_rows(float *y, const float *start, const float *rows, const floa
 /* ---- Slots: utterances in the making ---------------------------------------------------------------------------- */
 
 typedef struct {
-    const float *vectors;    /* (units, unit_dim), the caller's; `pooled`: their mean, in the slot's own memory */
+    const float *vectors;    /* (units, unit_dim), the caller's */
     int64_t units, unit, since, unit_cap, frames, frame_cap;
     int64_t first;           /* the unit at hand when the call began */
     int64_t duration;        /* frames of this unit, where durations are explicit */
-    int32_t speaker;
-    int cut;                 /* the duration is the cap, not the model's */
+    int speaker, cut;        /* cut: the duration is the cap, not the model's */
     float inverse_temperature;
     double spread, survival, threshold; /* implicit durations: see `is_over` */
     int code;                /* the last one */
     int16_t *past;           /* (P + F): codes - Q/2 before the frame, then the frame's */
     float *base;             /* (G): bias and context of this unit */
     int16_t *embedded;       /* (2, T): this unit, the next */
-    float *mean;             /* (unit_dim) */
     float *gates, *conditioning;
     int16_t *h[MAX_LAYERS];  /* (D) */
     float *c[MAX_LAYERS];    /* (D) */
@@ -506,11 +482,9 @@ typedef struct {
     Model model;
     int count;
     Slot *slots, **live;
-    float *normed, *embedded, *y, *logits, *steps;
-    uint32_t *origins;
-    float **outputs;
-    const float **starts;
-    const int16_t **inputs;
+    Job *jobs;               /* one of each slot */
+    float *normed, *embedded, *y, *logits;
+    float *steps;            /* (F): of the features */
     int16_t *features;       /* (F, R), rounded */
     int32_t *widened;        /* (F, S+) sums of W features */
     int32_t *older;          /* (F, S+) sums of W history, of what is older than the frame */
@@ -533,11 +507,10 @@ static void *give(Arena *arena, size_t count, size_t width)
 static void give_all(Arena *arena, Group *g, const Model *m, int count)
 {
     const Shape *s = &m->shape;
-    Group nowhere;
-    if (!g) g = &nowhere;
-    int conditioning = m->upsample.outputs, most = count > s->frame ? count : s->frame;
+    int conditioning = m->upsample.outputs;
     g->slots = give(arena, count, sizeof(Slot));
     g->live = give(arena, count, sizeof(Slot *));
+    g->jobs = give(arena, count, sizeof(Job));
     g->normed = give(arena, s->unit_dim, sizeof(float));
     g->embedded = give(arena, m->T, sizeof(float));
     g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(int32_t));
@@ -545,11 +518,7 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->recent = give(arena, 2 * m->samples.pairs + s->frame, sizeof(int16_t));
     g->y = give(arena, m->S, sizeof(float));
     g->logits = give(arena, m->Q, sizeof(float));
-    g->steps = give(arena, most, sizeof(float));
-    g->origins = give(arena, most, sizeof(uint32_t));
-    g->outputs = give(arena, most, sizeof(float *));
-    g->starts = give(arena, most, sizeof(float *));
-    g->inputs = give(arena, most, sizeof(int16_t *));
+    g->steps = give(arena, s->frame, sizeof(float));
     g->features = give(arena, conditioning, sizeof(int16_t));
     g->active.values = give(arena, m->S / 4 + 1, sizeof(uint32_t));
     g->active.list = give(arena, m->S + 8, sizeof(uint16_t));
@@ -559,7 +528,6 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
         slot->past = give(arena, m->P + s->frame, sizeof(int16_t));
         slot->base = give(arena, m->G, sizeof(float));
         slot->embedded = give(arena, 2 * m->T, sizeof(int16_t));
-        slot->mean = give(arena, s->unit_dim, sizeof(float));
         slot->gates = give(arena, m->G, sizeof(float));
         slot->conditioning = give(arena, conditioning, sizeof(float));
         for (int layer = 0; layer < s->n_rnn; layer++) {
@@ -569,8 +537,7 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     }
 }
 
-/* Round a vector whose numbers are at most 1. */
-static void round_units(int16_t *a, floats x, float limit)
+static void round_to(int16_t *a, floats x, float limit)
 {
     WRITE(a, shorts16, __builtin_convertvector(rounded(x * limit), shorts16));
 }
@@ -580,10 +547,7 @@ static void embed(Group *g, int16_t *out, const float *vector)
 {
     const Model *m = &g->model;
     const int n = m->shape.unit_dim;
-    if (!vector) {
-        memcpy(out, m->end, m->T * sizeof(int16_t));
-        return;
-    }
+    if (!vector) return (void)memcpy(out, m->end, m->T * sizeof(int16_t));
     double sum = 0.0, squares = 0.0;
     for (int i = 0; i < n; i++) sum += vector[i];
     float mean = (float)(sum / n);
@@ -592,20 +556,19 @@ static void embed(Group *g, int16_t *out, const float *vector)
     for (int i = 0; i < n; i++) g->normed[i] = (vector[i] - mean) / deviation;
     add_rows(g->embedded, m->unit_bias, m->unit, g->normed, n, m->T);
     for (int at = 0; at < m->T; at += LANES)
-        round_units(out + at, hyperbolic_tangent(load(g->embedded + at)), m->text_limit);
+        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)), m->text_limit);
 }
 
 /* What stays the same during a unit: base = b + speaker + W [this unit, next unit]. */
 static void begin_unit(Group *g, Slot *slot)
 {
     const Model *m = &g->model;
-    const float *vector = slot->vectors + slot->unit * m->shape.unit_dim, step = 1.0f / m->text_limit;
+    const float *vector = slot->vectors + slot->unit * m->shape.unit_dim;
     if (slot->unit) memcpy(slot->embedded, slot->embedded + m->T, m->T * sizeof(int16_t));
     else embed(g, slot->embedded, vector);
     embed(g, slot->embedded + m->T, slot->unit + 1 < slot->units ? vector + m->shape.unit_dim : NULL);
     const float *start = m->speaker + (size_t)slot->speaker * m->G;
-    const int16_t *inputs = slot->embedded;
-    multiply(&slot->base, &start, &m->context, &inputs, &step, g->origins, 1);
+    multiply(&m->context, &(Job){slot->base, start, slot->embedded, 1.0f / m->text_limit, 0}, 1);
 }
 
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
@@ -617,7 +580,7 @@ static void lstm_cell(const float *gates, int16_t *h, float *c, int D, float lim
         floats i = load(gates + d), f = load(gates + D + d), g = load(gates + 2 * D + d), o = load(gates + 3 * D + d);
         floats cell = sigmoid(f) * load(c + d) + sigmoid(i) * hyperbolic_tangent(g);
         store(c + d, cell);
-        round_units(h + d, sigmoid(o) * hyperbolic_tangent(cell), limit);
+        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell), limit);
     }
 }
 
@@ -629,62 +592,45 @@ static void step_frames(Group *g, Slot *const *live, int n)
     for (int k = 0; k < n; k++) {
         Slot *slot = live[k];
         if (slot->since == 0) begin_unit(g, slot);
-        int64_t last = s->clock_frames - 1;
-        int64_t since = slot->since < last ? slot->since : last, left = slot->duration - slot->since - 1;
+        int64_t last = s->clock_frames - 1, left = slot->duration - slot->since - 1;
+        int64_t since = slot->since < last ? slot->since : last;
         const float *clock = m->clock + since * m->G;
         const float *rest = s->explicit_durations ? m->left + (left < last ? left : last) * m->G : NULL;
         for (int at = 0; at < m->G; at += LANES) { /* gates = base + clock (+ frames left) */
             floats sum = load(slot->base + at) + load(clock + at);
             store(slot->gates + at, rest ? sum + load(rest + at) : sum);
         }
-        g->starts[k] = g->outputs[k] = slot->gates;
-        g->inputs[k] = slot->past + m->P - 2 * m->frames.pairs;
-        g->steps[k] = m->code_step;
+        g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
     }
-    multiply(g->outputs, g->starts, &m->frames, g->inputs, g->steps, g->origins, n); /* gates += W previous frame */
+    multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
     for (int layer = 0; layer < s->n_rnn; layer++) {
         if (layer) { /* gates = b + W (state of the layer below) */
-            for (int k = 0; k < n; k++) {
-                g->starts[k] = m->gate_bias[layer];
-                g->inputs[k] = live[k]->h[layer - 1], g->steps[k] = m->state_step;
-            }
-            multiply(g->outputs, g->starts, &m->inputs[layer], g->inputs, g->steps, g->origins, n);
+            for (int k = 0; k < n; k++)
+                g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1], m->state_step, 0};
+            multiply(&m->inputs[layer], g->jobs, n);
         }
-        for (int k = 0; k < n; k++) {
-            g->starts[k] = live[k]->gates;
-            g->inputs[k] = live[k]->h[layer], g->steps[k] = m->state_step;
-        }
-        multiply(g->outputs, g->starts, &m->recurrent[layer], g->inputs, g->steps, g->origins, n); /* gates += W state */
-        for (int k = 0; k < n; k++) {
-            lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D, m->state_limit);
-        }
+        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer], m->state_step, 0};
+        multiply(&m->recurrent[layer], g->jobs, n); /* gates += W state */
+        for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D, m->state_limit);
     }
-    for (int k = 0; k < n; k++) { /* conditioning = b + W (top state) */
-        g->outputs[k] = live[k]->conditioning, g->starts[k] = m->upsample_bias;
-        g->inputs[k] = live[k]->h[s->n_rnn - 1], g->steps[k] = m->state_step;
-    }
-    multiply(g->outputs, g->starts, &m->upsample, g->inputs, g->steps, g->origins, n);
+    for (int k = 0; k < n; k++) /* conditioning = b + W (top state) */
+        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], m->state_step, 0};
+    multiply(&m->upsample, g->jobs, n);
 }
 
 /* ---- The sample tier -------------------------------------------------------------------------------------------- */
 
-#define RELU_LIMIT 127.0f
-#define LEAST 1e-30f
-#define MOST 1e30f
+static const float RELU_LIMIT = 127.0f, LEAST = 1e-30f, MOST = 1e30f;
 
 /* Round a vector of features: a = round(x (A / m)); returns the step m / A. */
 static float round_features(int16_t *a, const float *x, int width, float limit)
 {
     floats most = LEAST;
-    for (int at = 0; at < width; at += LANES) {
-        floats v = load(x + at);
-        most = larger(smaller(larger(v, -v), (floats)MOST), most);
-    }
+    for (int at = 0; at < width; at += LANES)
+        most = larger(smaller(larger(load(x + at), -load(x + at)), (floats)MOST), most);
     float m = highest(most), inverse = limit / m;
-    for (int at = 0; at < width; at += LANES) {
-        floats v = smaller(larger(load(x + at), (floats)-MOST), (floats)MOST);
-        WRITE(a + at, shorts16, __builtin_convertvector(rounded(v * inverse), shorts16));
-    }
+    for (int at = 0; at < width; at += LANES)
+        round_to(a + at, smaller(larger(load(x + at), (floats)-MOST), (floats)MOST), inverse);
     return m / limit;
 }
 
@@ -695,7 +641,6 @@ INLINE void rectify(Active *active, const float *y, int width)
     for (int at = 0; at < width; at += LANES) most = larger(smaller(load(y + at), (floats)MOST), most);
     float m = highest(most), inverse = RELU_LIMIT / m;
     typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
-    typedef uint8_t bytes8 __attribute__((ext_vector_type(8)));
     typedef uint16_t words8 __attribute__((ext_vector_type(8)));
     typedef _Bool bits __attribute__((ext_vector_type(16)));
     int n = 0;
@@ -706,8 +651,7 @@ INLINE void rectify(Active *active, const float *y, int width)
         uint16_t mask = READ(uint16_t, &above);
         for (int half = 0; half < 2; half++) {
             unsigned set = mask >> 8 * half & 255;
-            words8 places = __builtin_convertvector(READ(bytes8, active->places[set]), words8);
-            WRITE(active->list + n, words8, places + (uint16_t)(at + 8 * half));
+            WRITE(active->list + n, words8, READ(words8, active->places[set]) + (uint16_t)(at + 8 * half));
             n += __builtin_popcount(set);
         }
     }
@@ -717,7 +661,8 @@ INLINE void rectify(Active *active, const float *y, int width)
     const uint8_t *a = active->rounded;
     for (int k = 0; k < active->fours; k++) {
         const uint16_t *unit = active->list + 4 * k;
-        active->values[k] = a[unit[0]] | (uint32_t)a[unit[1]] << 8 | (uint32_t)a[unit[2]] << 16 | (uint32_t)a[unit[3]] << 24;
+        const uint32_t first = a[unit[0]], second = a[unit[1]], third = a[unit[2]], fourth = a[unit[3]];
+        active->values[k] = first | second << 8 | third << 16 | fourth << 24;
     }
 }
 
@@ -767,13 +712,9 @@ INLINE void first_layer(Group *g, const Slot *slot, int f)
 #pragma clang loop unroll(full)
         for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
-            floats x, sum = __builtin_convertvector((ints)totals[v], floats);
-            if (m->R) { /* x = W features */
-                x = __builtin_convertvector(READ(ints, widened + o), floats) * (load(m->widen.scale + o) * g->steps[f]);
-            } else {
-                x = load(place + o);
-            }
-            store(g->y + o, x + load(last + o) + sum * (load(m->samples.scale + o) * m->code_step));
+            floats x = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f])
+                            : load(place + o);
+            store(g->y + o, x + load(last + o) + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
         }
     }
 }
@@ -819,15 +760,11 @@ enum { ADVANCED = 1, FORCED = 2 };
 static int is_over(const Model *m, Slot *slot)
 {
     int top = m->shape.n_rnn - 1;
-    float lanes[LANES];
     floats sums = 0.0f;
-    for (int d = 0; d < m->D; d += LANES) {
+    for (int d = 0; d < m->D; d += LANES)
         sums += __builtin_convertvector(READ(shorts16, slot->h[top] + d), floats) * m->state_step * load(m->advance + d);
-    }
-    store(lanes, running(sums));
-    float logit = lanes[LANES - 1] + m->advance_bias[0];
-    store(lanes, two_to((floats)(logit * LOG2_E)));
-    slot->survival /= 1.0 + (double)lanes[0];
+    float logit = running(sums)[LANES - 1] + m->advance_bias[0];
+    slot->survival /= 1.0 + (double)two_to(logit * LOG2_E)[0];
     return slot->survival < slot->threshold;
 }
 
@@ -835,11 +772,8 @@ static int is_over(const Model *m, Slot *slot)
  * known how long it lasts. */
 static int plan_unit(const Model *m, Slot *slot, int32_t duration, double u)
 {
-    if (m->shape.explicit_durations) {
-        slot->cut = duration < 0;
-        slot->duration = duration < 0 ? -(int64_t)duration : duration;
-        return duration != 0;
-    }
+    slot->cut = duration < 0, slot->duration = duration < 0 ? -(int64_t)duration : duration;
+    if (m->shape.explicit_durations) return duration != 0;
     double pulled = 0.5 + slot->spread * (u - 0.5);
     slot->threshold = 1.0 - (pulled < 1.0 - 0x1p-24 ? pulled : 1.0 - 0x1p-24);
     slot->survival = 1.0;
@@ -864,10 +798,11 @@ static uint8_t advance(const Model *m, Slot *slot)
 EXPORT void *NAME(group_new)(const Shape *shape, const void *weights, size_t size, int32_t count)
 {
     Model model;
+    Group nowhere;
     if (!shape || !weights || (uintptr_t)weights % 64 || !within(count, 1, 1 << 20)) return NULL;
     if (!open_model(&model, shape, weights, size)) return NULL;
     Arena counted = {NULL, padded(sizeof(Group), 64)};
-    give_all(&counted, NULL, &model, count);
+    give_all(&counted, &nowhere, &model, count);
     uint8_t *memory = calloc(1, counted.at + 64);
     if (!memory) return NULL;
     Group *g = (Group *)(memory + 63 - ((uintptr_t)memory + 63) % 64);
@@ -876,14 +811,11 @@ EXPORT void *NAME(group_new)(const Shape *shape, const void *weights, size_t siz
     give_all(&arena, g, &model, count);
     for (int mask = 0; mask < 256; mask++)
         for (int k = 0, n = 0; k < 8; k++)
-            if (mask >> k & 1) g->active.places[mask][n++] = (uint8_t)k;
+            if (mask >> k & 1) g->active.places[mask][n++] = (uint16_t)k;
     return g;
 }
 
-EXPORT void NAME(group_free)(void *group)
-{
-    if (group) free(((Group *)group)->memory);
-}
+EXPORT void NAME(group_free)(void *group) { free(((Group *)group)->memory); }
 
 /* Begin an utterance; `vectors` (units, unit_dim) must stay until it ends. False if a number is out of range. */
 EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vectors, int64_t units, int32_t speaker,
@@ -896,16 +828,8 @@ EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vector
     if (frame_cap < 1 || unit_cap < 1 || !(inverse_temperature > 0.0f) || !(spread >= 0.0 && spread <= 1.0)) return 0;
     Slot *slot = &g->slots[index];
     slot->vectors = vectors, slot->units = units;
-    if (s->pooled) { /* one unit: the mean */
-        for (int i = 0; i < s->unit_dim; i++) {
-            double sum = 0.0;
-            for (int64_t k = 0; k < units; k++) sum += vectors[k * s->unit_dim + i];
-            slot->mean[i] = (float)(sum / (double)units);
-        }
-        slot->vectors = slot->mean, slot->units = 1;
-    }
     slot->unit = slot->since = slot->frames = 0;
-    slot->unit_cap = s->pooled ? frame_cap + 1 : unit_cap, slot->frame_cap = frame_cap;
+    slot->unit_cap = unit_cap, slot->frame_cap = frame_cap;
     slot->speaker = speaker, slot->inverse_temperature = inverse_temperature, slot->spread = spread;
     slot->code = s->codes / 2;
     memset(slot->past, 0, (m->P + s->frame) * sizeof(int16_t));
@@ -914,12 +838,6 @@ EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vector
         memcpy(slot->c[k], m->c0[k], m->D * sizeof(float));
     }
     return 1;
-}
-
-EXPORT void NAME(group_end)(void *group, int32_t index)
-{
-    Group *g = group;
-    if (within(index, 0, g->count - 1)) g->slots[index].units = 0;
 }
 
 /* Make up to `frames` frames of each utterance; `done` says how many. An utterance is over when its last unit is, or
@@ -969,14 +887,11 @@ EXPORT int64_t NAME(group_counts)(const void *group, int64_t *positive)
 /* Multiply a matrix of `outputs` x 2 `pairs` zeros, all of `weights`, by n vectors of inputs, so often; to measure. */
 EXPORT void NAME(measure)(const uint8_t *weights, int32_t pairs, int32_t outputs, int32_t n, int32_t repeats, float *y)
 {
-    float *ys[8], steps[8] = {0};
-    const float *starts[8];
-    const int16_t *inputs[8];
-    uint32_t origins[8];
+    Job jobs[8];
     n = n < 8 ? n : 8;
     Table table = {pairs, outputs, y, weights};
-    for (int j = 0; j < n; j++) ys[j] = y, starts[j] = y, inputs[j] = (const int16_t *)weights;
-    for (int k = 0; k < repeats; k++) multiply(ys, starts, &table, inputs, steps, origins, n);
+    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const int16_t *)weights, 0.0f, 0};
+    for (int k = 0; k < repeats; k++) multiply(&table, jobs, n);
 }
 
 #endif

@@ -14,7 +14,7 @@ import numpy as np
 
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
-from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms
+from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
 from tts.generation.native import library
 from tts.generation.native.family import unsupported
 from tts.generation.native.layout import pack, shape_of
@@ -123,7 +123,6 @@ class _Utterance:
     request: SynthesisRequest
     vectors: np.ndarray
     """(units, unit_dim) float32, contiguous; the library reads it until the end."""
-    units: int
     uniforms: Uniforms
     durations: Durations | None
     unit: int = 0
@@ -136,7 +135,7 @@ class _Utterance:
         assert self.durations is not None
         found: list[int] = []
         left = self.frames - self.begun + frames
-        while left > 0 and self.unit + len(found) < self.units:
+        while left > 0 and self.unit + len(found) < len(self.vectors):
             found.append(self.durations[self.unit + len(found)])
             left -= abs(found[-1])
         return found
@@ -147,7 +146,7 @@ class _Utterance:
         if len(ended):
             self.unit, self.begun = self.unit + len(ended), self.frames + int(ended[-1]) + 1
         self.frames += len(events)
-        return "stop" if self.unit == self.units else "cap" if self.frames == self.request.max_frames else None
+        return "stop" if self.unit == len(self.vectors) else "cap" if self.frames == self.request.max_frames else None
 
 
 class Slots:
@@ -173,6 +172,8 @@ class Slots:
     def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
         engine, c = self.engine, self.engine.config
+        if c.conditioning == "pooled":
+            request = pooled(request)
         vectors = np.ascontiguousarray(request.units, dtype=np.float32)
         assert vectors.shape[1] == c.word_dim, (vectors.shape, c.word_dim)
         assert place not in self._busy, place
@@ -188,9 +189,8 @@ class Slots:
             request.sampling.duration_spread,
         )
         assert begun, request
-        units = 1 if c.conditioning == "pooled" else len(vectors)
         durations = engine._duration_sampler.sample(request) if engine._duration_sampler else None
-        self._busy[place] = _Utterance(request, vectors, units, Uniforms(request.seed, c.frame_size), durations)
+        self._busy[place] = _Utterance(request, vectors, Uniforms(request.seed, c.frame_size), durations)
 
     def run(self, frames: int) -> list[Piece]:
         """See `scheduler.Worker`."""
@@ -219,7 +219,6 @@ class Slots:
             reason = self._busy[place].add(events[place, :made])
             pieces.append(Piece(place, codes[place, : made * F].copy(), events[place, :made].copy(), reason))
             if reason:
-                self.engine._functions.group_end(self.group, place)
                 del self._busy[place]
         return pieces
 

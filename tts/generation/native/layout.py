@@ -44,7 +44,6 @@ _NUMBERS = (
     "n_speakers",
     "clock_frames",
     "explicit_durations",
-    "pooled",
     "state_limit",
 )
 
@@ -72,7 +71,6 @@ def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
         n_speakers=c.n_speakers,
         clock_frames=c.clock_frames,
         explicit_durations=int(c.duration == "explicit"),
-        pooled=int(c.conditioning == "pooled"),
         state_limit=state_limit(weights["h0"]),
     )
 
