@@ -6,7 +6,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
 from helpers.engines import (
     NATIVE,
     arrays,
@@ -19,7 +18,6 @@ from helpers.engines import (
 from tts.core.errors import InputError
 from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import SHARED_BLOCK_FRAMES, NativeEngine
-from tts.generation.weights import round_to_bfloat16
 
 
 @pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "sample_layers": 3}], ids=["full", "ranked"])
@@ -43,11 +41,6 @@ def test_many_agree_with_one_in_every_variant(options):
     requests = make_requests_of_all_lengths(model, 7, max_frames=20)
     engine = NativeEngine(model.config, arrays(model), threads=2)
     assert_equal(engine.generate(requests), [engine.generate([request])[0] for request in requests])
-
-
-def test_rounding():
-    x = np.array([1, 1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-9, 3e-40, 0], np.float32)
-    np.testing.assert_array_equal(round_to_bfloat16(x), torch.from_numpy(x).bfloat16().float().numpy())
 
 
 def test_pieces_joined_are_the_whole():

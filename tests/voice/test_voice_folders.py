@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
+from tts.generation.rounding import round_weights
 from tts.voice import installed_voices, load_voice, store, word_vectors
 
 
@@ -34,12 +35,21 @@ def test_save_and_load(folder, monkeypatch):
     np.testing.assert_array_equal(loaded.speak("472").codes, made.speak("472").codes)
     made.save(folder, "# Another\n")
     assert (folder / "README.md").read_text() == "# Another\n"
-    weights = load_file(folder / "model.safetensors")
-    assert {array.dtype for name, array in weights.items() if name != "word_vectors"} == {np.dtype(np.float16)}
-    matrices = [array for name, array in weights.items() if name != "word_vectors" and array.ndim > 1]
-    assert matrices
-    for array in matrices:  # 8 significant bits
-        np.testing.assert_array_equal(array, torch.from_numpy(array).float().bfloat16().float().numpy())
+
+
+def test_matrices_are_stored_as_integers(folder):
+    """What a folder gives back is what was made of the model: rounding is part of making a voice."""
+    tensors, loaded = load_file(folder / "model.safetensors"), load_voice(folder)
+    kinds = {name: array.dtype for name, array in tensors.items() if not name.endswith(".scale")}
+    of_integers = {name for name, kind in kinds.items() if kind.kind == "i"}
+    assert of_integers == {name.removesuffix(".scale") for name in tensors if name.endswith(".scale")}
+    assert {"rnn.weight_hh_l0", "rnn.weight_ih_l0.frame", "rnn.weight_ih_l0.text", "upsample.weight"} < of_integers
+    assert {kinds[name] for name in of_integers} == {np.dtype(np.int8), np.dtype(np.int16)}
+    assert {kind for name, kind in kinds.items() if name not in of_integers} == {np.dtype("e"), np.dtype("f")}
+    model, rounded = loaded.model().state_dict(), round_weights(loaded.config.model, make_voice()._weights)
+    assert set(model) >= set(rounded)
+    for name, array in rounded.items():
+        np.testing.assert_array_equal(model[name].numpy(), array, err_msg=name)
 
 
 def edit_config(folder, **changes):
@@ -115,6 +125,25 @@ BROKEN = {
         lambda f: edit_weights(f, word_vectors=np.full((20, 8), np.nan, "f")),
         "vector of '0' is not 8 finite numbers",
     ),
+    "a scale missing": (lambda f: edit_weights(f, **{"output.weight.scale": None}), "floating-point"),
+    "a scale too many": (lambda f: edit_weights(f, **{"h9.scale": np.ones(3, "f")}), "no weight 'h9.scale'"),
+    "a scale too short": (
+        lambda f: edit_weights(f, **{"output.weight.scale": np.ones(3, "f")}),
+        "a float32 scale for each row",
+    ),
+    "a scale of integers": (
+        lambda f: edit_weights(f, **{"output.weight.scale": np.ones(256, np.int32)}),
+        "a float32 scale for each row",
+    ),
+    "a scale of NaN": (
+        lambda f: edit_weights(f, **{"output.weight.scale": np.full(256, np.nan, "f")}),
+        "'output.weight' holds NaN",
+    ),
+    "a part too short": (
+        lambda f: edit_weights(f, **{"rnn.weight_ih_l0.rest": np.zeros((3, 9), np.float16)}),
+        "parts of the weight 'rnn.weight_ih_l0' do not fit",
+    ),
+    "a part missing": (lambda f: edit_weights(f, **{"rnn.weight_ih_l0.rest": None}), "'rnn.weight_ih_l0' is missing"),
     "bfloat16": (lambda f: rewrite_as_bfloat16(f / "model.safetensors"), "safetensors|floating-point"),
     "NaN": (lambda f: edit_weights(f, h0=np.full((1, 16), np.nan, "f")), "NaN or infinite"),
     "infinity": (lambda f: edit_weights(f, h0=np.full((1, 16), np.inf, np.float16)), "NaN or infinite"),

@@ -1,8 +1,9 @@
 """Voice folders, read and written. A voice folder holds three files:
 
 - `config.json`: the fields of `VoiceConfig`;
-- `model.safetensors`: the model's weights as float16, matrices of 8 significant bits, and `word_vectors`, (V, word_dim)
-  float32, a row per word of the vocabulary, so that those words need neither torch nor a text encoder;
+- `model.safetensors`: the model's weights, matrices as integers with a scale per row (`generation.stored_weights`), and
+  `word_vectors`, (V, word_dim) float32, a row per word of the vocabulary, so that those words need neither torch nor a
+  text encoder;
 - `README.md`: the card, for people.
 
 Letters: V words of the vocabulary.
@@ -19,6 +20,7 @@ import numpy as np
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, kind, new_folder, write_together
+from tts.generation.weights import restored_weights, stored_weights
 from tts.voice.config import FORMAT_VERSION, VoiceConfig
 from tts.voice.messages import one_line
 
@@ -76,15 +78,19 @@ def read_arrays(folder: Path, config: VoiceConfig) -> tuple[dict[str, np.ndarray
     """
     path = folder / WEIGHTS_FILE
     tensors = _read_tensors(path)
+    table = tensors.pop(VECTORS, None) if config.vocabulary else None
+    try:
+        weights = restored_weights(tensors)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {FIX}") from error
     if not config.vocabulary:
-        return tensors, {}
-    table = tensors.pop(VECTORS, None)
+        return weights, {}
     if table is None or table.shape != (len(config.vocabulary), config.model.word_dim):
         raise InputError(
             f"{path}: {VECTORS} must have a row of {config.model.word_dim} numbers for each of the "
             f"{len(config.vocabulary)} words of the vocabulary; {FIX}"
         )
-    return tensors, dict(zip(config.vocabulary, table, strict=True))
+    return weights, dict(zip(config.vocabulary, table, strict=True))
 
 
 def write_voice(
@@ -99,7 +105,7 @@ def write_voice(
     Args:
         folder: made if missing.
         config: the voice's.
-        weights: the model's, by name; written as float16.
+        weights: the model's, by name; see `generation.stored_weights`.
         word_vectors: (word_dim,) float32 for each word of the vocabulary, in its order.
         card: README.md, markdown.
 
@@ -110,7 +116,7 @@ def write_voice(
 
     kind(folder)  # refuses what can be no path
     folder = Path(folder)
-    tensors = {name: array.astype(np.float16) for name, array in weights.items()}
+    tensors = stored_weights(config.model, weights)
     if word_vectors:
         tensors[VECTORS] = np.stack(list(word_vectors.values()))
     text = json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False)

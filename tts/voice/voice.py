@@ -12,7 +12,7 @@ import numpy as np
 
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
-from tts.generation.weights import checked_weights, rounded_weights
+from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import words
 from tts.text.units import unit_vectors
@@ -86,7 +86,7 @@ class Voice:
             training: see `VoiceConfig.training`.
 
         Returns:
-            The voice, with copies of the weights, rounded as in a saved voice: float16, matrices to 8 significant bits.
+            The voice, with copies of the weights, rounded as in a saved voice: see `generation.stored_weights`.
 
         Raises:
             InputError: parts that do not fit together, or weights that float16 cannot hold.
@@ -114,7 +114,8 @@ class Voice:
             training=dict(training or {}),
         )
         weights = {key: tensor.detach().cpu().float().numpy() for key, tensor in model.state_dict().items()}
-        return cls(config, rounded_weights(weights), word_vectors)
+        stored = stored_weights(model.config, checked_weights(model.config, weights))
+        return cls(config, restored_weights(stored), word_vectors)
 
     def with_config(self, config: VoiceConfig) -> "Voice":
         """Make a voice with the same weights and another config, e.g. with other sampling settings.
