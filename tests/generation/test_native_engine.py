@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
+from tts.generation.family import unsupported
 from tts.generation.interface import SynthesisRequest
 from tts.generation.native import layout, library
 from tts.generation.native.engine import NativeEngine, Slots
-from tts.generation.native.family import unsupported
 from tts.models.config import TwoTierConfig
 from tts.voice import SpeakOptions, load_voice
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from tts.core.sampling import Sampling
+from tts.generation.family import unsupported
 from tts.generation.interface import SynthesisRequest, Uniforms, duration_threshold
-from tts.generation.native.family import unsupported
 from tts.generation.rounded import RoundedTwoTier
 from tts.generation.torch_engine import TorchEngine
 from tts.models.config import TwoTierConfig

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
+from tts.generation.family import unsupported
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
-from tts.generation.native.family import unsupported
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
 from tts.models.two_tier import TwoTier

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tts.core.errors import InputError
-from tts.generation.native.family import unsupported
+from tts.generation.family import unsupported
 from tts.generation.rounding import WEIGHT_LIMIT, first_columns, integer_rows, weight_limit
 from tts.models.config import TwoTierConfig, weight_shapes
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
+from tts.generation.family import unsupported
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
 from tts.generation.native import library
-from tts.generation.native.family import unsupported
 from tts.generation.native.layout import pack, shape_of
 from tts.generation.scheduler import Piece, make_each, make_one
 from tts.generation.weights import checked_weights
