@@ -10,18 +10,19 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data_recipes.fsdd import Recording
+from data_recipes.fsdd import LICENSE, SOURCE, Corpus, Recording
 from data_recipes.sequences import Sequence
 from tts.audio import to_bytes
 from tts.core.errors import InputError
-from tts.core.files import failure, is_file, is_folder, kind
+from tts.core.files import atomic_write, failure, is_empty, is_file, is_folder, kind
+from tts.core.tables import markdown_table
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ROWS_PER_SHARD = 4000
 ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
-CARD_FILE = "README.md"
 
 
 def features(sample_rate: int) -> "Features":
@@ -72,48 +72,37 @@ def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
     final = features(rate)
     # Audio as a feature imports a decoder when rows are encoded; rows that are bytes already need only the cast.
     plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
-    rows = {
-        "audio": [
-            {
-                "bytes": to_bytes(item.audio, rate, "FLAC"),
-                "path": f"{item.speaker}_{'-'.join(map(str, item.digits))}.flac",
-            }
-            for item in sequences
-        ],
-        **{name: [getattr(item, name) for item in sequences] for name in final if name != "audio"},
-    }
+    rows = {name: [getattr(item, name) for item in sequences] for name in final}
+    rows["audio"] = [
+        {"bytes": to_bytes(item.audio, rate, "FLAC"), "path": f"{item.speaker}_{item.text.replace(' ', '-')}.flac"}
+        for item in sequences
+    ]
     return Dataset.from_dict(rows, features=plain).cast_column("audio", final["audio"])
 
 
 @dataclass
 class SplitSummary:
-    """What one split holds."""
+    """What one split holds; speakers and numbers of digits with the rows of each."""
 
     rows: int = 0
     samples: int = 0
     speakers: Counter[str] = field(default_factory=Counter)
     digits: Counter[int] = field(default_factory=Counter)
 
-    def add(self, sequence: Sequence) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.samples += len(sequence.audio)
-        self.speakers[sequence.speaker] += 1
-        self.digits[len(sequence.digits)] += 1
-
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is being built, for the card. options: every option with its value, JSON types only."""
+    """What is built of a corpus, for the card. options: every option beside the corpus's own, JSON types only."""
 
+    corpus: Corpus
     name: str
     title: str
     description: str
-    license: str
-    source: str
-    options: dict[str, Any]
-    notes: list[str]
-    sample_rate: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def all_options(self) -> dict[str, Any]:
+        """Those of the recordings too."""
+        return {"recordings": asdict(self.corpus.options), **self.options}
 
 
 def check_output(out: Path, force: bool) -> None:
@@ -123,11 +112,9 @@ def check_output(out: Path, force: bool) -> None:
         raise InputError(f"{out}: its parent {out.parent} is not a folder; create it or choose another place")
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"{out}: its parent {out.parent} is read-only; choose another place")
-    if found == "nothing":
-        return
-    if found != "folder":
+    if found not in ("nothing", "folder"):
         raise InputError(f"{out}: exists and is not a folder; choose another place")
-    if not any(out.iterdir()):
+    if is_empty(out):
         return
     if not force:
         raise InputError(f"{out}: exists and is not empty; choose another folder or replace it with --force")
@@ -156,8 +143,8 @@ def write_dataset(
         with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
             for name, (count, rows) in splits.items():
                 summaries[name] = _write_split(name, count, rows, temporary / "data", bar)
-        _write_text(temporary / RECIPE_FILE, json.dumps(_recipe_json(recipe, summaries), indent=2) + "\n")
-        _write_text(temporary / CARD_FILE, _card(recipe, summaries))
+        atomic_write(temporary / RECIPE_FILE, (json.dumps(_recipe_json(recipe, summaries), indent=2) + "\n").encode())
+        atomic_write(temporary / "README.md", _card(recipe, summaries).encode())
         temporary.chmod(0o755)
         _replace(temporary, out)
     except OSError as error:
@@ -175,7 +162,10 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
 
     def counted() -> Iterator[Sequence]:
         for row in rows:
-            summary.add(row)
+            summary.rows += 1
+            summary.samples += len(row.audio)
+            summary.speakers[row.speaker] += 1
+            summary.digits[len(row.digits)] += 1
             bar.update()
             yield row
 
@@ -191,13 +181,6 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
             os.fsync(file.fileno())
     assert summary.rows == count and next(stream, None) is None, (name, summary.rows, count)
     return summary
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _replace(temporary: Path, out: Path) -> None:
@@ -219,15 +202,15 @@ def _replace(temporary: Path, out: Path) -> None:
 def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
-        "source": recipe.source,
-        "license": recipe.license,
-        "sample_rate": recipe.sample_rate,
-        "options": recipe.options,
-        "notes": recipe.notes,
+        "source": SOURCE,
+        "license": LICENSE,
+        "sample_rate": recipe.corpus.options.sample_rate,
+        "options": recipe.all_options(),
+        "notes": recipe.corpus.notes,
         "splits": {
             name: {
                 "rows": summary.rows,
-                "hours": round(summary.samples / recipe.sample_rate / 3600, 4),
+                "hours": round(summary.samples / recipe.corpus.options.sample_rate / 3600, 4),
                 "speakers": dict(sorted(summary.speakers.items())),
                 "rows_by_number_of_digits": {str(key): summary.digits[key] for key in sorted(summary.digits)},
             }
@@ -237,16 +220,16 @@ def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[
 
 
 def _card(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> str:
+    rate = recipe.corpus.options.sample_rate
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in summaries)
-    table = "".join(
-        f"| {name} | {summary.rows:,} | {summary.samples / recipe.sample_rate / 3600:.3f} | "
-        f"{', '.join(sorted(summary.speakers))} |\n"
+    rows = [
+        (name, f"{summary.rows:,}", f"{summary.samples / rate / 3600:.3f}", ", ".join(sorted(summary.speakers)))
         for name, summary in summaries.items()
-    )
-    notes = "".join(f"- {note}\n" for note in recipe.notes)
+    ]
+    notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in recipe.corpus.notes), "", ""])
     return f"""---
 pretty_name: {recipe.title}
-license: {recipe.license}
+license: {LICENSE}
 language:
 - en
 task_categories:
@@ -260,19 +243,18 @@ configs:
 
 {recipe.description}
 
-Source: {recipe.source}
+Source: {SOURCE}
 
-{"Of this build:" + chr(10) + chr(10) + notes + chr(10) if notes else ""}| split | rows | hours | speakers |
-| --- | --- | --- | --- |
-{table}
-Columns: `audio` (FLAC bytes, 16 bit, mono, {recipe.sample_rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
+{notes if recipe.corpus.notes else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
+
+Columns: `audio` (FLAC bytes, 16 bit, mono, {rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
 (ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
 `combination_split` ("seen", or the hold-out that owns the digits).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 
 ```json
-{json.dumps(recipe.options, indent=2)}
+{json.dumps(recipe.all_options(), indent=2)}
 ```
 """
 
@@ -333,7 +315,6 @@ def push_to_hub(folder: Path, repo_id: str) -> str:
         api.upload_folder(repo_id=url.repo_id, folder_path=folder, repo_type="dataset", commit_message=message)
     except (HTTPError, OSError, ValueError) as error:  # no network, no log-in, no right to write
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); log in with `hf auth login`; {folder} is kept"
-        ) from None
+        advice = f"log in with `hf auth login`; {folder} is kept"
+        raise InputError(f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); {advice}") from None
     return str(url)

@@ -24,6 +24,11 @@ from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 
+LICENSE = "cc-by-sa-4.0"
+SOURCE = (
+    "Free Spoken Digit Dataset by Zohar Jackson and contributors, CC BY-SA 4.0, "
+    "https://github.com/Jakobovski/free-spoken-digit-dataset"
+)
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TEST_TAKES = range(5)
 VALIDATION_TAKES = range(5, 8)
