@@ -35,8 +35,8 @@ TRAINED_LENGTH = 3
 
 def combination_hash(digits: Sequence[int]) -> float:
     """A number in [0, 1) that depends on the digits only: the same on every machine and in every release."""
-    text = " ".join(str(digit) for digit in digits)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    text = " ".join(map(str, digits)).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
 
 
 def combination_split(digits: Sequence[int], hold_outs: Sequence[str] = DEFAULT_HOLD_OUTS) -> str:
@@ -52,12 +52,8 @@ def combination_split(digits: Sequence[int], hold_outs: Sequence[str] = DEFAULT_
 @lru_cache(maxsize=1 << 18)
 def _combination_split(digits: tuple[int, ...], hold_outs: tuple[str, ...]) -> str:
     assert digits and all(0 <= digit <= 9 for digit in digits), digits
-    if len(digits) == 1:
-        return "seen"
-    for name in HOLD_OUTS:
-        if name in hold_outs and _owns(name, digits):
-            return name
-    return "seen"
+    owners = (name for name in HOLD_OUTS if name in hold_outs and len(digits) > 1 and _owns(name, digits))
+    return next(owners, "seen")
 
 
 def _owns(name: str, digits: tuple[int, ...]) -> bool:
@@ -73,12 +69,8 @@ def _owns(name: str, digits: tuple[int, ...]) -> bool:
     return len(digits) > TRAINED_LENGTH
 
 
-def check_hold_outs(hold_outs: Sequence[str]) -> tuple[str, ...]:
-    """The names as a tuple in the order of `HOLD_OUTS`.
-
-    Raises: InputError for an unknown name.
-    """
+def check_hold_outs(hold_outs: Sequence[str]) -> None:
+    """Raises: InputError for an unknown name."""
     for name in hold_outs:
         if name not in HOLD_OUTS:
             raise InputError(f"hold-out {name!r} is unknown; choose among {', '.join(HOLD_OUTS)}")
-    return tuple(name for name in HOLD_OUTS if name in hold_outs)

@@ -9,7 +9,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -52,7 +52,7 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
-    """Read an audio file whole. This is the one reader: of `tts recognize`, `tts evaluate` and the recipes.
+    """Read an audio file whole, the one way to do so.
 
     Args:
         path: a file, pipe or FIFO with WAV, FLAC or what else libsndfile knows; "-" is standard input. A WAV file whose
@@ -70,9 +70,14 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     data = _content(path)
     try:
         with soundfile.SoundFile(io.BytesIO(riff.whole(data))) as file:
-            _check_header(name, file.samplerate, file.channels)
-            wave = _all_samples(name, file)
             sample_rate = int(file.samplerate)
+            if not RATES[0] <= sample_rate <= RATES[1]:
+                raise InputError(
+                    f"{name}: has a sample rate of {sample_rate} Hz; from {RATES[0]} to {RATES[1]} is read"
+                )
+            if file.channels > MAX_CHANNELS:
+                raise InputError(f"{name}: has {file.channels} channels; at most {MAX_CHANNELS} are read")
+            wave = _all_samples(name, file)
     except riff.CutShort as error:
         raise InputError(f"{name}: the file is cut short (truncated): {error}; copy or record it again") from None
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -84,9 +89,8 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
         raise InputError(f"{name}: holds NaN or infinite samples; repair or remove it")
     peak = float(np.abs(wave).max())
     if peak > LOUDEST:
-        raise InputError(
-            f"{name}: holds samples of up to {peak:.3g}; full scale is 1 and at most {LOUDEST:.0f} is read: divide them"
-        )
+        allowed = f"full scale is 1 and at most {LOUDEST:.0f} is read: divide them"
+        raise InputError(f"{name}: holds samples of up to {peak:.3g}; {allowed}")
     return wave, sample_rate
 
 
@@ -118,13 +122,6 @@ def _content(path: str | Path) -> bytes:
     return data
 
 
-def _check_header(name: str, sample_rate: int, channels: int) -> None:
-    if not RATES[0] <= sample_rate <= RATES[1]:
-        raise InputError(f"{name}: has a sample rate of {sample_rate} Hz; from {RATES[0]} to {RATES[1]} is read")
-    if channels > MAX_CHANNELS:
-        raise InputError(f"{name}: has {channels} channels; at most {MAX_CHANNELS} are read")
-
-
 def _all_samples(name: str, file: "soundfile.SoundFile") -> np.ndarray:
     """(T, C) float32. In blocks: a header may state any number of samples, or (streamed FLAC) none."""
     file.seekable = lambda: False  # soundfile would seek after each block, which libsndfile refuses in streamed FLAC
@@ -142,13 +139,9 @@ def _all_samples(name: str, file: "soundfile.SoundFile") -> np.ndarray:
 
 
 def to_mono(wave: np.ndarray, name: str | Path) -> np.ndarray:
-    """The mean of the channels; where they cancel out (opposite phase), the loudest one, and a line on stderr says so.
+    """Wave (T, C) float to the mean of its channels, (T,) float32.
 
-    Args:
-        wave: (T, C) float.
-        name: of the file, for the line.
-
-    Returns: (T,) float32.
+    Where they cancel out (opposite phase), the loudest one; a line on stderr says so, with the file's name.
     """
     mean = wave.mean(axis=1, dtype=np.float32)
     channels = wave.shape[1]
@@ -158,10 +151,8 @@ def to_mono(wave: np.ndarray, name: str | Path) -> np.ndarray:
     if mean.var(dtype=np.float64) * channels >= CANCELING * power.mean():
         return mean
     loudest = int(power.argmax())
-    print(
-        f"tts: warning: the channels of {_name(name)} cancel out (opposite phase); channel {loudest + 1} is used alone",
-        file=sys.stderr,
-    )
+    what = f"the channels of {_name(name)} cancel out (opposite phase); channel {loudest + 1} is used alone"
+    print(f"tts: warning: {what}", file=sys.stderr)
     return np.ascontiguousarray(wave[:, loudest], dtype=np.float32)
 
 
@@ -199,8 +190,7 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
         InputError: see `check_output`; or the disk refused the file.
     """
     path = Path(path)
-    audio_format = check_output(path, force)
-    data = to_bytes(wave, sample_rate, audio_format)
+    data = to_bytes(wave, sample_rate, check_output(path, force))
     try:
         atomic_write(path, data)
     except OSError as error:
@@ -242,12 +232,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
     Its header says that the size is unknown; where `file` can be rewound, the header is corrected at the end.
     Nothing is written before the first samples are.
 
-    Args:
-        file: for writing bytes, at its beginning.
-        sample_rate: Hz.
-
-    Yields:
-        A function that writes samples, (n,) float32 in [-1, 1], and flushes.
+    Yields: a function that writes samples, (n,) float32 in [-1, 1], and flushes.
     """
     import soundfile
 
@@ -274,8 +259,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
 
 
 def _can_be_rewound(file: IO[bytes]) -> bool:
-    try:
+    appends = 0
+    with suppress(OSError):  # in memory, it has no descriptor
         appends = fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND  # `>> x.wav`: all that is written goes last
-    except OSError:  # in memory, it has no descriptor
-        appends = 0
     return file.seekable() and not appends

@@ -61,11 +61,9 @@ def _found() -> list[str]:
     for program, *flags in PROGRAMS:
         if path := shutil.which(program):
             return [path, *flags]
+    wheel = 'pip install "twotier-tts[play]" (and PortAudio: libportaudio2)'
     names = ", ".join(program for program, *_ in PROGRAMS)
-    raise InputError(
-        '--play finds nothing that plays sound; pip install "twotier-tts[play]" (and PortAudio: libportaudio2), '
-        f"or install one of {names}, or give -o FILE"
-    )
+    raise InputError(f"--play finds nothing that plays sound; {wheel}, or install one of {names}, or give -o FILE")
 
 
 @contextmanager
@@ -105,5 +103,4 @@ def _program(command: list[str], sample_rate: int) -> Iterator[Write]:
 
 def _line(text: str) -> str:
     """The last line of what a program said."""
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+    return (text.strip().splitlines() or ["no reason given"])[-1]
