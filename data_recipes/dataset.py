@@ -80,16 +80,6 @@ def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
     return Dataset.from_dict(rows, features=plain).cast_column("audio", final["audio"])
 
 
-@dataclass
-class SplitSummary:
-    """What one split holds; speakers and numbers of digits with the rows of each."""
-
-    rows: int = 0
-    samples: int = 0
-    speakers: Counter[str] = field(default_factory=Counter)
-    digits: Counter[int] = field(default_factory=Counter)
-
-
 @dataclass(frozen=True)
 class Recipe:
     """What is built of a corpus, for the card. options: every option beside the corpus's own, JSON types only."""
@@ -99,10 +89,6 @@ class Recipe:
     title: str
     description: str
     options: dict[str, Any] = field(default_factory=dict)
-
-    def all_options(self) -> dict[str, Any]:
-        """Those of the recordings too."""
-        return {"recordings": asdict(self.corpus.options), **self.options}
 
 
 def check_output(out: Path, force: bool) -> None:
@@ -133,18 +119,27 @@ def write_dataset(
     """
     out = Path(os.path.abspath(out))
     check_output(out, force)
+    corpus = recipe.corpus
+    made: dict[str, Any] = {
+        "recipe": recipe.name,
+        "source": SOURCE,
+        "license": LICENSE,
+        "sample_rate": corpus.options.sample_rate,
+        "options": {"recordings": asdict(corpus.options), **recipe.options},
+        "notes": corpus.notes,
+        "splits": {},
+    }
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:32]}-", dir=out.parent))
     except OSError as error:
         raise InputError(f"cannot write {failure(error, out.parent)}") from None
     try:
-        summaries = {}
         total = sum(count for count, _ in splits.values())
         with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
             for name, (count, rows) in splits.items():
-                summaries[name] = _write_split(name, count, rows, temporary / "data", bar)
-        atomic_write(temporary / RECIPE_FILE, (json.dumps(_recipe_json(recipe, summaries), indent=2) + "\n").encode())
-        atomic_write(temporary / "README.md", _card(recipe, summaries).encode())
+                made["splits"][name] = _write_split(name, count, rows, temporary / "data", bar)
+        atomic_write(temporary / RECIPE_FILE, (json.dumps(made, indent=2) + "\n").encode())
+        atomic_write(temporary / "README.md", _card(recipe, made).encode())
         temporary.chmod(0o755)
         _replace(temporary, out)
     except OSError as error:
@@ -154,18 +149,21 @@ def write_dataset(
     return out
 
 
-def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> SplitSummary:
+def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> dict[str, Any]:
+    """Write a split's shards; returns what `recipe.json` says of it."""
     from pyarrow import parquet
 
-    summary = SplitSummary()
     folder.mkdir(exist_ok=True)
+    speakers: Counter[str] = Counter()
+    digits: Counter[int] = Counter()
+    seconds = 0.0
 
     def counted() -> Iterator[Sequence]:
+        nonlocal seconds
         for row in rows:
-            summary.rows += 1
-            summary.samples += len(row.audio)
-            summary.speakers[row.speaker] += 1
-            summary.digits[len(row.digits)] += 1
+            speakers[row.speaker] += 1
+            digits[len(row.digits)] += 1
+            seconds += len(row.audio) / row.sample_rate
             bar.update()
             yield row
 
@@ -179,8 +177,13 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
         parquet.write_table(table, path, row_group_size=ROWS_PER_GROUP)
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    assert summary.rows == count and next(stream, None) is None, (name, summary.rows, count)
-    return summary
+    assert speakers.total() == count and next(stream, None) is None, (name, speakers, count)
+    return {
+        "rows": count,
+        "hours": round(seconds / 3600, 4),
+        "speakers": dict(sorted(speakers.items())),
+        "rows_by_number_of_digits": {str(number): times for number, times in sorted(digits.items())},
+    }
 
 
 def _replace(temporary: Path, out: Path) -> None:
@@ -199,34 +202,11 @@ def _replace(temporary: Path, out: Path) -> None:
         shutil.rmtree(aside.parent, ignore_errors=True)
 
 
-def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[str, Any]:
-    return {
-        "recipe": recipe.name,
-        "source": SOURCE,
-        "license": LICENSE,
-        "sample_rate": recipe.corpus.options.sample_rate,
-        "options": recipe.all_options(),
-        "notes": recipe.corpus.notes,
-        "splits": {
-            name: {
-                "rows": summary.rows,
-                "hours": round(summary.samples / recipe.corpus.options.sample_rate / 3600, 4),
-                "speakers": dict(sorted(summary.speakers.items())),
-                "rows_by_number_of_digits": {str(key): summary.digits[key] for key in sorted(summary.digits)},
-            }
-            for name, summary in summaries.items()
-        },
-    }
-
-
-def _card(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> str:
-    rate = recipe.corpus.options.sample_rate
-    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in summaries)
-    rows = [
-        (name, f"{summary.rows:,}", f"{summary.samples / rate / 3600:.3f}", ", ".join(sorted(summary.speakers)))
-        for name, summary in summaries.items()
-    ]
-    notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in recipe.corpus.notes), "", ""])
+def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
+    splits = made["splits"]
+    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
+    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
 license: {LICENSE}
@@ -245,16 +225,16 @@ configs:
 
 Source: {SOURCE}
 
-{notes if recipe.corpus.notes else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
+{notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
 
-Columns: `audio` (FLAC bytes, 16 bit, mono, {rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
+Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
 (ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
 `combination_split` ("seen", or the hold-out that owns the digits).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 
 ```json
-{json.dumps(recipe.all_options(), indent=2)}
+{json.dumps(made["options"], indent=2)}
 ```
 """
 

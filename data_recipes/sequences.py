@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count, islice, product
+from itertools import chain, count, islice, product
 from typing import Annotated
 
 import numpy as np
@@ -196,9 +196,8 @@ class SequenceStream:
 
     def _draw_digits(self, speaker: str, rng: np.random.Generator) -> tuple[int, ...]:
         # The length is kept when a combination is refused, so that hold-outs do not make sequences shorter.
-        last = len(self._weights) - 1
         drawn = int(np.searchsorted(self._weights, rng.random(), side="right"))
-        length = self.options.lengths[min(drawn, last)]
+        length = self.options.lengths[min(drawn, len(self._weights) - 1)]
         sayable = self._recordings.digits[speaker]
         for _ in range(MAX_TRIES):
             digits = _draw_combination(sayable, length, rng)
@@ -242,7 +241,7 @@ def fixed_split(
     for number in range(count):
         if not speakers:
             speakers = [sources.speakers[i] for i in rng.permutation(len(sources.speakers))]
-        digits = pools[number % len(pools)].draw()
+        digits = next(pools[number % len(pools)])
         sequences.append(join(sources.draw(speakers.pop(), digits, rng), options, rng))
     return sequences
 
@@ -273,41 +272,35 @@ def _listed(split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[
     return [digits for digits in product(sayable, repeat=length) if _belongs(split, digits, hold_outs)]
 
 
-class _Pool:
-    """Combinations of one length in one split, in a drawn order, none twice until all were drawn."""
+def _pools(
+    split: str, options: SequenceOptions, sayable: Series[int], rng: np.random.Generator
+) -> list[Iterator[tuple[int, ...]]]:
+    """The combinations of each length that has any."""
+    pools = []
+    for length in options.lengths:
+        combinations = _drawn(split, length, tuple(sayable), options.hold_outs, rng)
+        if first := next(combinations, None):
+            pools.append(chain([first], combinations))
+    return pools
 
-    def __init__(
-        self, split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
-    ) -> None:
-        self.split, self.length, self.sayable, self.hold_outs, self.rng = split, length, sayable, hold_outs, rng
-        self.used: set[tuple[int, ...]] = set()
-        self.order: list[tuple[int, ...]] = []  # listed and not drawn yet, the next one last
-        self._refill()
 
-    def draw(self) -> tuple[int, ...]:
-        """The next combination of a pool that is not empty."""
-        if not self.order:
-            self._refill()
-        return self.order.pop()
-
-    def _refill(self) -> None:
-        """Every combination anew if they can be listed, else one that was not used yet."""
-        if self.length <= ENUMERATED:
-            listed = _listed(self.split, self.length, self.sayable, self.hold_outs)
-            self.order = [listed[i] for i in self.rng.permutation(len(listed))]
-            return
+def _drawn(
+    split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
+) -> Iterator[tuple[int, ...]]:
+    """Combinations of one length in one split, in a drawn order, none twice until all were drawn; without end."""
+    if length <= ENUMERATED:
+        while listed := _listed(split, length, sayable, hold_outs):
+            yield from [listed[i] for i in rng.permutation(len(listed))][::-1]
+        return
+    used: set[tuple[int, ...]] = set()
+    while True:
         for _ in range(MAX_TRIES):
-            digits = _draw_combination(self.sayable, self.length, self.rng)
-            if digits not in self.used and _belongs(self.split, digits, self.hold_outs):
-                self.used.add(digits)
-                self.order = [digits]
+            digits = _draw_combination(sayable, length, rng)
+            if digits not in used and _belongs(split, digits, hold_outs):
+                used.add(digits)
+                yield digits
+                break
+        else:
+            if not used:
                 return
-        if self.used:  # all of them, as good as surely: begin again
-            self.used.clear()
-            self._refill()
-
-
-def _pools(split: str, options: SequenceOptions, sayable: Series[int], rng: np.random.Generator) -> list[_Pool]:
-    """Those that hold any combination, by length."""
-    every = [_Pool(split, length, tuple(sayable), options.hold_outs, rng) for length in options.lengths]
-    return [pool for pool in every if pool.order]
+            used.clear()  # all were used, as good as surely: begin again
