@@ -133,24 +133,19 @@ def load_corpus(
     options = options or RecordingOptions()
     chosen = _check_speakers(SPEAKERS if speakers is None else speakers)
     folder = fetch_fsdd(progress=progress) if source is None else _recordings_folder(Path(source))
-    wanted = {
-        f"{digit}_{speaker}_{take}": (digit, speaker, take)
-        for speaker in chosen
-        for digit in range(10)
-        for take in range(TAKES)
-    }
-    foreign = _check_complete(folder, list(wanted))
+    wanted = [(speaker, digit, take) for speaker in chosen for digit in range(10) for take in range(TAKES)]
+    foreign = _check_complete(folder, [f"{digit}_{speaker}_{take}.wav" for speaker, digit, take in wanted])
     splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
     stereo = resampled = 0
-    for name, (digit, speaker, take) in tqdm(wanted.items(), desc="fsdd", unit="recording", disable=not progress):
-        path = folder / f"{name}.wav"
+    for speaker, digit, take in tqdm(wanted, desc="fsdd", unit="recording", disable=not progress):
+        path = folder / f"{digit}_{speaker}_{take}.wav"
         wave, rate = read_channels(path)
         stereo += wave.shape[1] > 1
         resampled += rate != options.sample_rate
         audio = prepare(resample(to_mono(wave, path), rate, options.sample_rate), options)
         if audio is None:
             raise InputError(f"{path}: holds only silence; restore it from the corpus")
-        splits[split_of_take(take)].append(Recording(audio, digit, speaker, take, options.sample_rate, name))
+        splits[split_of_take(take)].append(Recording(audio, digit, speaker, take, options.sample_rate, path.stem))
     notes = []
     if foreign:
         notes.append(f"{foreign} files in the source are not part of the corpus and were left out")
@@ -215,7 +210,7 @@ def _recordings_folder(source: Path) -> Path:
 def _check_complete(folder: Path, names: Sequence[str]) -> int:
     """Raise if a take is missing; return how many files are there that have no place in the corpus."""
     present = {path.name for path in folder.iterdir()}
-    missing = [f"{name}.wav" for name in names if f"{name}.wav" not in present]
+    missing = [name for name in names if name not in present]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise InputError(f"{folder}: {len(missing)} of {len(names)} recordings are missing: {shown}; restore them")

@@ -13,22 +13,16 @@ from tts.core.errors import InputError
 
 HOLD_OUTS = ("repeat", "bigram", "position", "unseen", "length")
 """Every named hold-out, in the order in which they claim a combination."""
-
 DEFAULT_HOLD_OUTS = ("repeat", "bigram", "position", "unseen")
 """What `train` leaves out by default; `length` (train 1-3 digits, test 4-5) must be named."""
-
 HELD_BIGRAMS = frozenset({(3, 8), (7, 1), (0, 5)})
 """Pairs of neighbors that are never in `train`, where each of these digits has all other neighbors on both sides."""
-
 HELD_POSITIONS = frozenset({(6, 1), (2, 3)})
 """(digit, position counted from 0) that are never in `train`; both digits are there in all other positions."""
-
 REPEAT_RUN = 3
 """The same digit this many times running, or more, is never in `train` ("7 7 7")."""
-
 UNSEEN_SHARE = 0.10
 """Share of the remaining combinations of two or more digits that a hash holds out."""
-
 TRAINED_LENGTH = 3
 """With `length` held out, `train` has no sequence of more digits."""
 

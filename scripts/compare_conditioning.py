@@ -94,36 +94,34 @@ def any_order(utterances: Sequence[Utterance]) -> float:
     return float(np.mean([sorted(item.recognized) == sorted(item.digits) for item in utterances]))
 
 
+def columns_of(run: Path) -> dict[str, tuple[str, str]]:
+    """The `COLUMNS` that a training is judged in."""
+    return {column: place for column, place in COLUMNS.items() if run.name != FIRST or place[0] == "single"}
+
+
 def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
     """For each column that the run was judged in, the metrics of the voice or of the ground truth.
 
     `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
     """
     metrics = {}
-    for column, (name, split) in COLUMNS.items():
+    for column, (name, split) in columns_of(run).items():
         folder = run / "evaluation" / name
-        if run.name == FIRST and name != "single":
-            continue
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        limits = json.loads((folder / REPORT).read_text(encoding="utf-8"))["limits"]
         lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
         found = [Utterance.from_json(json.loads(line)) for line in lines]
         found = [item for item in found if (item.split, item.system) == (split, system)]
         if column != "one digit":
             found = [item for item in found if len(item.digits) > 1]
-        summary = summarize(found, Limits(**report["limits"]), seed)
+        summary = summarize(found, Limits(**limits), seed)
         metrics[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
     return metrics
 
 
-def is_judged(run: Path) -> bool:
-    """Whether all of a training's evaluations are there."""
-    parts = {"single"} if run.name == FIRST else {part for part, _ in COLUMNS.values()}
-    return all(is_file(run / "evaluation" / part / REPORT) for part in parts)
-
-
 def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
     """A step's trainings, as far as they are done, by row; the ground truth last. None done: empty."""
-    done = [out / name for name in names if is_judged(out / name)]
+    runs = [out / name for name in names]
+    done = [run for run in runs if all(is_file(run / "evaluation" / x / REPORT) for x, _ in columns_of(run).values())]
     rows: dict[str, Any] = {
         run.name: {"metrics": metrics_of(run, "voice", seed), "effort": effort(run / "metrics.jsonl")} for run in done
     }

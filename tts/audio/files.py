@@ -23,26 +23,21 @@ from tts.core.messages import one_line
 if TYPE_CHECKING:
     import soundfile
 
-
-MAX_BYTES = 2**30
-"""Size of the largest audio file that is read: 1 GiB."""
-
-MAX_SAMPLES = 2**29
-"""Most samples, over all channels, that one file may hold: 3.1 hours of one channel at 48 kHz, 2 GiB in memory."""
-
+MAX_BYTES = 2**30  # of a file that is read: 1 GiB
+MAX_SAMPLES = 2**29  # over all channels: 3.1 hours of one channel at 48 kHz, 2 GiB in memory
 RATES = (1000, 384_000)
 """Lowest and highest sample rate, Hz."""
-
 MAX_CHANNELS = 64
 BLOCK = 2**20  # samples of each channel that are decoded at once
 UNKNOWN_FRAMES = 2**62  # libsndfile announces nearly 2^63 where a streamed FLAC file does not say
 LOUDEST = 1000.0
 """Largest absolute value of a sample; full scale is 1, so this is 60 dB above it. Beyond it a file holds no audio, or
 integers written as floating point."""
-
 CANCELING = 0.05
 """Channels cancel out if the power of their mean is less than this share of what unrelated channels would leave. Of two
 channels, equally loud, that is a correlation below -0.95."""
+FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+UNKNOWN_SIZE = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
 
 
 def read(path: str | Path) -> tuple[np.ndarray, int]:
@@ -60,9 +55,8 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
 
     Returns: wave (T, C) float32, nominally in [-1, 1] (floating-point files may exceed it), and its sample rate in Hz.
 
-    Raises:
-        InputError: naming the file, if it is missing, empty, not audio, cut short or too large, or if its sample rate,
-            number of channels or samples are out of range.
+    Raises: InputError, naming the file, if it is missing, empty, not audio, cut short or too large, or if its sample
+    rate, number of channels or samples are out of range.
     """
     import soundfile
 
@@ -168,26 +162,22 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return resampled
 
 
-FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-
-
 def check_output(path: Path, force: bool) -> str:
     """The soundfile format for an output path that may be written: its folder exists and it is new, or `force`.
 
-    Raises:
-        InputError: unknown suffix, or as `tts.core.files.check_new_file`.
+    Raises: InputError for an unknown suffix, or as `tts.core.files.check_new_file`.
     """
-    if path.suffix.lower() not in FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: its name must end in {' or '.join(FORMATS)}")
     check_new_file(path, force)
-    return FORMATS[path.suffix.lower()]
+    return FORMATS[suffix]
 
 
 def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = False) -> None:
     """Write a wave, (T,) float32 in [-1, 1], as 16-bit WAV or FLAC (by suffix). The file appears whole or not at all.
 
-    Raises:
-        InputError: see `check_output`; or the disk refused the file.
+    Raises: InputError as `check_output`, or where the disk refuses the file.
     """
     path = Path(path)
     data = to_bytes(wave, sample_rate, check_output(path, force))
@@ -215,12 +205,9 @@ def from_bytes(data: bytes) -> tuple[np.ndarray, int]:
     return wave, int(sample_rate)
 
 
-_UNKNOWN = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
-
-
 def _wav_header(sample_rate: int, size: int) -> bytes:
     """The 44 bytes before `size` bytes of 16-bit mono."""
-    whole = min(size + 36, _UNKNOWN)
+    whole = min(size + 36, UNKNOWN_SIZE)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", whole, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
@@ -243,12 +230,12 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
         # By the library that writes files, so that a stream holds the same bytes as a file.
         raw = io.BytesIO()
         soundfile.write(raw, samples, sample_rate, format="RAW", subtype="PCM_16", endian="LITTLE")
-        file.write((b"" if written else _wav_header(sample_rate, _UNKNOWN)) + raw.getvalue())
+        file.write((b"" if written else _wav_header(sample_rate, UNKNOWN_SIZE)) + raw.getvalue())
         file.flush()
         written += 2 * len(samples)
 
     yield write
-    if written and written + 36 < _UNKNOWN and _can_be_rewound(file):
+    if written and written + 36 < UNKNOWN_SIZE and _can_be_rewound(file):
         end = file.tell()
         start = end - written - 44
         if start >= 0:  # /dev/null is always at 0

@@ -26,8 +26,7 @@ Write = Callable[[np.ndarray], None]
 def loudspeaker(sample_rate: int) -> AbstractContextManager[Write]:
     """A context in which samples, (n,) float32 in [-1, 1], can be written to be played; its end waits for the last.
 
-    Raises:
-        InputError: nothing that plays is installed; in the context also: there is no device, or it refuses.
+    Raises: InputError where nothing that plays is installed; in the context also where there is no device.
     """
     try:
         import sounddevice
