@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data_recipes.fsdd import LICENSE, SOURCE, Corpus, Recording
+from data_recipes.fsdd import LICENSE, SOURCE, Corpus
 from data_recipes.sequences import Sequence
 from tts.audio import to_bytes
 from tts.core.errors import InputError
@@ -46,20 +46,6 @@ def features(sample_rate: int) -> "Features":
             "boundaries": List(Value("int64")),
             "combination_split": Value("string"),
         }
-    )
-
-
-def as_sequence(recording: Recording) -> Sequence:
-    """A recording as the sequence of one digit that it is, no silence added."""
-    return Sequence(
-        audio=recording.audio,
-        text=str(recording.digit),
-        digits=[recording.digit],
-        speaker=recording.speaker,
-        takes=[recording.id],
-        boundaries=[len(recording.audio)],
-        sample_rate=recording.sample_rate,
-        combination_split="seen",
     )
 
 
