@@ -54,8 +54,9 @@ def group_hash(folder: Path, group: str) -> str:
 
 def differing_groups(folder: Path, speakers: Sequence[str] | None = None) -> list[str]:
     """The groups of takes, like "3_theo", that are not those of the pinned revision. All files must be there."""
-    expected = {name: x for name, x in expected_hashes().items() if not speakers or name.split("_")[1] in speakers}
-    return [group for group, digest in expected.items() if group_hash(folder, group) != digest]
+    expected = expected_hashes()
+    groups = [group for group in expected if speakers is None or group.partition("_")[2] in speakers]
+    return [group for group in groups if group_hash(folder, group) != expected[group]]
 
 
 def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = True) -> Path:

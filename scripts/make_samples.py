@@ -57,10 +57,9 @@ def run(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--source", type=path_argument, required=True, metavar="FSDD", help="folder of the corpus")
     parser.add_argument("--out", type=path_argument, default=Path("docs/samples"), metavar="DIR", help="(docs/samples)")
     parser.add_argument("--voice", help="name, folder or hub id (the shipped voice)")
-    parser.add_argument("--take", type=int, default=0, choices=range(5), help="test take of each recording (0)")
     chosen = parser.parse_args(arguments)
     voice = load_voice(chosen.voice)
-    picture = draw_comparison(voice, chosen.source, chosen.take)
+    picture = draw_comparison(voice, chosen.source)
     chosen.out.mkdir(parents=True, exist_ok=True)
     for text, speaker, seed in SAMPLES:
         spoken = voice.speak(text, speaker=speaker, seed=seed)
@@ -68,11 +67,11 @@ def run(arguments: Sequence[str] | None) -> None:
     atomic_write(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
 
 
-def draw_comparison(voice: Voice, source: Path, take: int) -> bytes:
+def draw_comparison(voice: Voice, source: Path) -> bytes:
     """A PNG of two spectrograms: `PICTURE_TEXT` as the voice says it, and as recorded."""
     spoken = voice.speak(PICTURE_TEXT)
     recordings = build_recordings(source, speakers=[spoken.speaker])["test"]
-    by_digit = {recording.digit: recording for recording in recordings if recording.take == take}
+    by_digit = {recording.digit: recording for recording in recordings if recording.take == 0}
     said = digits(spoken.words)
     recorded = join([by_digit[digit] for digit in said], SILENCE, np.random.default_rng(0))
     if recorded.sample_rate != spoken.sample_rate:

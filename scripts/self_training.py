@@ -26,12 +26,12 @@ from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_empty, new_folder, path_argument
+from tts.core.tables import percent_cell
 from tts.evaluation.utterance import ENDS_IN_SOUND_DB, measure_sound
 from tts.text.units import sounding
 from tts.voice import Voice, load_voice
 
-SAMPLES = 8000
-"""Of every clip: cut or padded."""
+SAMPLES = 8000  # of every clip: cut or padded
 RATE = 8000
 
 
@@ -162,10 +162,8 @@ def run(argv: Sequence[str] | None) -> None:
     with new_folder(args.out, whole=True):
         unclear, torn = say_and_keep(voice, model, args)
     total = args.n * 10 * len(voice.speakers)
-    print(
-        f"{100 * unclear / total:.1f} % of {total} recordings were unclear (probability below one half), "
-        f"{100 * torn / total:.1f} % ended in sound"
-    )
+    what = f"{percent_cell(unclear / total)} % of {total} recordings were unclear (probability below one half)"
+    print(f"{what}, {percent_cell(torn / total)} % ended in sound")
 
 
 if __name__ == "__main__":
