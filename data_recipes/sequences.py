@@ -276,7 +276,7 @@ def _pools(
     split: str, options: SequenceOptions, sayable: Series[int], rng: np.random.Generator
 ) -> list[Iterator[tuple[int, ...]]]:
     """The combinations of each length that has any."""
-    pools = []
+    pools: list[Iterator[tuple[int, ...]]] = []
     for length in options.lengths:
         combinations = _drawn(split, length, tuple(sayable), options.hold_outs, rng)
         if first := next(combinations, None):
