@@ -6,29 +6,25 @@ In: a corpus and options. Out: a dataset folder, see `data_recipes.dataset`.
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from data_recipes.dataset import Recipe, as_sequence, write_dataset
+import numpy as np
+
+from data_recipes.dataset import Recipe, write_dataset
 from data_recipes.fsdd import Corpus
-from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, available_splits, fixed_split
+from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, available_splits, fixed_split, join
 
-ATTRIBUTION = (
-    "Free Spoken Digit Dataset by Zohar Jackson and contributors, CC BY-SA 4.0, "
-    "https://github.com/Jakobovski/free-spoken-digit-dataset"
-)
-LICENSE = "cc-by-sa-4.0"
+ALONE = SequenceOptions(edge_seconds=(0, 0), dither=0)
+"""A recording as it is."""
 
 
 def build_fsdd(corpus: Corpus, out: Path, force: bool = False) -> Path:
     """Write the recordings of a corpus, a row each; returns the folder. Raises InputError as `write_dataset`."""
-    recipe = _recipe(
-        corpus,
-        name="fsdd",
-        title="Free Spoken Digit Dataset, prepared",
-        description="Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the "
-        "others `train`.",
+    description = (
+        "Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the others `train`."
     )
-    splits = {name: (len(rows), map(as_sequence, rows)) for name, rows in corpus.splits.items()}
+    recipe = Recipe(corpus, "fsdd", "Free Spoken Digit Dataset, prepared", description)
+    rng = np.random.default_rng()  # nothing that it draws is in them
+    splits = {name: (len(rows), (join([row], ALONE, rng) for row in rows)) for name, rows in corpus.splits.items()}
     return write_dataset(splits, recipe, out, force)
 
 
@@ -41,7 +37,7 @@ def build_sequences(
     seed: int = 0,
     force: bool = False,
 ) -> Path:
-    """Write sequences of the corpus's recordings.
+    """Write sequences of the corpus's recordings; returns the folder.
 
     Args:
         corpus: recordings by split.
@@ -52,39 +48,17 @@ def build_sequences(
         seed: of all draws.
         force: replace a dataset that was built there before.
 
-    Returns:
-        The folder.
-
-    Raises:
-        InputError: as `write_dataset`.
+    Raises: InputError as `write_dataset`.
     """
     stream = SequenceStream(corpus.splits["train"], options, seed)
     splits: dict[str, tuple[int, Iterable[Sequence]]] = {"train": (count, map(stream.__getitem__, range(count)))}
     for name in available_splits(options):
         splits[name] = (eval_count, fixed_split(corpus.splits, options, name, eval_count, seed))
-    recipe = _recipe(
-        corpus,
-        name="sequences",
-        title="Spoken digit sequences from the Free Spoken Digit Dataset",
-        description="Recordings of one speaker joined with drawn silences. `train` joins training recordings, "
-        "`validation` validation recordings, every other split test recordings. No combination of digits of a hold-out "
-        "in force is in `train`.",
-        sequences=asdict(options),
-        count=count,
-        eval_count=eval_count,
-        seed=seed,
+    description = (
+        "Recordings of one speaker joined with drawn silences. `train` joins training recordings, `validation` "
+        "validation recordings, every other split test recordings. No combination of digits of a hold-out in force is "
+        "in `train`."
     )
-    return write_dataset(splits, recipe, out, force)
-
-
-def _recipe(corpus: Corpus, name: str, title: str, description: str, **options: Any) -> Recipe:
-    return Recipe(
-        name=name,
-        title=title,
-        description=description,
-        license=LICENSE,
-        source=ATTRIBUTION,
-        options={"recordings": asdict(corpus.options), **options},
-        notes=corpus.notes,
-        sample_rate=corpus.options.sample_rate,
-    )
+    title = "Spoken digit sequences from the Free Spoken Digit Dataset"
+    drawn = {"sequences": asdict(options), "count": count, "eval_count": eval_count, "seed": seed}
+    return write_dataset(splits, Recipe(corpus, "sequences", title, description, drawn), out, force)

@@ -10,18 +10,19 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data_recipes.fsdd import Recording
+from data_recipes.fsdd import LICENSE, SOURCE, Corpus
 from data_recipes.sequences import Sequence
 from tts.audio import to_bytes
 from tts.core.errors import InputError
-from tts.core.files import failure, is_file, is_folder, kind
+from tts.core.files import atomic_write, failure, is_empty, is_file, is_folder, kind
+from tts.core.tables import markdown_table
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ROWS_PER_SHARD = 4000
 ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
-CARD_FILE = "README.md"
 
 
 def features(sample_rate: int) -> "Features":
@@ -49,20 +49,6 @@ def features(sample_rate: int) -> "Features":
     )
 
 
-def as_sequence(recording: Recording) -> Sequence:
-    """A recording as the sequence of one digit that it is, no silence added."""
-    return Sequence(
-        audio=recording.audio,
-        text=str(recording.digit),
-        digits=[recording.digit],
-        speaker=recording.speaker,
-        takes=[recording.id],
-        boundaries=[len(recording.audio)],
-        sample_rate=recording.sample_rate,
-        combination_split="seen",
-    )
-
-
 def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
     """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
     from datasets import Dataset, Features, Value
@@ -72,48 +58,23 @@ def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
     final = features(rate)
     # Audio as a feature imports a decoder when rows are encoded; rows that are bytes already need only the cast.
     plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
-    rows = {
-        "audio": [
-            {
-                "bytes": to_bytes(item.audio, rate, "FLAC"),
-                "path": f"{item.speaker}_{'-'.join(map(str, item.digits))}.flac",
-            }
-            for item in sequences
-        ],
-        **{name: [getattr(item, name) for item in sequences] for name in final if name != "audio"},
-    }
+    rows = {name: [getattr(item, name) for item in sequences] for name in final}
+    rows["audio"] = [
+        {"bytes": to_bytes(item.audio, rate, "FLAC"), "path": f"{item.speaker}_{item.text.replace(' ', '-')}.flac"}
+        for item in sequences
+    ]
     return Dataset.from_dict(rows, features=plain).cast_column("audio", final["audio"])
-
-
-@dataclass
-class SplitSummary:
-    """What one split holds."""
-
-    rows: int = 0
-    samples: int = 0
-    speakers: Counter[str] = field(default_factory=Counter)
-    digits: Counter[int] = field(default_factory=Counter)
-
-    def add(self, sequence: Sequence) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.samples += len(sequence.audio)
-        self.speakers[sequence.speaker] += 1
-        self.digits[len(sequence.digits)] += 1
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is being built, for the card. options: every option with its value, JSON types only."""
+    """What is built of a corpus, for the card. options: every option beside the corpus's own, JSON types only."""
 
+    corpus: Corpus
     name: str
     title: str
     description: str
-    license: str
-    source: str
-    options: dict[str, Any]
-    notes: list[str]
-    sample_rate: int
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def check_output(out: Path, force: bool) -> None:
@@ -123,11 +84,9 @@ def check_output(out: Path, force: bool) -> None:
         raise InputError(f"{out}: its parent {out.parent} is not a folder; create it or choose another place")
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"{out}: its parent {out.parent} is read-only; choose another place")
-    if found == "nothing":
-        return
-    if found != "folder":
+    if found not in ("nothing", "folder"):
         raise InputError(f"{out}: exists and is not a folder; choose another place")
-    if not any(out.iterdir()):
+    if is_empty(out):
         return
     if not force:
         raise InputError(f"{out}: exists and is not empty; choose another folder or replace it with --force")
@@ -146,18 +105,27 @@ def write_dataset(
     """
     out = Path(os.path.abspath(out))
     check_output(out, force)
+    corpus = recipe.corpus
+    made: dict[str, Any] = {
+        "recipe": recipe.name,
+        "source": SOURCE,
+        "license": LICENSE,
+        "sample_rate": corpus.options.sample_rate,
+        "options": {"recordings": asdict(corpus.options), **recipe.options},
+        "notes": corpus.notes,
+        "splits": {},
+    }
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:32]}-", dir=out.parent))
     except OSError as error:
         raise InputError(f"cannot write {failure(error, out.parent)}") from None
     try:
-        summaries = {}
         total = sum(count for count, _ in splits.values())
         with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
             for name, (count, rows) in splits.items():
-                summaries[name] = _write_split(name, count, rows, temporary / "data", bar)
-        _write_text(temporary / RECIPE_FILE, json.dumps(_recipe_json(recipe, summaries), indent=2) + "\n")
-        _write_text(temporary / CARD_FILE, _card(recipe, summaries))
+                made["splits"][name] = _write_split(name, count, rows, temporary / "data", bar)
+        atomic_write(temporary / RECIPE_FILE, (json.dumps(made, indent=2) + "\n").encode())
+        atomic_write(temporary / "README.md", _card(recipe, made).encode())
         temporary.chmod(0o755)
         _replace(temporary, out)
     except OSError as error:
@@ -167,15 +135,21 @@ def write_dataset(
     return out
 
 
-def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> SplitSummary:
+def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> dict[str, Any]:
+    """Write a split's shards; returns what `recipe.json` says of it."""
     from pyarrow import parquet
 
-    summary = SplitSummary()
     folder.mkdir(exist_ok=True)
+    speakers: Counter[str] = Counter()
+    digits: Counter[int] = Counter()
+    seconds = 0.0
 
     def counted() -> Iterator[Sequence]:
+        nonlocal seconds
         for row in rows:
-            summary.add(row)
+            speakers[row.speaker] += 1
+            digits[len(row.digits)] += 1
+            seconds += len(row.audio) / row.sample_rate
             bar.update()
             yield row
 
@@ -189,15 +163,13 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
         parquet.write_table(table, path, row_group_size=ROWS_PER_GROUP)
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    assert summary.rows == count and next(stream, None) is None, (name, summary.rows, count)
-    return summary
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    assert speakers.total() == count and next(stream, None) is None, (name, speakers, count)
+    return {
+        "rows": count,
+        "hours": round(seconds / 3600, 4),
+        "speakers": dict(sorted(speakers.items())),
+        "rows_by_number_of_digits": {str(number): times for number, times in sorted(digits.items())},
+    }
 
 
 def _replace(temporary: Path, out: Path) -> None:
@@ -216,37 +188,14 @@ def _replace(temporary: Path, out: Path) -> None:
         shutil.rmtree(aside.parent, ignore_errors=True)
 
 
-def _recipe_json(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> dict[str, Any]:
-    return {
-        "recipe": recipe.name,
-        "source": recipe.source,
-        "license": recipe.license,
-        "sample_rate": recipe.sample_rate,
-        "options": recipe.options,
-        "notes": recipe.notes,
-        "splits": {
-            name: {
-                "rows": summary.rows,
-                "hours": round(summary.samples / recipe.sample_rate / 3600, 4),
-                "speakers": dict(sorted(summary.speakers.items())),
-                "rows_by_number_of_digits": {str(key): summary.digits[key] for key in sorted(summary.digits)},
-            }
-            for name, summary in summaries.items()
-        },
-    }
-
-
-def _card(recipe: Recipe, summaries: Mapping[str, SplitSummary]) -> str:
-    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in summaries)
-    table = "".join(
-        f"| {name} | {summary.rows:,} | {summary.samples / recipe.sample_rate / 3600:.3f} | "
-        f"{', '.join(sorted(summary.speakers))} |\n"
-        for name, summary in summaries.items()
-    )
-    notes = "".join(f"- {note}\n" for note in recipe.notes)
+def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
+    splits = made["splits"]
+    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
+    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
-license: {recipe.license}
+license: {LICENSE}
 language:
 - en
 task_categories:
@@ -260,19 +209,18 @@ configs:
 
 {recipe.description}
 
-Source: {recipe.source}
+Source: {SOURCE}
 
-{"Of this build:" + chr(10) + chr(10) + notes + chr(10) if notes else ""}| split | rows | hours | speakers |
-| --- | --- | --- | --- |
-{table}
-Columns: `audio` (FLAC bytes, 16 bit, mono, {recipe.sample_rate} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
+{notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
+
+Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
 (ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
 `combination_split` ("seen", or the hold-out that owns the digits).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 
 ```json
-{json.dumps(recipe.options, indent=2)}
+{json.dumps(made["options"], indent=2)}
 ```
 """
 
@@ -333,7 +281,6 @@ def push_to_hub(folder: Path, repo_id: str) -> str:
         api.upload_folder(repo_id=url.repo_id, folder_path=folder, repo_type="dataset", commit_message=message)
     except (HTTPError, OSError, ValueError) as error:  # no network, no log-in, no right to write
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); log in with `hf auth login`; {folder} is kept"
-        ) from None
+        advice = f"log in with `hf auth login`; {folder} is kept"
+        raise InputError(f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); {advice}") from None
     return str(url)

@@ -16,8 +16,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -53,13 +52,11 @@ def group_hash(folder: Path, group: str) -> str:
     return whole.hexdigest()
 
 
-def differing_groups(folder: Path, speakers: Sequence[str]) -> list[str]:
+def differing_groups(folder: Path, speakers: Sequence[str] | None = None) -> list[str]:
     """The groups of takes, like "3_theo", that are not those of the pinned revision. All files must be there."""
-    return [
-        group
-        for group, digest in expected_hashes().items()
-        if group.partition("_")[2] in speakers and group_hash(folder, group) != digest
-    ]
+    expected = expected_hashes()
+    groups = [group for group in expected if speakers is None or group.partition("_")[2] in speakers]
+    return [group for group in groups if group_hash(folder, group) != expected[group]]
 
 
 def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = True) -> Path:
@@ -77,25 +74,17 @@ def fetch_fsdd(cache: Path | None = None, url: str = FSDD_URL, progress: bool = 
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _lock(cache / "fsdd.lock"):
+        with (cache / "fsdd.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             if target.is_dir():  # another process fetched it while this one waited
                 return target
-            archive = cache / f"fsdd-{FSDD_REVISION[:7]}.tar.gz.part"
+            archive = target.with_suffix(".tar.gz.part")
             _download(url, archive, progress)
             _unpack(archive, target, url)
     except OSError as error:
-        raise InputError(
-            f"{cache}: FSDD cannot be stored there ({error.strerror or error}); "
-            "free the folder, set TWOTIER_TTS_CACHE to another, or name a copy with --source"
-        ) from None
+        advice = "free the folder, set TWOTIER_TTS_CACHE to another, or name a copy with --source"
+        raise InputError(f"{cache}: FSDD cannot be stored there ({error.strerror or error}); {advice}") from None
     return target
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _download(url: str, part: Path, progress: bool) -> None:
@@ -108,18 +97,16 @@ def _download(url: str, part: Path, progress: bool) -> None:
             if error.code == 416 and attempt < ATTEMPTS:
                 part.unlink(missing_ok=True)
                 continue
-            raise InputError(
-                f"{url}: the server answers {error.code} {error.reason}; name a copy of FSDD with --source"
-            ) from None
+            answer = f"{error.code} {error.reason}"
+            raise InputError(f"{url}: the server answers {answer}; name a copy of FSDD with --source") from None
         except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             if attempt < ATTEMPTS:
                 continue
             reason = getattr(error, "reason", None) or str(error) or type(error).__name__
             kept = part.stat().st_size if part.exists() else 0
             resume = f"; {kept / 1e6:.1f} MB are kept, run again to resume" if kept else ""
-            raise InputError(
-                f"{url}: FSDD cannot be downloaded ({reason}){resume}; or name a copy with --source"
-            ) from None
+            message = f"{url}: FSDD cannot be downloaded ({reason}){resume}; or name a copy with --source"
+            raise InputError(message) from None
 
 
 def _download_remainder(url: str, part: Path, progress: bool) -> None:
@@ -137,10 +124,8 @@ def _download_remainder(url: str, part: Path, progress: bool) -> None:
         tag_file.write_text(response.headers.get("ETag", ""))
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        bar = tqdm(
-            desc="download fsdd", total=total, initial=have, unit="B", unit_scale=True, disable=not progress, miniters=1
-        )
-        with bar, part.open("ab" if have else "wb") as file:
+        size = {"total": total, "initial": have, "unit": "B", "unit_scale": True, "miniters": 1}
+        with tqdm(desc="download fsdd", disable=not progress, **size) as bar, part.open("ab" if have else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -162,13 +147,11 @@ def _unpack(archive: Path, target: Path, url: str) -> None:
                         assert content is not None
                         (folder / match[1]).write_bytes(content.read())
         except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(
-                f"{url}: what came is not a whole archive ({error}); nothing was kept, try again"
-            ) from None
-        groups = expected_hashes()
-        names = [f"{group}_{take}.wav" for group in groups for take in range(TAKES)]
+            message = f"{url}: what came is not a whole archive ({error}); nothing was kept, try again"
+            raise InputError(message) from None
+        names = [f"{group}_{take}.wav" for group in expected_hashes() for take in range(TAKES)]
         missing = [name for name in names if not (folder / name).exists()]
-        wrong = [] if missing else [group for group, digest in groups.items() if group_hash(folder, group) != digest]
+        wrong = [] if missing else differing_groups(folder)
         if missing or wrong:
             detail = f"{len(missing)} files are missing" if missing else f"{wrong[0]} and {len(wrong) - 1} more groups"
             raise InputError(

@@ -24,6 +24,11 @@ from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 
+LICENSE = "cc-by-sa-4.0"
+SOURCE = (
+    "Free Spoken Digit Dataset by Zohar Jackson and contributors, CC BY-SA 4.0, "
+    "https://github.com/Jakobovski/free-spoken-digit-dataset"
+)
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TEST_TAKES = range(5)
 VALIDATION_TAKES = range(5, 8)
@@ -68,10 +73,8 @@ class RecordingOptions:
         """Raises: InputError for a value outside what makes sense."""
         check(self)
         if self.trim_floor_db > self.trim_ceiling_db:
-            raise InputError(
-                f"trim_floor_db is {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}; "
-                "the floor must not be above the ceiling"
-            )
+            found = f"trim_floor_db is {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}"
+            raise InputError(f"{found}; the floor must not be above the ceiling")
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,7 @@ def build_recordings(
     speakers: Sequence[str] | None = None,
     progress: bool = False,
 ) -> dict[str, list[Recording]]:
-    """Prepared recordings in memory: "train", "validation" and "test", each ordered by speaker, digit, take.
-
-    Args: as `load_corpus`. Raises: as `load_corpus`.
-    """
+    """The splits of `load_corpus`, which has the arguments and errors: each ordered by speaker, digit, take."""
     return load_corpus(source, options, speakers, progress).splits
 
 
@@ -131,15 +131,12 @@ def load_corpus(
     Raises: InputError for an unknown speaker, a missing take, or a file that cannot be used, which it names.
     """
     options = options or RecordingOptions()
-    chosen = check_speakers(speakers)
-    folder = fetch_fsdd(progress=progress) if source is None else recordings_folder(Path(source))
-    notes = []
-    foreign = _check_complete(folder, chosen)
-    if foreign:
-        notes.append(f"{foreign} files in the source are not part of the corpus and were left out")
+    chosen = _check_speakers(SPEAKERS if speakers is None else speakers)
+    folder = fetch_fsdd(progress=progress) if source is None else _recordings_folder(Path(source))
+    wanted = [(speaker, digit, take) for speaker in chosen for digit in range(10) for take in range(TAKES)]
+    foreign = _check_complete(folder, [f"{digit}_{speaker}_{take}.wav" for speaker, digit, take in wanted])
     splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
     stereo = resampled = 0
-    wanted = [(speaker, digit, take) for speaker in chosen for digit in range(10) for take in range(TAKES)]
     for speaker, digit, take in tqdm(wanted, desc="fsdd", unit="recording", disable=not progress):
         path = folder / f"{digit}_{speaker}_{take}.wav"
         wave, rate = read_channels(path)
@@ -148,10 +145,11 @@ def load_corpus(
         audio = prepare(resample(to_mono(wave, path), rate, options.sample_rate), options)
         if audio is None:
             raise InputError(f"{path}: holds only silence; restore it from the corpus")
-        recording = Recording(audio, digit, speaker, take, options.sample_rate, path.stem)
-        splits[split_of_take(take)].append(recording)
-    differing = differing_groups(folder, chosen)
-    if differing:
+        splits[split_of_take(take)].append(Recording(audio, digit, speaker, take, options.sample_rate, path.stem))
+    notes = []
+    if foreign:
+        notes.append(f"{foreign} files in the source are not part of the corpus and were left out")
+    if differing := differing_groups(folder, chosen):
         groups = f"{len(differing)} of {10 * len(chosen)} digits of a speaker, the first {differing[0]}"
         notes.append(f"the files are not those of revision {FSDD_REVISION[:7]} in {groups}")
     if stereo:
@@ -187,16 +185,13 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
             raise InputError(f"{path}: holds only silence; remove it")
         found.append(Recording(audio, digit, speaker, take, options.sample_rate, f"{digit}_{speaker}_extra{take}"))
     if not found:
-        raise InputError(
-            f"{folder}: no recordings of {', '.join(speakers)} there; files are named like 4_jackson_7.wav"
-        )
+        names = ", ".join(speakers)
+        raise InputError(f"{folder}: no recordings of {names} there; files are named like 4_jackson_7.wav")
     return sorted(found, key=lambda one: (one.speaker, one.digit, one.take))
 
 
-def check_speakers(speakers: Sequence[str] | None) -> tuple[str, ...]:
-    """The speakers in the corpus's order; None means all. Raises: InputError for an unknown name or none at all."""
-    if speakers is None:
-        return SPEAKERS
+def _check_speakers(speakers: Sequence[str]) -> tuple[str, ...]:
+    """The speakers in the corpus's order. Raises: InputError for an unknown name or none at all."""
     for name in speakers:
         if name not in SPEAKERS:
             raise InputError(f"speaker {name!r} is not in FSDD; choose among {', '.join(SPEAKERS)}")
@@ -205,39 +200,34 @@ def check_speakers(speakers: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in SPEAKERS if name in speakers)
 
 
-def recordings_folder(source: Path) -> Path:
+def _recordings_folder(source: Path) -> Path:
     """The folder with the WAV files, given it or the repository around it. Raises: InputError if there is none."""
     if not is_folder(source):
         raise InputError(f"{source}: no such folder; give the FSDD repository or its recordings/ folder as the source")
     return source / "recordings" if is_folder(source / "recordings") else source
 
 
-def _check_complete(folder: Path, speakers: Sequence[str]) -> int:
+def _check_complete(folder: Path, names: Sequence[str]) -> int:
     """Raise if a take is missing; return how many files are there that have no place in the corpus."""
     present = {path.name for path in folder.iterdir()}
-    wanted = [f"{digit}_{speaker}_{take}.wav" for speaker in speakers for digit in range(10) for take in range(TAKES)]
-    missing = [name for name in wanted if name not in present]
+    missing = [name for name in names if name not in present]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} recordings are missing: {shown}; restore them")
+        raise InputError(f"{folder}: {len(missing)} of {len(names)} recordings are missing: {shown}; restore them")
     ours = re.compile(rf"\d_({'|'.join(SPEAKERS)})_\d+\.wav")
     return sum(1 for name in present if not ours.fullmatch(name))
 
 
 def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
     """One recording made ready: wave (T,) float32 at options.sample_rate Hz to (T',) float32, or None for silence."""
-    audio = wave.astype(np.float32)
-    if options.remove_dc:
-        audio = audio - audio.mean(dtype=np.float64).astype(np.float32)
+    audio = _centered(wave.astype(np.float32), options)
     if np.abs(audio).max() < 1e-5:
         return None
     if options.denoise_db:
         audio = denoise(audio, options.sample_rate, options.denoise_db)
     if options.trim:
-        start, end = speech_span(audio, options)
-        audio = audio[start:end]
-        if options.remove_dc:  # the mean of what was cut away need not be that of what stays
-            audio = audio - audio.mean(dtype=np.float64).astype(np.float32)
+        start, end = _speech_span(audio, options)
+        audio = _centered(audio[start:end], options)  # the mean of what was cut away need not be that of what stays
     if options.level_dbfs is not None:
         levels = frame_levels(audio, options.sample_rate)
         active = levels[levels > levels.max() - ACTIVE_RANGE_DB]
@@ -253,6 +243,10 @@ def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
     return audio
 
 
+def _centered(audio: np.ndarray, options: RecordingOptions) -> np.ndarray:
+    return audio - audio.mean(dtype=np.float64).astype(np.float32) if options.remove_dc else audio
+
+
 def frame_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Mean power in dB of each 10 ms of audio (T,), the last of them shorter: (ceil(T / frame),) float64."""
     frame = max(1, round(FRAME_SECONDS * sample_rate))
@@ -262,12 +256,11 @@ def frame_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     return 10 * np.log10(sums / counts + 1e-12)
 
 
-def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]:
+def _speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]:
     """First and one-past-last sample of the speech in audio (T,), padding included."""
     frame = max(1, round(FRAME_SECONDS * options.sample_rate))
-    # Fricatives are weak and high: judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off.
-    # So a frame also counts where its first difference stands out. That measure has no ceiling: where white noise is
-    # loud in it, it must find nothing, and the power decides.
+    # Judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off. So a frame also counts where
+    # its first difference stands out, without a ceiling: where white noise is loud in it, the power decides.
     levels = frame_levels(audio - audio.mean(), options.sample_rate)
     sharp = frame_levels(np.diff(audio, prepend=audio[:1]), options.sample_rate)
     loud = _loud_frames(levels, options, options.trim_ceiling_db) | _loud_frames(sharp, options, 0.0)
@@ -276,8 +269,7 @@ def speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]
     # and what follows a silence longer than any inside a digit, are not.
     edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(np.int8), [0]))))
     islands = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    energies = [float(np.sum(10 ** (relative[a:b] / 10))) for a, b in islands]
-    main = int(np.argmax(energies))
+    main = int(np.argmax([np.sum(10 ** (relative[a:b] / 10)) for a, b in islands]))
     first, last = islands[main]
     for a, b in islands[main + 1 :]:
         if (a - last) * FRAME_SECONDS >= TAIL_GAP_SECONDS:

@@ -15,19 +15,13 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, product
+from itertools import chain, count, islice, product
 from typing import Annotated
 
 import numpy as np
 
 from data_recipes.fsdd import Recording
-from data_recipes.splits import (
-    DEFAULT_HOLD_OUTS,
-    HOLD_OUTS,
-    TRAINED_LENGTH,
-    check_hold_outs,
-    combination_split,
-)
+from data_recipes.splits import DEFAULT_HOLD_OUTS, HOLD_OUTS, TRAINED_LENGTH, check_hold_outs, combination_split
 from tts.core.config import Range, check, check_order, shown
 from tts.core.errors import InputError
 
@@ -69,34 +63,32 @@ class SequenceOptions:
         check(self)
         check_order(self, ("gap_seconds", "edge_seconds"))
         if self.min_digits > self.max_digits:
-            raise InputError(
-                f"min_digits is {self.min_digits} and max_digits {self.max_digits}; "
-                "min_digits must not be above max_digits"
-            )
-        if self.length_weights is not None:
-            lengths = self.max_digits - self.min_digits + 1
-            if len(self.length_weights) != lengths or not sum(self.length_weights):
-                raise InputError(
-                    f"length_weights is {shown(self.length_weights)}; there must be {lengths} weights, one for each "
-                    "length, one of them above 0"
-                )
+            found = f"min_digits is {self.min_digits} and max_digits {self.max_digits}"
+            raise InputError(f"{found}; min_digits must not be above max_digits")
+        weights, lengths = self.length_weights, len(self.lengths)
+        if weights is not None and (len(weights) != lengths or not sum(weights)):
+            allowed = f"there must be {lengths} weights, one for each length, one of them above 0"
+            raise InputError(f"length_weights is {shown(weights)}; {allowed}")
         if self.speakers is not None and len(set(self.speakers)) != len(self.speakers):
             raise InputError(f"speakers is {shown(self.speakers)}; name each speaker once")
         check_hold_outs(self.hold_outs)
+
+    @property
+    def lengths(self) -> range:
+        """The numbers of digits of a sequence."""
+        return range(self.min_digits, self.max_digits + 1)
 
     def length_shares(self) -> np.ndarray:
         """(max_digits - min_digits + 1,) float64, the share of each length in a stream; they sum to 1.
 
         Raises: InputError if what is held out leaves no length.
         """
-        if "length" in self.hold_outs and self.min_digits > TRAINED_LENGTH:
-            raise InputError(
-                f"min_digits is {self.min_digits} with `length` held out; at most {TRAINED_LENGTH} digits are trained"
-            )
-        lengths = np.arange(self.min_digits, self.max_digits + 1)
-        weights = np.ones(len(lengths)) if self.length_weights is None else np.array(self.length_weights)
+        weights = np.ones(len(self.lengths)) if self.length_weights is None else np.array(self.length_weights)
         if "length" in self.hold_outs:
-            weights = np.where(lengths <= TRAINED_LENGTH, weights, 0)
+            if self.min_digits > TRAINED_LENGTH:
+                found = f"min_digits is {self.min_digits} with `length` held out"
+                raise InputError(f"{found}; at most {TRAINED_LENGTH} digits are trained")
+            weights = np.where(np.array(self.lengths) <= TRAINED_LENGTH, weights, 0)
         if not weights.sum():
             raise InputError("length_weights leave no length that is trained on; give one of them a weight")
         return weights / weights.sum()
@@ -146,9 +138,8 @@ def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random
 
 def _draw_gap(options: SequenceOptions, rng: np.random.Generator) -> float:
     low, high = options.gap_seconds
-    long = rng.random() < options.long_gap_probability
-    if long and options.long_gap_seconds > high:
-        return rng.uniform(high, options.long_gap_seconds)
+    if rng.random() < options.long_gap_probability and options.long_gap_seconds > high:
+        low, high = high, options.long_gap_seconds
     return rng.uniform(low, high)
 
 
@@ -188,7 +179,6 @@ class SequenceStream:
         self.options = options
         self.seed = seed
         self._recordings = _Recordings(recordings, options.speakers)
-        self._lengths = np.arange(options.min_digits, options.max_digits + 1)
         self._weights = np.cumsum(options.length_shares())
 
     def __getitem__(self, index: int) -> Sequence:
@@ -202,23 +192,23 @@ class SequenceStream:
 
     def __iter__(self) -> Iterator[Sequence]:
         """All sequences from number 0, without end."""
-        index = 0
-        while True:
-            yield self[index]
-            index += 1
+        return map(self.__getitem__, count())
 
     def _draw_digits(self, speaker: str, rng: np.random.Generator) -> tuple[int, ...]:
         # The length is kept when a combination is refused, so that hold-outs do not make sequences shorter.
-        last = len(self._weights) - 1
-        length = int(self._lengths[min(int(np.searchsorted(self._weights, rng.random(), side="right")), last)])
+        drawn = int(np.searchsorted(self._weights, rng.random(), side="right"))
+        length = self.options.lengths[min(drawn, len(self._weights) - 1)]
         sayable = self._recordings.digits[speaker]
         for _ in range(MAX_TRIES):
-            digits = tuple(sayable[i] for i in rng.integers(len(sayable), size=length).tolist())
+            digits = _draw_combination(sayable, length, rng)
             if combination_split(digits, self.options.hold_outs) == "seen":
                 return digits
-        raise InputError(
-            f"speaker {speaker!r} has recordings of {sayable} only; every combination of {length} of them is held out"
-        )
+        found = f"speaker {speaker!r} has recordings of {sayable} only"
+        raise InputError(f"{found}; every combination of {length} of them is held out")
+
+
+def _draw_combination(sayable: Series[int], length: int, rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(sayable[i] for i in rng.integers(len(sayable), size=length).tolist())
 
 
 def fixed_split(
@@ -242,41 +232,28 @@ def fixed_split(
     sources = _Recordings(recordings["validation" if split == "validation" else "test"], options.speakers)
     everyone = sorted(set.intersection(*(set(digits) for digits in sources.digits.values())))
     rng = np.random.default_rng([seed, FIXED_SPLITS.index(split)])
-    pools = [
-        pool
-        for length in range(options.min_digits, options.max_digits + 1)
-        if not (pool := _Pool(split, length, tuple(everyone), options.hold_outs, rng)).empty
-    ]
+    pools = _pools(split, options, everyone, rng)
     if not pools:
-        raise InputError(
-            f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} digits; "
-            "raise max_digits or leave the split out"
-        )
+        found = f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} digits"
+        raise InputError(f"{found}; raise max_digits or leave the split out")
     sequences = []
     speakers: list[str] = []
     for number in range(count):
         if not speakers:
             speakers = [sources.speakers[i] for i in rng.permutation(len(sources.speakers))]
-        digits = pools[number % len(pools)].draw()
+        digits = next(pools[number % len(pools)])
         sequences.append(join(sources.draw(speakers.pop(), digits, rng), options, rng))
     return sequences
 
 
 def available_splits(options: SequenceOptions) -> list[str]:
     """The fixed splits that have at least one combination of the lengths in the options, all digits being there."""
-    lengths = range(options.min_digits, options.max_digits + 1)
-    rng = np.random.default_rng(0)
-    return [
-        split
-        for split in FIXED_SPLITS
-        if any(not _Pool(split, length, tuple(range(10)), options.hold_outs, rng).empty for length in lengths)
-    ]
+    return [split for split in FIXED_SPLITS if _pools(split, options, range(10), np.random.default_rng(0))]
 
 
 def count_combinations(options: SequenceOptions, split: str, most: int = 10**9) -> int:
     """How many combinations of the lengths in the options a fixed split has, all digits being there; up to `most`."""
-    lengths = range(options.min_digits, options.max_digits + 1)
-    every = (digits for length in lengths for digits in product(range(10), repeat=length))
+    every = (digits for length in options.lengths for digits in product(range(10), repeat=length))
     return sum(1 for _ in islice((digits for digits in every if _belongs(split, digits, options.hold_outs)), most))
 
 
@@ -295,37 +272,35 @@ def _listed(split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[
     return [digits for digits in product(sayable, repeat=length) if _belongs(split, digits, hold_outs)]
 
 
-class _Pool:
-    """Combinations of one length in one split, in a drawn order, none twice until all were drawn."""
+def _pools(
+    split: str, options: SequenceOptions, sayable: Series[int], rng: np.random.Generator
+) -> list[Iterator[tuple[int, ...]]]:
+    """The combinations of each length that has any."""
+    pools: list[Iterator[tuple[int, ...]]] = []
+    for length in options.lengths:
+        combinations = _drawn(split, length, tuple(sayable), options.hold_outs, rng)
+        if first := next(combinations, None):
+            pools.append(chain([first], combinations))
+    return pools
 
-    def __init__(
-        self, split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
-    ) -> None:
-        self.split, self.length, self.sayable, self.hold_outs, self.rng = split, length, sayable, hold_outs, rng
-        self.used: set[tuple[int, ...]] = set()
-        self.order: list[tuple[int, ...]] = []  # listed and not drawn yet, the next one last
-        self._refill()
-        self.empty = not self.order
 
-    def draw(self) -> tuple[int, ...]:
-        """The next combination. The pool must not be empty."""
-        assert not self.empty
-        if not self.order:
-            self._refill()
-        return self.order.pop()
-
-    def _refill(self) -> None:
-        """Every combination anew if they can be listed, else one that was not used yet."""
-        if self.length <= ENUMERATED:
-            listed = _listed(self.split, self.length, self.sayable, self.hold_outs)
-            self.order = [listed[i] for i in self.rng.permutation(len(listed))]
-            return
+def _drawn(
+    split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
+) -> Iterator[tuple[int, ...]]:
+    """Combinations of one length in one split, in a drawn order, none twice until all were drawn; without end."""
+    if length <= ENUMERATED:
+        while listed := _listed(split, length, sayable, hold_outs):
+            yield from [listed[i] for i in rng.permutation(len(listed))][::-1]
+        return
+    used: set[tuple[int, ...]] = set()
+    while True:
         for _ in range(MAX_TRIES):
-            digits = tuple(self.sayable[i] for i in self.rng.integers(len(self.sayable), size=self.length).tolist())
-            if digits not in self.used and _belongs(self.split, digits, self.hold_outs):
-                self.used.add(digits)
-                self.order = [digits]
+            digits = _draw_combination(sayable, length, rng)
+            if digits not in used and _belongs(split, digits, hold_outs):
+                used.add(digits)
+                yield digits
+                break
+        else:
+            if not used:
                 return
-        if self.used:  # all of them, as good as surely: begin again
-            self.used.clear()
-            self._refill()
+            used.clear()  # all were used, as good as surely: begin again

@@ -13,30 +13,24 @@ from tts.core.errors import InputError
 
 HOLD_OUTS = ("repeat", "bigram", "position", "unseen", "length")
 """Every named hold-out, in the order in which they claim a combination."""
-
 DEFAULT_HOLD_OUTS = ("repeat", "bigram", "position", "unseen")
 """What `train` leaves out by default; `length` (train 1-3 digits, test 4-5) must be named."""
-
 HELD_BIGRAMS = frozenset({(3, 8), (7, 1), (0, 5)})
 """Pairs of neighbors that are never in `train`, where each of these digits has all other neighbors on both sides."""
-
 HELD_POSITIONS = frozenset({(6, 1), (2, 3)})
 """(digit, position counted from 0) that are never in `train`; both digits are there in all other positions."""
-
 REPEAT_RUN = 3
 """The same digit this many times running, or more, is never in `train` ("7 7 7")."""
-
 UNSEEN_SHARE = 0.10
 """Share of the remaining combinations of two or more digits that a hash holds out."""
-
 TRAINED_LENGTH = 3
 """With `length` held out, `train` has no sequence of more digits."""
 
 
 def combination_hash(digits: Sequence[int]) -> float:
     """A number in [0, 1) that depends on the digits only: the same on every machine and in every release."""
-    text = " ".join(str(digit) for digit in digits)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    text = " ".join(map(str, digits)).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
 
 
 def combination_split(digits: Sequence[int], hold_outs: Sequence[str] = DEFAULT_HOLD_OUTS) -> str:
@@ -52,12 +46,8 @@ def combination_split(digits: Sequence[int], hold_outs: Sequence[str] = DEFAULT_
 @lru_cache(maxsize=1 << 18)
 def _combination_split(digits: tuple[int, ...], hold_outs: tuple[str, ...]) -> str:
     assert digits and all(0 <= digit <= 9 for digit in digits), digits
-    if len(digits) == 1:
-        return "seen"
-    for name in HOLD_OUTS:
-        if name in hold_outs and _owns(name, digits):
-            return name
-    return "seen"
+    owners = (name for name in HOLD_OUTS if name in hold_outs and len(digits) > 1 and _owns(name, digits))
+    return next(owners, "seen")
 
 
 def _owns(name: str, digits: tuple[int, ...]) -> bool:
@@ -73,12 +63,8 @@ def _owns(name: str, digits: tuple[int, ...]) -> bool:
     return len(digits) > TRAINED_LENGTH
 
 
-def check_hold_outs(hold_outs: Sequence[str]) -> tuple[str, ...]:
-    """The names as a tuple in the order of `HOLD_OUTS`.
-
-    Raises: InputError for an unknown name.
-    """
+def check_hold_outs(hold_outs: Sequence[str]) -> None:
+    """Raises: InputError for an unknown name."""
     for name in hold_outs:
         if name not in HOLD_OUTS:
             raise InputError(f"hold-out {name!r} is unknown; choose among {', '.join(HOLD_OUTS)}")
-    return tuple(name for name in HOLD_OUTS if name in hold_outs)

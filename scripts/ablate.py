@@ -21,12 +21,13 @@ from matplotlib.figure import Figure
 from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
-from tts.core.files import atomic_write, is_file
-from tts.core.machine import circumstances, described
+from tts.core.files import is_file
 from tts.core.plots import png
+from tts.core.tables import markdown_table, percent_cell
+from tts.evaluation.plots import errors_and_spreads
 from tts.evaluation.running import REPORT
 from tts.evaluation.test_sets import Trained, from_source
-from tts.evaluation.trainings import Settings, effort, judge, load, parse
+from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse, write_results
 from tts.recognition.model import Recognizer
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
@@ -75,52 +76,46 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 """What each changes in the config."""
 
 
+def folder_of(name: str, out: Path) -> Path:
+    """Of a variant's run."""
+    return out / name.replace(" ", "-")
+
+
 def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunConfig:
     """A variant's run: the base's compute, a folder of its own."""
     share = multiply_adds(base.model, base.loss) / multiply_adds(changed.model, changed.loss)
     steps = max(1, round(base.train.steps * share))
-    return replace(changed, output=out / name.replace(" ", "-"), train=replace(changed.train, steps=steps))
-
-
-def metrics_of(run: Path) -> dict[str, Any]:
-    """What was found of a variant."""
-    report = json.loads((run / "evaluation" / "all" / REPORT).read_text(encoding="utf-8"))
-    found = {split: report["splits"][split]["voice"] for split in SPLITS}
-    keys = ("digit_error", "digit_error_95", "exact", "exact_95", "stop_error", "texts", "digits")
-    return {
-        "effort": effort(run / "metrics.jsonl"),
-        "nll_bits": found[SPLITS[0]]["nll_bits"],
-        "ground_truth": {split: report["splits"][split]["ground_truth"]["digit_error"] for split in SPLITS},
-        **{split: {key: found[split][key] for key in keys} for split in SPLITS},
-    }
+    return replace(changed, output=folder_of(name, out), train=replace(changed.train, steps=steps))
 
 
 def collect(out: Path) -> dict[str, Any]:
-    """What is done so far, by variant."""
-    folders = {name: out / name.replace(" ", "-") for name in VARIANTS}
-    return {
-        name: metrics_of(folder) for name, folder in folders.items() if is_file(folder / "evaluation" / "all" / REPORT)
-    }
+    """What was found of the variants that are done, by name."""
+    keys = ("digit_error", "digit_error_95", "exact", "exact_95", "stop_error", "texts", "digits")
+    rows = {}
+    for name in VARIANTS:
+        run = folder_of(name, out)
+        if not is_file(run / "evaluation" / "all" / REPORT):
+            continue
+        splits = json.loads((run / "evaluation" / "all" / REPORT).read_text(encoding="utf-8"))["splits"]
+        rows[name] = {
+            "effort": effort(run / "metrics.jsonl"),
+            "nll_bits": splits[SPLITS[0]]["voice"]["nll_bits"],
+            "ground_truth": {split: splits[split]["ground_truth"]["digit_error"] for split in SPLITS},
+            **{split: {key: splits[split]["voice"][key] for key in keys} for split in SPLITS},
+        }
+    return rows
 
 
 def table(rows: Mapping[str, Any], sample_rate: int) -> str:
     """Markdown, a row a variant."""
-    lines = [
-        "| | steps | minutes | audio, hours | bits per sample | unseen, % | number words, % | wrong ends, % |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    header = ["", "steps", "minutes", "audio, hours", "bits per sample"]
+    header += ["unseen, %", "number words, %", "wrong ends, %"]
+    cells = []
     for name, row in rows.items():
-        cells = []
-        for split in SPLITS:
-            low, high = row[split]["digit_error_95"]
-            cells.append(f"{100 * row[split]['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})")
-        spent = row["effort"]
-        hours = spent["samples"] / sample_rate / 3600
-        lines.append(
-            f"| {name} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.1f} | {row['nll_bits']:.3f} "
-            f"| {' | '.join(cells)} | {100 * row[SPLITS[0]]['stop_error']:.1f} |"
-        )
-    return "\n".join(lines)
+        errors = [percent_cell(row[split]["digit_error"], row[split]["digit_error_95"]) for split in SPLITS]
+        ends = percent_cell(row[SPLITS[0]]["stop_error"])
+        cells.append([name, *effort_cells(row["effort"], sample_rate), f"{row['nll_bits']:.3f}", *errors, ends])
+    return markdown_table(header, cells)
 
 
 def draw(rows: Mapping[str, Any]) -> bytes:
@@ -128,11 +123,9 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     figure = Figure(figsize=(8.0, 1.2 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
     place = np.arange(len(rows))
-    for split, color, shift in zip(SPLITS, ("#1f6feb", "#d97706"), (-0.15, 0.15), strict=True):
-        value = 100 * np.array([row[split]["digit_error"] for row in rows.values()])
-        interval = 100 * np.array([row[split]["digit_error_95"] for row in rows.values()])
-        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
-        label = {"test_unseen": "unseen combinations", "words": "number words"}[split]
+    drawn = (("unseen combinations", "#1f6feb", -0.15), ("number words", "#d97706", 0.15))
+    for split, (label, color, shift) in zip(SPLITS, drawn, strict=True):
+        value, spread = errors_and_spreads([row[split] for row in rows.values()])
         axis.errorbar(value, place + shift, xerr=spread, fmt="o", markersize=4, color=color, capsize=2, label=label)
     if BASE in rows:
         axis.axvline(100 * rows[BASE]["test_unseen"]["digit_error"], color="#1f6feb", linewidth=0.6, linestyle=":")
@@ -148,17 +141,12 @@ def draw(rows: Mapping[str, Any]) -> bytes:
 def write(out: Path, sample_rate: int, settings: Settings) -> None:
     """Write ablations.md, ablations.json and ablations.png of all that is done."""
     rows = collect(out)
-    ground_truth = rows[next(iter(rows))]["ground_truth"]
-    document = [
-        f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}.",
-        f"{described(circumstances())}.",
-        f"Digit error with 95 % intervals; of real recordings it is {100 * ground_truth['test_unseen']:.1f} % on "
-        f"unseen combinations and {100 * ground_truth['words']:.1f} % on the texts of the number words.",
-        table(rows, sample_rate),
-    ]
-    atomic_write(out / "ablations.md", ("\n\n".join(document) + "\n").encode())
-    atomic_write(out / "ablations.json", (json.dumps(rows, indent=1) + "\n").encode())
-    atomic_write(out / "ablations.png", draw(rows))
+    real = next(iter(rows.values()))["ground_truth"]
+    about = (
+        f"Digit error with 95 % intervals; of real recordings it is {percent_cell(real['test_unseen'])} % on "
+        f"unseen combinations and {percent_cell(real['words'])} % on the texts of the number words."
+    )
+    write_results(out, "ablations", settings, [about, table(rows, sample_rate)], rows, draw(rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -168,9 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
-    args, names = parse(
-        argv, "Train and judge variants of one training, alike.", "configs/ablations.yaml", VARIANTS, 100
-    )
+    what = "Train and judge variants of one training, alike."
+    args, names = parse(argv, what, "configs/ablations.yaml", VARIANTS, 100)
     base = load(args.config, args.overrides)
     out = args.out or base.output
     settings = Settings(args.n, args.seed, args.duration_spread)
@@ -184,7 +171,6 @@ def run(argv: Sequence[str] | None) -> None:
         train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
         judge(one.output, {"all": material}, recognizer, settings)
     write(out, rate, settings)
-    print((out / "ablations.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

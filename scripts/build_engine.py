@@ -33,8 +33,7 @@ WHEEL_PLATFORMS = {
 """The same in the names of wheels."""
 # Strict arithmetic is the point (see engine.c); a frame pointer costs nothing here.
 FLAGS = ("-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
-PLAIN = ("-fno-sanitize=all",)
-UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-DENGINE_SANITIZED")
+SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-DENGINE_SANITIZED")
 
 
 def this_machine() -> str:
@@ -52,17 +51,13 @@ def library_name(target: str) -> str:
 def build(target: str, folder: Path = FOLDER, sanitize: bool = False) -> Path:
     """Compile `engine.c` once for each instruction set and once for the choice among them, and link them.
 
-    Args:
-        target: one of `TARGETS`.
-        folder: where the library goes.
-        sanitize: stop at undefined behavior instead of going on.
+    Args: target, one of `TARGETS`; folder, where the library goes; sanitize: stop at undefined behavior.
 
-    Returns:
-        The library's path.
+    Returns: the library's path.
     """
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target]]
     of_system = ("-DEXPORT=__declspec(dllexport)",) if "windows" in target else ("-DEXPORT=", "-fPIC")
-    flags = [*FLAGS, *(UNDEFINED if sanitize else PLAIN), *of_system]
+    flags = [*FLAGS, *(SANITIZED if sanitize else ("-fno-sanitize=all",)), *of_system]
     sets = X86 if "x86_64" in target else ARM
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / library_name(target)
@@ -78,9 +73,8 @@ def build(target: str, folder: Path = FOLDER, sanitize: bool = False) -> Path:
 
         with ThreadPoolExecutor() as pool:
             objects = list(pool.map(compiled, [*sets, None]))
-        strip = () if sanitize or not target.startswith("linux") else ("-s",)
-        extra = ("-fsanitize=undefined",) if sanitize else ()
-        subprocess.run([*compiler, "-shared", *strip, *extra, "-o", str(library), *objects], check=True)
+        extra = SANITIZED[:1] if sanitize else ("-s",) if target.startswith("linux") else ()
+        subprocess.run([*compiler, "-shared", *extra, "-o", str(library), *objects], check=True)
     for left in (*folder.glob("_engine.pdb"), *folder.glob("_engine.lib")):  # Windows' import library: nobody links
         left.unlink()
     return library

@@ -18,18 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tts.cli.train import train
 from tts.core import config as configs
 from tts.core.console import run_command
-from tts.core.files import atomic_write, is_file
-from tts.core.machine import circumstances, described
-from tts.core.plots import png
+from tts.core.files import is_file
+from tts.core.tables import markdown_table, percent_cell
 from tts.evaluation.metrics import summarize
+from tts.evaluation.plots import errors_by_split
 from tts.evaluation.running import LINES, REPORT
 from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, judge, load, parse
+from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse, write_results
 from tts.evaluation.utterance import Limits, Utterance
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
@@ -60,42 +59,44 @@ KEPT = (
     *("texts", "digits", "substitutions", "insertions", "deletions"),
     *("digit_error", "digit_error_95", "exact", "exact_95", "stop_error"),
 )
-COLORS = {"pooled-word": "#f0b26b", "pooled-text": "#d97706", "pointer-text": "#8ab4f8", "pointer-word": "#1f6feb"}
-GROUND_TRUTH_COLOR = "#6e7781"
+COLORS = {
+    "pooled, word": "#f0b26b",
+    "pooled, text": "#d97706",
+    "pointer, text": "#8ab4f8",
+    "pointer, word": "#1f6feb",
+    "ground truth": "#6e7781",
+}
 
 
 def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]:
     """The texts, with real test recordings of each: single digits, and strings as long as training's, and longer ones.
 
-    A training of single digits is judged on single digits alone.
-
-    Splits that are about something else than length keep to the lengths of training, so that each is about
-    one thing; `repeat` has too few such combinations and goes up to `LONGEST`.
+    A training of single digits is judged on single digits alone. Splits that are about something else than length keep
+    to the lengths of training, so that each is about one thing; `repeat` has too few such combinations and goes up to
+    `LONGEST`.
     """
+    d = config.data
     lengths = {"single": 1}
-    if config.data.sequences.max_digits > 1:
-        lengths |= {"strings": config.data.sequences.max_digits, "hard": LONGEST}
-    return {
-        name: from_source(
-            config.data.source,
-            [split for evaluation, split in COLUMNS.values() if evaluation == name],
-            settings.texts,
-            settings.seed,
-            config.data.speakers,
-            config.data.recordings.sample_rate,
-            Trained(config.data.recordings, config.data.sequences),
-            longest,
+    if d.sequences.max_digits > 1:
+        lengths |= {"strings": d.sequences.max_digits, "hard": LONGEST}
+    rate, trained = d.recordings.sample_rate, Trained(d.recordings, d.sequences)
+    materials = {}
+    for name, longest in lengths.items():
+        splits = [split for evaluation, split in COLUMNS.values() if evaluation == name]
+        materials[name] = from_source(
+            d.source, splits, settings.texts, settings.seed, d.speakers, rate, trained, longest
         )
-        for name, longest in lengths.items()
-    }
-
-
-# What was found
+    return materials
 
 
 def any_order(utterances: Sequence[Utterance]) -> float:
     """Share of the texts whose digits were all recognized, and no other, in whatever order."""
     return float(np.mean([sorted(item.recognized) == sorted(item.digits) for item in utterances]))
+
+
+def columns_of(run: Path) -> dict[str, tuple[str, str]]:
+    """The `COLUMNS` that a training is judged in."""
+    return {column: place for column, place in COLUMNS.items() if run.name != FIRST or place[0] == "single"}
 
 
 def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
@@ -104,35 +105,27 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
     `seen` leaves single digits out, which have their own column and which no hold-out has: else it would be the easier.
     """
     metrics = {}
-    for column, (name, split) in COLUMNS.items():
+    for column, (name, split) in columns_of(run).items():
         folder = run / "evaluation" / name
-        if run.name == FIRST and name != "single":
-            continue
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        limits = json.loads((folder / REPORT).read_text(encoding="utf-8"))["limits"]
         lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
         found = [Utterance.from_json(json.loads(line)) for line in lines]
         found = [item for item in found if (item.split, item.system) == (split, system)]
         if column != "one digit":
             found = [item for item in found if len(item.digits) > 1]
-        summary = summarize(found, Limits(**report["limits"]), seed)
+        summary = summarize(found, Limits(**limits), seed)
         metrics[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
     return metrics
 
 
-def is_judged(run: Path) -> bool:
-    """Whether all of a training's evaluations are there."""
-    parts = {"single"} if run.name == FIRST else {part for part, _ in COLUMNS.values()}
-    return all(is_file(run / "evaluation" / part / REPORT) for part in parts)
-
-
 def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
     """A step's trainings, as far as they are done, by row; the ground truth last. None done: empty."""
-    done = [name for name in names if is_judged(out / name)]
+    runs = [out / name for name in names]
+    done = [run for run in runs if all(is_file(run / "evaluation" / x / REPORT) for x, _ in columns_of(run).values())]
     rows: dict[str, Any] = {
-        name: {"metrics": metrics_of(out / name, "voice", seed), "effort": effort(out / name / "metrics.jsonl")}
-        for name in done
+        run.name: {"metrics": metrics_of(run, "voice", seed), "effort": effort(run / "metrics.jsonl")} for run in done
     }
-    real = [metrics_of(out / name, "ground_truth", seed) for name in done]
+    real = [metrics_of(run, "ground_truth", seed) for run in done]
     assert all(each == real[0] for each in real), "the conditions were judged on different texts"
     return rows | {"ground_truth": {"metrics": real[0]}} if done else {}
 
@@ -142,80 +135,50 @@ def label(name: str) -> str:
     return name.replace("-", ", ").replace("_", " ")
 
 
-def table(rows: Mapping[str, Any], value: str, interval: str | None = None) -> str:
-    """A markdown table of one metric, in per cent, a row for each condition."""
+def table(rows: Mapping[str, Any], value: str, with_interval: bool = True) -> str:
+    """A Markdown table of one metric, in per cent, a row for each condition."""
     columns = next(iter(rows.values()))["metrics"]
-    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    for name, row in rows.items():
-        cells = []
-        for metrics in row["metrics"].values():
-            cell = f"{100 * metrics[value]:.1f}"
-            if interval:
-                low, high = metrics[interval]
-                cell += f" ({100 * low:.1f}-{100 * high:.1f})"
-            cells.append(cell)
-        lines.append(f"| {label(name)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = {
+        name: [percent_cell(x[value], x[f"{value}_95"] if with_interval else None) for x in row["metrics"].values()]
+        for name, row in rows.items()
+    }
+    return markdown_table(["", *columns], ([label(name), *own] for name, own in cells.items()))
 
 
 def effort_table(rows: Mapping[str, Any], sample_rate: int) -> str:
-    """A markdown table of what each condition's training took."""
-    lines = ["| | steps | minutes | audio, hours |", "| --- | --- | --- | --- |"]
-    for name, row in rows.items():
-        if spent := row.get("effort"):
-            hours = spent["samples"] / sample_rate / 3600
-            lines.append(f"| {label(name)} | {spent['steps']} | {spent['minutes']:.1f} | {hours:.2f} |")
-    return "\n".join(lines)
+    """A Markdown table of what each condition's training took."""
+    own = [[label(name), *effort_cells(row["effort"], sample_rate)] for name, row in rows.items() if "effort" in row]
+    return markdown_table(["", "steps", "minutes", "audio, hours"], own)
 
 
 def draw(rows: Mapping[str, Any]) -> bytes:
     """Digit error of each condition in each column, with its interval, as PNG."""
-    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
-    axis = figure.subplots()
-    width = 0.8 / len(rows)
-    for number, (name, row) in enumerate(rows.items()):
-        value = 100 * np.array([x["digit_error"] for x in row["metrics"].values()])
-        interval = 100 * np.array([x["digit_error_95"] for x in row["metrics"].values()])
-        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
-        place = np.arange(len(value)) + width * (number - (len(rows) - 1) / 2)
-        color = COLORS.get(name, GROUND_TRUTH_COLOR)
-        axis.bar(place, value, width, yerr=spread, capsize=2, color=color, label=label(name))
-    axis.set_xticks(range(len(COLUMNS)), list(COLUMNS))
-    axis.set_ylabel("digit error, %")
-    axis.set_ylim(bottom=0)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    return png(figure)
+    columns = {column: {label(name): row["metrics"][column] for name, row in rows.items()} for column in COLUMNS}
+    return errors_by_split(columns, COLORS)
 
 
-def write(out: Path, config: RunConfig, settings: Settings) -> None:
+def write(out: Path, sample_rate: int, settings: Settings) -> None:
     """Write comparison.md, comparison.json and comparison.png of all that is done."""
     first, second = collect(out, [FIRST], settings.seed), collect(out, [*CONDITIONS], settings.seed)
-    rate = config.data.recordings.sample_rate
-    document = [
-        f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}.",
-        f"{described(circumstances())}.",
-    ]
+    page = []
     if first:
-        document += [
+        page += [
             "Step 1, trained on single digits alone. Digit error, %, with 95 % intervals:",
-            table(first, "digit_error", "digit_error_95"),
-            effort_table(first, rate),
+            table(first, "digit_error"),
+            effort_table(first, sample_rate),
         ]
     if second:
-        document += [
+        page += [
             "Step 2, trained on strings. Digit error, %, with 95 % intervals:",
-            table(second, "digit_error", "digit_error_95"),
+            table(second, "digit_error"),
             "Texts recognized digit for digit, %, with 95 % intervals:",
-            table(second, "exact", "exact_95"),
+            table(second, "exact"),
             "Texts of which exactly the right digits were recognized, in whatever order, %:",
-            table(second, "any_order"),
-            effort_table(second, rate),
+            table(second, "any_order", with_interval=False),
+            effort_table(second, sample_rate),
         ]
-        atomic_write(out / "comparison.png", draw(second))
     steps = {"single digits": first, "strings": second}
-    atomic_write(out / "comparison.md", ("\n\n".join(document) + "\n").encode())
-    atomic_write(out / "comparison.json", (json.dumps(steps, indent=1) + "\n").encode())
+    write_results(out, "comparison", settings, page, steps, draw(second) if second else b"")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,9 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
-    args, names = parse(
-        argv, "Train and judge pooled and pointer, text and word, alike.", "configs/comparison.yaml", TRAININGS, 60
-    )
+    what = "Train and judge pooled and pointer, text and word, alike."
+    args, names = parse(argv, what, "configs/comparison.yaml", TRAININGS, 60)
     config = load(args.config, args.overrides)
     out = args.out or config.output
     settings = Settings(args.n, args.seed, args.duration_spread)
@@ -236,8 +198,7 @@ def run(argv: Sequence[str] | None) -> None:
         one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
         train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
         judge(one.output, load_materials(one, settings), recognizer, settings)
-    write(out, config, settings)
-    print((out / "comparison.md").read_text(encoding="utf-8"))
+    write(out, config.data.recordings.sample_rate, settings)
 
 
 if __name__ == "__main__":

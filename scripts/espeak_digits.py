@@ -7,8 +7,7 @@
 Ten files in a row hold each digit once. Accent, variant, speed and pitch of each file are drawn from the seed, and so
 are the silences around the digit, as around real recordings; a speaker is an accent and a variant, such as "en-us+f3".
 The files are 16-bit WAV at 8,000 Hz; `manifest.csv` has a row path,text,speaker for each. The wheel espeakng-loader
-carries eSpeak NG itself, which is under the GNU GPL, version 3: an optional extra (`espeak`) that nothing else here
-needs.
+carries eSpeak NG itself, which is under the GNU GPL, version 3: an extra (`espeak`) that nothing else here needs.
 """
 
 import argparse
@@ -17,8 +16,8 @@ import ctypes
 import io
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -38,6 +37,7 @@ VARIANTS = ("m1", "m3", "m7", "f1", "f2", "f5")
 """Of eSpeak's own, three of each sex, that are neither robots nor whispers."""
 WORDS_PER_MINUTE = (110, 220)
 PITCH = (35, 65)
+AGAIN = "install it again: pip install espeakng-loader"
 
 # Out of espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS, DONT_EXIT = 2, 0x8000
@@ -46,16 +46,13 @@ RATE, PITCH_BASE = 1, 3
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-@dataclass(frozen=True)
-class Spoken:
-    """What one file holds, and how it is said."""
+class Spoken(NamedTuple):
+    """What one file holds, and how it is said: by an accent+variant of eSpeak's, at a pitch of 0 to 100."""
 
     digit: int
     speaker: str
-    """As eSpeak names it: accent+variant."""
     words_per_minute: int
     pitch: int
-    """0 to 100, of the variant's own range."""
     noise_seed: int
 
 
@@ -71,16 +68,13 @@ class Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise InputError(
-                "eSpeak NG is not installed; it comes, under the GPL, with: pip install espeakng-loader"
-            ) from None
+            message = "eSpeak NG is not installed; it comes, under the GPL, with: pip install espeakng-loader"
+            raise InputError(message) from None
         self._data = Path(espeakng_loader.get_data_path())
         try:
             self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
-            raise InputError(
-                f"eSpeak NG does not load ({error}); install it again: pip install espeakng-loader"
-            ) from None
+            raise InputError(f"eSpeak NG does not load ({error}); {AGAIN}") from None
         self._library.espeak_Synth.argtypes = [
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint),
             *(ctypes.c_void_p, ctypes.c_void_p),
@@ -90,9 +84,7 @@ class Espeak:
             AUDIO_OUTPUT_SYNCHRONOUS, BUFFER_MILLISECONDS, str(self._data).encode(), DONT_EXIT
         )
         if self.sample_rate <= 0:
-            raise InputError(
-                f"eSpeak NG does not start from {self._data}; install it again: pip install espeakng-loader"
-            )
+            raise InputError(f"eSpeak NG does not start from {self._data}; {AGAIN}")
         self._libc = ctypes.CDLL(None)
         self._pieces: list[np.ndarray] = []
         self._callback = Callback(self._take)  # kept here: the library holds no reference
@@ -116,17 +108,14 @@ class Espeak:
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(spoken.noise_seed))
         self._libc.srand(spoken.noise_seed)
         text = str(spoken.digit).encode()
-        self._check(
-            self._library.espeak_Synth(text, len(text) + 1, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None), "text"
-        )
+        code = self._library.espeak_Synth(text, len(text) + 1, 0, POS_CHARACTER, 0, CHARS_UTF8, None, None)
+        self._check(code, "text")
         self._check(self._library.espeak_Synchronize(), "end")
         return np.concatenate(self._pieces).astype(np.float32) / 32768
 
     def _check(self, code: int, what: str) -> None:
         if code != 0:
-            raise InputError(
-                f"eSpeak NG refuses the {what} (code {code}); install it again: pip install espeakng-loader"
-            )
+            raise InputError(f"eSpeak NG refuses the {what} (code {code}); {AGAIN}")
 
 
 def draw(count: int, seed: int) -> Iterator[Spoken]:
@@ -138,21 +127,6 @@ def draw(count: int, seed: int) -> Iterator[Spoken]:
         accent, variant = (names[int(rng.integers(len(names)))] for names in (ACCENTS, VARIANTS))
         rate, pitch = (int(rng.integers(low, high + 1)) for low, high in (WORDS_PER_MINUTE, PITCH))
         yield Spoken(digits.pop(), f"{accent}+{variant}", rate, pitch, int(rng.integers(2**31)))
-
-
-def make(out: Path, count: int, seed: int, force: bool) -> None:
-    """Write the files, then the manifest.
-
-    Raises: InputError for no file asked for, a folder that holds something, or no eSpeak.
-    """
-    if count < 1 or seed < 0:
-        raise InputError(f"--n is {count} and --seed {seed}; at least 1 file and a seed of at least 0 are needed")
-    check_folder(out, "--out")
-    if not is_empty(out) and not force:
-        raise InputError(f"--out {out}: is not empty; name another folder, or write over it with --force")
-    espeak = Espeak()
-    with new_folder(out, whole=True):
-        _write(espeak, out, count, seed)
 
 
 def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
@@ -170,18 +144,26 @@ def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse and run."""
-    return run_command("espeak_digits", lambda: _run(arguments))
+    """The command."""
+    return run_command("espeak_digits", lambda: run(arguments))
 
 
-def _run(arguments: list[str] | None) -> None:
+def run(arguments: list[str] | None) -> None:
+    """Parse, then write the files and the manifest."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR")
     parser.add_argument("--n", type=int, default=400, metavar="N", help="files (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="write into a folder that holds something")
     args = parser.parse_args(arguments)
-    make(args.out, args.n, args.seed, args.force)
+    if args.n < 1 or args.seed < 0:
+        raise InputError(f"--n is {args.n} and --seed {args.seed}; at least 1 file and a seed of at least 0 are needed")
+    check_folder(args.out, "--out")
+    if not is_empty(args.out) and not args.force:
+        raise InputError(f"--out {args.out}: is not empty; name another folder, or write over it with --force")
+    espeak = Espeak()
+    with new_folder(args.out, whole=True):
+        _write(espeak, args.out, args.n, args.seed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ recording is copied. Units are marked in both by the same energy rule (`tts.text
 each word, then the pause after it.
 """
 
-import argparse
 import io
 import sys
 from collections.abc import Sequence
@@ -20,16 +19,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-import tts
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, join
+from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
-from tts.core.files import atomic_write
+from tts.core.files import atomic_write, path_argument
 from tts.core.plots import png
 from tts.evaluation.plots import draw_spectrogram
 from tts.text.normalize import digits, words
 from tts.text.units import unit_ends
-from tts.voice import Voice
+from tts.voice import Voice, load_voice
 
 UNITS_PER_WORD = 4
 """Onset, nucleus, coda, pause."""
@@ -48,37 +47,31 @@ SILENCE = SequenceOptions(gap_seconds=(0.06, 0.06), edge_seconds=(0.06, 0.06), l
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script; returns the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--source", type=Path, required=True, metavar="FSDD", help="folder of the corpus")
-    parser.add_argument("--out", type=Path, default=Path("docs/samples"), metavar="DIR", help="(docs/samples)")
-    parser.add_argument("--voice", default=None, help="name, folder or hub id (the shipped voice)")
-    parser.add_argument("--take", type=int, default=0, choices=range(5), help="test take of each recording (0)")
+    """The command."""
+    return run_command("make_samples", lambda: run(arguments))
+
+
+def run(arguments: Sequence[str] | None) -> None:
+    """Parse, draw, speak."""
+    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--source", type=path_argument, required=True, metavar="FSDD", help="folder of the corpus")
+    parser.add_argument("--out", type=path_argument, default=Path("docs/samples"), metavar="DIR", help="(docs/samples)")
+    parser.add_argument("--voice", help="name, folder or hub id (the shipped voice)")
     chosen = parser.parse_args(arguments)
-    try:
-        voice = tts.load_voice(chosen.voice) if chosen.voice else tts.load_voice()
-        picture = draw_comparison(voice, chosen.source, chosen.take)
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        write_waves(voice, chosen.out)
-        atomic_write(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
-    except InputError as error:
-        print(f"make_samples: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def write_waves(voice: Voice, folder: Path) -> None:
-    """Speak each of `SAMPLES` into a WAV file, named by text and speaker."""
+    voice = load_voice(chosen.voice)
+    picture = draw_comparison(voice, chosen.source)
+    chosen.out.mkdir(parents=True, exist_ok=True)
     for text, speaker, seed in SAMPLES:
-        audio = voice.speak(text, speaker=speaker, seed=seed)
-        audio.save(folder / f"{_name(text)}-{audio.speaker}.wav", force=True)
+        spoken = voice.speak(text, speaker=speaker, seed=seed)
+        spoken.save(chosen.out / f"{_name(text)}-{spoken.speaker}.wav", force=True)
+    atomic_write(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
 
 
-def draw_comparison(voice: Voice, source: Path, take: int) -> bytes:
+def draw_comparison(voice: Voice, source: Path) -> bytes:
     """A PNG of two spectrograms: `PICTURE_TEXT` as the voice says it, and as recorded."""
     spoken = voice.speak(PICTURE_TEXT)
     recordings = build_recordings(source, speakers=[spoken.speaker])["test"]
-    by_digit = {recording.digit: recording for recording in recordings if recording.take == take}
+    by_digit = {recording.digit: recording for recording in recordings if recording.take == 0}
     said = digits(spoken.words)
     recorded = join([by_digit[digit] for digit in said], SILENCE, np.random.default_rng(0))
     if recorded.sample_rate != spoken.sample_rate:
@@ -98,19 +91,12 @@ def draw_comparison(voice: Voice, source: Path, take: int) -> bytes:
         axis.tick_params(labelsize=10)
         axis.set_xlim(0, longest)
         axis.set_facecolor("black")
-    axes[-1].set_xlabel(
-        "time, seconds      dotted lines: onset | nucleus | coda | pause of each word      solid lines: end of a word",
-        fontsize=10,
-    )
-    return few_colors(png(figure, dpi=100))
-
-
-def few_colors(picture: bytes, colors: int = 48) -> bytes:
-    """A PNG with a palette: a fraction of the size, and no difference to see."""
+    legend = "dotted lines: onset | nucleus | coda | pause of each word      solid lines: end of a word"
+    axes[-1].set_xlabel(f"time, seconds      {legend}", fontsize=10)
+    # A palette makes the file a fraction of the size, and no difference is to be seen.
+    picture = Image.open(io.BytesIO(png(figure, dpi=100))).convert("RGB").quantize(48, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(colors, dither=Image.Dither.NONE).save(
-        buffer, format="PNG", optimize=True
-    )
+    picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -121,8 +107,8 @@ def mark_units(axis: Axes, unit_ends: Sequence[int], said: Sequence[int], sample
         style, width = ("-", 1.4) if ends_word else (":", 1.0)
         axis.axvline(end / sample_rate, color="white", linewidth=width, linestyle=style)
     for word, digit in enumerate(said):
-        begin, end = unit_ends[word * UNITS_PER_WORD], unit_ends[word * UNITS_PER_WORD + UNITS_PER_WORD - 1]
-        middle = (begin + end) / 2 / sample_rate
+        first = word * UNITS_PER_WORD
+        middle = (unit_ends[first] + unit_ends[first + UNITS_PER_WORD - 1]) / 2 / sample_rate
         axis.text(middle, 1.02, str(digit), transform=axis.get_xaxis_transform(), ha="center", fontsize=12)
 
 

@@ -9,19 +9,18 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from data_recipes.download import FSDD_REVISION
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_file, path_argument
 from tts.core.sampling import Sampling
+from tts.core.tables import markdown_table, percent_cell
 from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 
@@ -41,10 +40,16 @@ NAMES = {
 }
 
 
-def checksum() -> str:
-    """SHA-256 of the list of the corpus's checksums, which the recordings are checked with when they are read."""
-    listed = files("data_recipes").joinpath("fsdd_sha256.txt").read_bytes()
-    return hashlib.sha256(listed).hexdigest()
+HEADER = """---
+license: cc-by-sa-4.0
+language: en
+library_name: twotier-tts
+pipeline_tag: text-to-speech
+tags:
+- samplernn
+- digits
+---"""
+"""Of the card, for the Hugging Face Hub."""
 
 
 def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
@@ -52,16 +57,14 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     try:
         step, config = voice.config.training["step"], voice.config.training["config"]
     except KeyError as error:
-        raise InputError(
-            f"{arguments.run} does not say its training's {error}; give a voice that tts train wrote"
-        ) from None
+        message = f"{arguments.run} does not say its training's {error}; give a voice that tts train wrote"
+        raise InputError(message) from None
+    # The list has the checksums that the recordings are compared with when they are read.
+    checksums = files("data_recipes").joinpath("fsdd_sha256.txt").read_bytes()
     training = {
         "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
-        "data_sha256": checksum(),
-        "command": arguments.command,
-        "commit": arguments.commit,
-        "hardware": arguments.hardware,
-        "minutes": arguments.minutes,
+        "data_sha256": hashlib.sha256(checksums).hexdigest(),
+        **{key: getattr(arguments, key) for key in ("command", "commit", "hardware", "minutes")},
         "step": step,
         "config": without_local_paths(config),
     }
@@ -73,29 +76,23 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     changed = replace(
         c,
         name=arguments.to.name,
-        default_speaker=arguments.default_speaker or voice.config.default_speaker,
+        default_speaker=arguments.default_speaker or c.default_speaker,
         license="CC BY-SA 4.0",
         sampling=Sampling(arguments.temperature, arguments.duration_spread),
-        max_unit_seconds=arguments.max_unit_seconds or voice.config.max_unit_seconds,
+        max_unit_seconds=arguments.max_unit_seconds or c.max_unit_seconds,
         training=training,
     )
     return rounded.with_config(changed)
 
 
 def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> str:
-    """README.md of the voice's folder; its header is what the Hugging Face Hub reads."""
+    """README.md of the voice's folder."""
     c, t = voice.config, voice.config.training
-    header = {
-        "license": "cc-by-sa-4.0",
-        "language": "en",
-        "library_name": "twotier-tts",
-        "pipeline_tag": "text-to-speech",
-        "tags": ["samplernn", "digits"],
-    }
+    speakers = " and ".join(filter(None, [", ".join(c.speakers[:-1]), c.speakers[-1]]))
     lines = [
-        f"---\n{yaml.safe_dump(header, sort_keys=False)}---",
+        HEADER,
         f"# {c.name}",
-        f"Says digits, sample by sample at {c.sample_rate} Hz, as {_listed(c.speakers)} said them (by default "
+        f"Says digits, sample by sample at {c.sample_rate} Hz, as {speakers} said them (by default "
         f"{c.default_speaker}): a two-tier SampleRNN, conditioned on word vectors of MiniLM.",
         f'```bash\ntts speak "4 7 2" --speaker {c.speakers[-1]} -o 472.wav\n```',
         "## License and attribution",
@@ -111,7 +108,7 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
-        lines += ["## Metrics", _metrics(report), _speakers(report)]
+        lines += ["## Metrics", _metrics(report["splits"]), _speakers(report["splits"])]
         lines += [f"By the recognizer of this project: `{report_command}`."]
     lines += [
         "## Limits",
@@ -121,39 +118,29 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
     return "\n\n".join(lines) + "\n"
 
 
-def _metrics(report: dict[str, Any]) -> str:
-    rows = [
-        "| texts | voice: digit error, % | real recordings: digit error, % | voice: exact, % | cap, % |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for split, metrics in report["splits"].items():
-        voice, ground_truth = metrics["voice"], metrics["ground_truth"]
-        cells = [f"{NAMES[split]} ({voice['texts']})", _percent(voice), _percent(ground_truth)]
-        rows.append(f"| {' | '.join(cells)} | {100 * voice['exact']:.1f} | {100 * voice['cap']:.1f} |")
-    return "\n".join(rows)
+def _metrics(splits: Mapping[str, Any]) -> str:
+    header = ["texts", "voice: digit error, %", "real recordings: digit error, %", "voice: exact, %", "cap, %"]
+    rows = []
+    for name, metrics in splits.items():
+        voice = metrics["voice"]
+        errors = [percent_cell(x["digit_error"], x["digit_error_95"]) for x in (voice, metrics["ground_truth"])]
+        texts = f"{NAMES[name]} ({voice['texts']})"
+        rows.append([texts, *errors, percent_cell(voice["exact"]), percent_cell(voice["cap"])])
+    return markdown_table(header, rows)
 
 
-def _speakers(report: dict[str, Any]) -> str:
+def _speakers(splits: Mapping[str, Any]) -> str:
     """Digit error by speaker, over all splits together."""
-    rows = ["| speaker | voice: digit error, % | real recordings: digit error, % |", "| --- | --- | --- |"]
-    splits = report["splits"].values()
-    for speaker in next(iter(splits))["voice"]["by_speaker"]:
+    rows = []
+    for speaker in next(iter(splits.values()))["voice"]["by_speaker"]:
         cells = [speaker]
         for system in ("voice", "ground_truth"):
-            parts = [split[system]["by_speaker"][speaker] for split in splits if speaker in split[system]["by_speaker"]]
+            found = [split[system]["by_speaker"].get(speaker) for split in splits.values()]
+            parts = [part for part in found if part]
             errors = sum(part["digit_error"] * part["digits"] for part in parts)
-            cells.append(f"{100 * errors / sum(part['digits'] for part in parts):.1f}")
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _percent(metrics: dict[str, Any]) -> str:
-    low, high = metrics["digit_error_95"]
-    return f"{100 * metrics['digit_error']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+            cells.append(percent_cell(errors / sum(part["digits"] for part in parts)))
+        rows.append(cells)
+    return markdown_table(["speaker", "voice: digit error, %", "real recordings: digit error, %"], rows)
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -3,13 +3,11 @@
     python scripts/self_training.py runs/first/voice --source FSDD --out runs/self-training --n 160 --keep 40
     tts train configs/fsdd.yaml data.source=FSDD data.self_training=runs/self-training train.start_from=runs/first/…
 
-Best-of-n distillation: a voice that is trained on its own clearest recordings beside the real ones learns to be clear,
-and its history in training is then also what it generates. Recordings that end in the middle of a sound are left out,
-and the silence around each is cut off, as around real ones. The classifier is a small convolutional
-network on single digits, trained here and now on the training recordings, with noise added; it shares nothing with the
+Best-of-n distillation (Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767): a voice trained on
+its own clearest recordings beside the real ones learns to be clear, and its history in training is then also what it
+generates. Recordings that end in the middle of a sound are left out, and the silence around each is cut off, as around
+real ones. The classifier is trained here on the training recordings, with noise added; it shares nothing with the
 recognizer that judges voices, neither shape nor data preparation nor seed, and gets no test recording.
-
-References: Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767.
 """
 
 import argparse
@@ -28,12 +26,12 @@ from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_empty, new_folder, path_argument
+from tts.core.tables import percent_cell
 from tts.evaluation.utterance import ENDS_IN_SOUND_DB, measure_sound
 from tts.text.units import sounding
 from tts.voice import Voice, load_voice
 
-SAMPLES = 8000
-"""Of every clip: cut or padded."""
+SAMPLES = 8000  # of every clip: cut or padded
 RATE = 8000
 
 
@@ -117,13 +115,8 @@ def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> t
     for speaker in tqdm(voice.speakers, desc="speakers"):
         for digit in range(10):
             first = args.seed + 1000 * args.n * digit
-            said = voice.speak_each(
-                [str(digit)] * args.n,
-                [speaker] * args.n,
-                range(first, first + args.n),
-                temperature=args.temperature,
-                streams=16,
-            )
+            texts, speakers, seeds = [str(digit)] * args.n, [speaker] * args.n, range(first, first + args.n)
+            said = voice.speak_each(texts, speakers, seeds, temperature=args.temperature, streams=16)
             waves = [one.samples for one in said]
             clearness = log_probabilities(model, waves)[:, digit]
             unclear += int((clearness < np.log(0.5)).sum())
@@ -145,9 +138,7 @@ def run(argv: Sequence[str] | None) -> None:
     """Parse, have the voice speak, keep what is clear."""
     parser = Parser(description="Keep the clearest of the recordings that a voice makes.")
     parser.add_argument("voice", help="name or folder of the voice")
-    parser.add_argument(
-        "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
-    )
+    parser.add_argument("--source", type=path_argument, metavar="DIR", help="FSDD's folder (default: download it)")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the recordings")
     parser.add_argument("--n", type=int, default=160, help="recordings of each digit by each speaker")
     parser.add_argument("--keep", type=int, default=40, help="how many of them are kept")
@@ -171,10 +162,8 @@ def run(argv: Sequence[str] | None) -> None:
     with new_folder(args.out, whole=True):
         unclear, torn = say_and_keep(voice, model, args)
     total = args.n * 10 * len(voice.speakers)
-    print(
-        f"{100 * unclear / total:.1f} % of {total} recordings were unclear (probability below one half), "
-        f"{100 * torn / total:.1f} % ended in sound"
-    )
+    what = f"{percent_cell(unclear / total)} % of {total} recordings were unclear (probability below one half)"
+    print(f"{what}, {percent_cell(torn / total)} % ended in sound")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import io
 import os
 import stat
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,28 +123,6 @@ def test_refused_recordings(tmp_path):
         audio.read(path)
 
 
-@pytest.mark.parametrize("left", [20, 44, 800])
-@pytest.mark.parametrize("container", ["WAV", "FLAC"])
-def test_recordings_cut_short(tmp_path, container, left):
-    wave = np.random.default_rng(0).uniform(-1, 1, 1000).astype(np.float32)
-    path = tmp_path / "a.wav"
-    path.write_bytes(audio.to_bytes(wave, 8000, container)[:left])
-    with pytest.raises(InputError, match="is cut short" if container == "WAV" else "not readable as audio") as error:
-        audio.read(path)
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("size", [0, 0x7FFFF024, 0xFFFFFFFF])
-def test_a_recording_from_a_pipe_is_whole(tmp_path, size):
-    """A program that writes WAV to a pipe announces no size, or nearly the largest there is."""
-    data = bytearray(audio.to_bytes(np.zeros(800, np.float32), 8000))
-    data[4:8] = size.to_bytes(4, "little")
-    data[40:44] = (size or 0xFFFFFFFF).to_bytes(4, "little")
-    (tmp_path / "a.wav").write_bytes(data)
-    assert len(audio.read(tmp_path / "a.wav")[0]) == 800
-
-
 def test_loud_samples_are_clipped_not_wrapped(tmp_path):
     audio.write(tmp_path / "a.wav", np.array([1.0, 1.5, -1.0, -1.5], np.float32), 8000)
     np.testing.assert_allclose(audio.read(tmp_path / "a.wav")[0], [1, 1, -1, -1], atol=2**-14)
@@ -194,24 +171,18 @@ def test_no_noise_is_written_for_what_is_not_finite(tmp_path, bad):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "No space left on device"), InputError)],
+)
+def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch, raised, seen):
+    def fail(*_: object) -> None:
+        raise raised
 
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(seen, match="No space left" if seen is InputError else None):
         audio.write(tmp_path / "a.wav", np.zeros(8, np.float32), 8000)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_disk_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left"):
-        audio.write(tmp_path / "a.wav", np.zeros(8, np.float32), 8000)
-    assert list(Path(tmp_path).iterdir()) == []
 
 
 def test_a_stream_in_pieces_is_the_file(tmp_path):

@@ -1,6 +1,5 @@
 """Sequences: the stream depends on (seed, index) only and never says what is held out; the fixed splits say it all."""
 
-import dataclasses
 from collections import Counter
 from itertools import islice
 
@@ -149,13 +148,8 @@ def test_with_length_held_out_only_its_own_split_is_long(splits) -> None:
 def test_splits_without_a_combination_are_refused_and_left_out(splits) -> None:
     single = SequenceOptions(max_digits=1)
     assert available_splits(single) == ["validation", "test_seen"]
-    assert available_splits(SequenceOptions(max_digits=2)) == [
-        "validation",
-        "test_seen",
-        "test_unseen",
-        "bigram",
-        "position",
-    ]
+    two = available_splits(SequenceOptions(max_digits=2))
+    assert two == ["validation", "test_seen", "test_unseen", "bigram", "position"]
     assert {item.text for item in fixed_split(splits, single, "test_seen", 10, 0)} == set("0123456789")
     with pytest.raises(InputError, match="raise max_digits"):
         fixed_split(splits, single, "test_unseen", 10, 0)
@@ -190,11 +184,7 @@ def test_what_cannot_be_drawn_is_refused(splits) -> None:
     with pytest.raises(InputError, match="at most 3 digits"):
         SequenceStream(splits["train"], SequenceOptions(min_digits=4, hold_outs=HOLD_OUTS), 0)
     with pytest.raises(InputError, match="no length"):
-        SequenceStream(
-            splits["train"],
-            SequenceOptions(hold_outs=HOLD_OUTS, length_weights=(0, 0, 0, 1, 1)),
-            0,
-        )
+        SequenceStream(splits["train"], SequenceOptions(hold_outs=HOLD_OUTS, length_weights=(0, 0, 0, 1, 1)), 0)
     with pytest.raises(InputError, match="no recordings to join"):
         SequenceStream([], SequenceOptions(), 0)
     only_sevens = [row for row in splits["train"] if row.digit == 7]
@@ -204,7 +194,7 @@ def test_what_cannot_be_drawn_is_refused(splits) -> None:
 
 def test_real_recordings_make_whole_sequences(fsdd_dir) -> None:
     real = build_recordings(fsdd_dir, speakers=("jackson", "theo"))
-    stream = SequenceStream(real["train"], dataclasses.replace(SequenceOptions(), max_digits=3), 0)
+    stream = SequenceStream(real["train"], SequenceOptions(max_digits=3), 0)
     for item in islice(stream, 100):
         assert np.abs(item.audio).max() < 1
         assert item.boundaries == sorted(item.boundaries) and item.boundaries[-1] == len(item.audio)

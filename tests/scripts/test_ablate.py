@@ -3,34 +3,17 @@
 import json
 
 import ablate
+import compare_conditioning
 import pytest
 from ablate import VARIANTS, main, variant
-from accelerate.state import AcceleratorState
 from helpers.miniature_fsdd import write_corpus
+from helpers.train_command import SMALL
 
 from tts.core import config as configs
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
 
-SMALL = [
-    "data.speakers=[theo]",
-    "data.sequences.max_digits=2",
-    "model.dim=24",
-    "model.sample_dim=16",
-    "model.hist_size=16",
-    "model.text_dim=8",
-    "train.steps=2",
-    "train.batch_size=1",
-    "train.precision=fp32",
-    "validation.sequences=1",
-    "validation.spoken=0",
-]
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate():
-    """accelerate keeps its precision for the life of a process."""
-    AcceleratorState._reset_state(True)
+BRIEF = ["train.steps=2", "train.batch_size=1", "train.precision=fp32", "validation.sequences=1", "validation.spoken=0"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -46,14 +29,13 @@ def test_variants_get_the_base_s_compute(name, tmp_path):
 
 @pytest.mark.slow
 def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        ablate, "VARIANTS", {name: ablate.VARIANTS[name] for name in ("base", "gru", "no frame dropout")}
-    )
+    three = {name: VARIANTS[name] for name in ("base", "gru", "no frame dropout")}
+    monkeypatch.setattr(ablate, "VARIANTS", three)
     corpus = write_corpus(tmp_path / "corpus")
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
     out = tmp_path / "out"
-    command = [str(config), f"data.source={corpus}", "--out", str(out), "--n", "2", *SMALL]
+    command = [str(config), f"data.source={corpus}", "--out", str(out), "--n", "2", *SMALL, *BRIEF]
     assert main([*command, "--only", "no frame dropout"]) == 0
     assert main([*command, "--only", "base"]) == 0
     rows = json.loads((out / "ablations.json").read_text())
@@ -64,13 +46,15 @@ def test_trains_judges_and_writes_once(tmp_path, monkeypatch):
     assert "frame_dropout: 0.0" in (out / "no-frame-dropout" / "config.yaml").read_text()
 
 
-def test_refused(tmp_path, capsys):
+@pytest.mark.parametrize("script", [ablate, compare_conditioning])
+def test_refused(script, tmp_path, capsys):
     config = tmp_path / "c.yaml"
     config.write_text("name: mini\n")
+    known = ablate.VARIANTS if script is ablate else compare_conditioning.TRAININGS
     for flags, message in (
-        (["--only", "nothing"], "no such training; choose among base"),
+        (["--only", "pooled"], f"no such training; choose among {', '.join(known)}"),
         (["--n", "0"], "--n is 0; it must be at least 1"),
         ([], "data.speakers is empty"),
     ):
-        assert main([str(config), *flags]) == 2
+        assert script.main([str(config), *flags]) == 2
         assert message in capsys.readouterr().err

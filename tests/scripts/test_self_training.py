@@ -1,5 +1,6 @@
 """Choosing a voice's clearest recordings, and training on them."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,14 +9,12 @@ import self_training
 import soundfile
 import torch
 from helpers.miniature_fsdd import tone, write_corpus
+from helpers.voices import SMALL, make_voice
 
 from data_recipes.fsdd import RecordingOptions, build_recordings, build_takes
+from tts import load_voice
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
-from tts.models.config import TwoTierConfig
-from tts.models.two_tier import TwoTier
-from tts.text.encoder import TextEncoderConfig
-from tts.voice import Voice
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +25,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def voice(tmp_path_factory):
     """Says noise."""
-    torch.manual_seed(0)
-    config = TwoTierConfig(
-        dim=16,
-        sample_dim=16,
-        word_dim=4,
-        text_dim=4,
-        hist_size=16,
-        upsample_rank=0,
-        duration="implicit",
-        units_per_word=1,
-    )
-    vectors = {str(d): np.random.default_rng(d).normal(size=4).astype(np.float32) for d in range(10)}
-    voice = Voice.from_model(
-        TwoTier(config),
-        speakers=["theo"],
-        sample_rate=8000,
-        text_encoder=TextEncoderConfig(context="word"),
-        word_vectors=vectors,
-        sampling=Sampling(1.0, 0.5),
-        max_unit_seconds=0.2,
-    )
+    voice = make_voice(config=replace(SMALL, n_speakers=1), speakers=["theo"], sampling=Sampling(1.0, 0.5))
     folder = tmp_path_factory.mktemp("voice") / "noise"
     voice.save(folder, "# noise\n")
     return folder
@@ -65,8 +44,6 @@ def test_the_classifier_tells_digits_apart(corpus):
 
 
 def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monkeypatch):
-    from tts import load_voice
-
     lengths = sorted(len(load_voice(voice).speak("7", seed=1000 * 6 * 7 + k).samples) for k in range(6))
     # Clearness by the length alone, so that it is known which recordings must be kept: all but one that ends in sound.
     monkeypatch.setattr(self_training, "train", lambda *_: None)
@@ -100,8 +77,6 @@ def test_recordings_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch)
     monkeypatch.setattr(self_training, "sounding", lambda wave, rate: (rate // 1000, len(wave) - 16))
     out = tmp_path / "recordings"
     assert self_training.main([str(voice), "--source", str(corpus), "--out", str(out), "--n", "1", "--keep", "1"]) == 0
-    from tts import load_voice
-
     whole = load_voice(voice).speak("7", seed=1000 * 7).samples
     np.testing.assert_allclose(soundfile.read(out / "7_theo_0.wav")[0], whole[8:-16], atol=1e-4)
 

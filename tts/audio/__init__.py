@@ -20,18 +20,6 @@ from tts.audio.files import (
 from tts.audio.quantization import Quantization, decode, decode_table, encode
 
 __all__ = [
-    "RATES",
-    "Quantization",
-    "check_output",
-    "decode",
-    "decode_table",
-    "encode",
-    "from_bytes",
-    "read",
-    "read_channels",
-    "resample",
-    "to_bytes",
-    "to_mono",
-    "wav_stream",
-    "write",
-]
+    "RATES", "Quantization", "check_output", "decode", "decode_table", "encode", "from_bytes", "read",
+    "read_channels", "resample", "to_bytes", "to_mono", "wav_stream", "write",
+]  # fmt: skip

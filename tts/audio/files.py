@@ -9,7 +9,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -23,26 +23,21 @@ from tts.core.messages import one_line
 if TYPE_CHECKING:
     import soundfile
 
-
-MAX_BYTES = 2**30
-"""Size of the largest audio file that is read: 1 GiB."""
-
-MAX_SAMPLES = 2**29
-"""Most samples, over all channels, that one file may hold: 3.1 hours of one channel at 48 kHz, 2 GiB in memory."""
-
+MAX_BYTES = 2**30  # of a file that is read: 1 GiB
+MAX_SAMPLES = 2**29  # over all channels: 3.1 hours of one channel at 48 kHz, 2 GiB in memory
 RATES = (1000, 384_000)
 """Lowest and highest sample rate, Hz."""
-
 MAX_CHANNELS = 64
 BLOCK = 2**20  # samples of each channel that are decoded at once
 UNKNOWN_FRAMES = 2**62  # libsndfile announces nearly 2^63 where a streamed FLAC file does not say
 LOUDEST = 1000.0
 """Largest absolute value of a sample; full scale is 1, so this is 60 dB above it. Beyond it a file holds no audio, or
 integers written as floating point."""
-
 CANCELING = 0.05
 """Channels cancel out if the power of their mean is less than this share of what unrelated channels would leave. Of two
 channels, equally loud, that is a correlation below -0.95."""
+FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+UNKNOWN_SIZE = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
 
 
 def read(path: str | Path) -> tuple[np.ndarray, int]:
@@ -52,7 +47,7 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
 
 
 def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
-    """Read an audio file whole. This is the one reader: of `tts recognize`, `tts evaluate` and the recipes.
+    """Read an audio file whole, the one way to do so.
 
     Args:
         path: a file, pipe or FIFO with WAV, FLAC or what else libsndfile knows; "-" is standard input. A WAV file whose
@@ -60,9 +55,8 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
 
     Returns: wave (T, C) float32, nominally in [-1, 1] (floating-point files may exceed it), and its sample rate in Hz.
 
-    Raises:
-        InputError: naming the file, if it is missing, empty, not audio, cut short or too large, or if its sample rate,
-            number of channels or samples are out of range.
+    Raises: InputError, naming the file, if it is missing, empty, not audio, cut short or too large, or if its sample
+    rate, number of channels or samples are out of range.
     """
     import soundfile
 
@@ -70,9 +64,14 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
     data = _content(path)
     try:
         with soundfile.SoundFile(io.BytesIO(riff.whole(data))) as file:
-            _check_header(name, file.samplerate, file.channels)
-            wave = _all_samples(name, file)
             sample_rate = int(file.samplerate)
+            if not RATES[0] <= sample_rate <= RATES[1]:
+                raise InputError(
+                    f"{name}: has a sample rate of {sample_rate} Hz; from {RATES[0]} to {RATES[1]} is read"
+                )
+            if file.channels > MAX_CHANNELS:
+                raise InputError(f"{name}: has {file.channels} channels; at most {MAX_CHANNELS} are read")
+            wave = _all_samples(name, file)
     except riff.CutShort as error:
         raise InputError(f"{name}: the file is cut short (truncated): {error}; copy or record it again") from None
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -84,9 +83,8 @@ def read_channels(path: str | Path) -> tuple[np.ndarray, int]:
         raise InputError(f"{name}: holds NaN or infinite samples; repair or remove it")
     peak = float(np.abs(wave).max())
     if peak > LOUDEST:
-        raise InputError(
-            f"{name}: holds samples of up to {peak:.3g}; full scale is 1 and at most {LOUDEST:.0f} is read: divide them"
-        )
+        allowed = f"full scale is 1 and at most {LOUDEST:.0f} is read: divide them"
+        raise InputError(f"{name}: holds samples of up to {peak:.3g}; {allowed}")
     return wave, sample_rate
 
 
@@ -118,13 +116,6 @@ def _content(path: str | Path) -> bytes:
     return data
 
 
-def _check_header(name: str, sample_rate: int, channels: int) -> None:
-    if not RATES[0] <= sample_rate <= RATES[1]:
-        raise InputError(f"{name}: has a sample rate of {sample_rate} Hz; from {RATES[0]} to {RATES[1]} is read")
-    if channels > MAX_CHANNELS:
-        raise InputError(f"{name}: has {channels} channels; at most {MAX_CHANNELS} are read")
-
-
 def _all_samples(name: str, file: "soundfile.SoundFile") -> np.ndarray:
     """(T, C) float32. In blocks: a header may state any number of samples, or (streamed FLAC) none."""
     file.seekable = lambda: False  # soundfile would seek after each block, which libsndfile refuses in streamed FLAC
@@ -142,13 +133,9 @@ def _all_samples(name: str, file: "soundfile.SoundFile") -> np.ndarray:
 
 
 def to_mono(wave: np.ndarray, name: str | Path) -> np.ndarray:
-    """The mean of the channels; where they cancel out (opposite phase), the loudest one, and a line on stderr says so.
+    """Wave (T, C) float to the mean of its channels, (T,) float32.
 
-    Args:
-        wave: (T, C) float.
-        name: of the file, for the line.
-
-    Returns: (T,) float32.
+    Where they cancel out (opposite phase), the loudest one; a line on stderr says so, with the file's name.
     """
     mean = wave.mean(axis=1, dtype=np.float32)
     channels = wave.shape[1]
@@ -158,10 +145,8 @@ def to_mono(wave: np.ndarray, name: str | Path) -> np.ndarray:
     if mean.var(dtype=np.float64) * channels >= CANCELING * power.mean():
         return mean
     loudest = int(power.argmax())
-    print(
-        f"tts: warning: the channels of {_name(name)} cancel out (opposite phase); channel {loudest + 1} is used alone",
-        file=sys.stderr,
-    )
+    what = f"the channels of {_name(name)} cancel out (opposite phase); channel {loudest + 1} is used alone"
+    print(f"tts: warning: {what}", file=sys.stderr)
     return np.ascontiguousarray(wave[:, loudest], dtype=np.float32)
 
 
@@ -177,30 +162,25 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return resampled
 
 
-FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-
-
 def check_output(path: Path, force: bool) -> str:
     """The soundfile format for an output path that may be written: its folder exists and it is new, or `force`.
 
-    Raises:
-        InputError: unknown suffix, or as `tts.core.files.check_new_file`.
+    Raises: InputError for an unknown suffix, or as `tts.core.files.check_new_file`.
     """
-    if path.suffix.lower() not in FORMATS:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: its name must end in {' or '.join(FORMATS)}")
     check_new_file(path, force)
-    return FORMATS[path.suffix.lower()]
+    return FORMATS[suffix]
 
 
 def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = False) -> None:
     """Write a wave, (T,) float32 in [-1, 1], as 16-bit WAV or FLAC (by suffix). The file appears whole or not at all.
 
-    Raises:
-        InputError: see `check_output`; or the disk refused the file.
+    Raises: InputError as `check_output`, or where the disk refuses the file.
     """
     path = Path(path)
-    audio_format = check_output(path, force)
-    data = to_bytes(wave, sample_rate, audio_format)
+    data = to_bytes(wave, sample_rate, check_output(path, force))
     try:
         atomic_write(path, data)
     except OSError as error:
@@ -225,12 +205,9 @@ def from_bytes(data: bytes) -> tuple[np.ndarray, int]:
     return wave, int(sample_rate)
 
 
-_UNKNOWN = 0xFFFFFFFF  # what ffmpeg announces, too, where it cannot know the size
-
-
 def _wav_header(sample_rate: int, size: int) -> bytes:
     """The 44 bytes before `size` bytes of 16-bit mono."""
-    whole = min(size + 36, _UNKNOWN)
+    whole = min(size + 36, UNKNOWN_SIZE)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", whole, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
@@ -242,12 +219,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
     Its header says that the size is unknown; where `file` can be rewound, the header is corrected at the end.
     Nothing is written before the first samples are.
 
-    Args:
-        file: for writing bytes, at its beginning.
-        sample_rate: Hz.
-
-    Yields:
-        A function that writes samples, (n,) float32 in [-1, 1], and flushes.
+    Yields: a function that writes samples, (n,) float32 in [-1, 1], and flushes.
     """
     import soundfile
 
@@ -258,12 +230,12 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
         # By the library that writes files, so that a stream holds the same bytes as a file.
         raw = io.BytesIO()
         soundfile.write(raw, samples, sample_rate, format="RAW", subtype="PCM_16", endian="LITTLE")
-        file.write((b"" if written else _wav_header(sample_rate, _UNKNOWN)) + raw.getvalue())
+        file.write((b"" if written else _wav_header(sample_rate, UNKNOWN_SIZE)) + raw.getvalue())
         file.flush()
         written += 2 * len(samples)
 
     yield write
-    if written and written + 36 < _UNKNOWN and _can_be_rewound(file):
+    if written and written + 36 < UNKNOWN_SIZE and _can_be_rewound(file):
         end = file.tell()
         start = end - written - 44
         if start >= 0:  # /dev/null is always at 0
@@ -274,8 +246,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
 
 
 def _can_be_rewound(file: IO[bytes]) -> bool:
-    try:
+    appends = 0
+    with suppress(OSError):  # in memory, it has no descriptor
         appends = fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND  # `>> x.wav`: all that is written goes last
-    except OSError:  # in memory, it has no descriptor
-        appends = 0
     return file.seekable() and not appends

@@ -26,8 +26,7 @@ Write = Callable[[np.ndarray], None]
 def loudspeaker(sample_rate: int) -> AbstractContextManager[Write]:
     """A context in which samples, (n,) float32 in [-1, 1], can be written to be played; its end waits for the last.
 
-    Raises:
-        InputError: nothing that plays is installed; in the context also: there is no device, or it refuses.
+    Raises: InputError where nothing that plays is installed; in the context also where there is no device.
     """
     try:
         import sounddevice
@@ -61,11 +60,9 @@ def _found() -> list[str]:
     for program, *flags in PROGRAMS:
         if path := shutil.which(program):
             return [path, *flags]
+    wheel = 'pip install "twotier-tts[play]" (and PortAudio: libportaudio2)'
     names = ", ".join(program for program, *_ in PROGRAMS)
-    raise InputError(
-        '--play finds nothing that plays sound; pip install "twotier-tts[play]" (and PortAudio: libportaudio2), '
-        f"or install one of {names}, or give -o FILE"
-    )
+    raise InputError(f"--play finds nothing that plays sound; {wheel}, or install one of {names}, or give -o FILE")
 
 
 @contextmanager
@@ -105,5 +102,4 @@ def _program(command: list[str], sample_rate: int) -> Iterator[Write]:
 
 def _line(text: str) -> str:
     """The last line of what a program said."""
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no reason given"
+    return (text.strip().splitlines() or ["no reason given"])[-1]

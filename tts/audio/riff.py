@@ -13,7 +13,7 @@ The rule, by the size that the `data` chunk states (RF64: the `ds64` chunk):
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PLACEHOLDERS = (1_000_000_000, 2_000_000_000)
 PLACEHOLDER_SLACK = 1 << 16  # what writers add or take off for the header
@@ -25,8 +25,7 @@ class CutShort(Exception):
     """The file ends before its audio does; the message says what is missing."""
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     name: bytes
     size: int
     start: int  # of its content
@@ -83,7 +82,7 @@ def _only_chunks(data: bytes, position: int) -> bool:
         if not (chunk.name.isascii() and chunk.name.decode("ascii").isprintable()):
             return False
         position = chunk.start + chunk.size
-    return len(data) - position in (0, 1) or position == len(data) + 1
+    return abs(len(data) - position) <= 1
 
 
 def _with_sizes(data: bytes, audio: _Chunk, ds64: _Chunk | None) -> bytes:

@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tts.core import config as configs
 from tts.core.console import Parser
 from tts.core.errors import InputError
-from tts.core.files import check_folder, is_file, path_argument
+from tts.core.files import atomic_write, check_folder, is_file, path_argument
+from tts.core.machine import circumstances, described
 from tts.evaluation import running
 from tts.evaluation.report import write_reports
 from tts.evaluation.systems import of_voice
@@ -97,3 +99,25 @@ def effort(metrics: Path) -> dict[str, float]:
             seconds += took
             samples += took * row["train/samples_per_second"]
     return {"steps": step, "minutes": seconds / 60, "samples": samples}
+
+
+def effort_cells(spent: Mapping[str, float], sample_rate: int) -> list[str]:
+    """Of `effort`, for a table: steps, minutes and hours of audio."""
+    return [f"{spent['steps']}", f"{spent['minutes']:.1f}", f"{spent['samples'] / sample_rate / 3600:.2f}"]
+
+
+def write_results(out: Path, name: str, settings: Settings, paragraphs: Iterable[str], rows: Any, plot: bytes) -> None:
+    """Write OUT/NAME.md, .json and, where there is one, .png; print the page.
+
+    Args:
+        paragraphs: what the page says below its settings and circumstances.
+        rows: for the JSON file.
+        plot: a PNG; empty: none.
+    """
+    asked = f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}."
+    page = "\n\n".join([asked, f"{described(circumstances())}.", *paragraphs]) + "\n"
+    atomic_write(out / f"{name}.md", page.encode())
+    atomic_write(out / f"{name}.json", (json.dumps(rows, indent=1) + "\n").encode())
+    if plot:
+        atomic_write(out / f"{name}.png", plot)
+    print(page)
