@@ -197,7 +197,7 @@ def test_a_cache_that_cannot_be_used(cache, place, monkeypatch, capsys):
 @example("\0")
 def test_every_text_is_a_path_or_refused(text):
     """And none of them is an error that nobody expects."""
-    for ask in (files.kind, files.exists, files.is_file, files.is_folder):
+    for ask in (files.kind, files.is_file, files.is_folder):
         try:
             ask(text)
         except InputError as error:

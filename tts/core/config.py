@@ -7,18 +7,18 @@ whose `__post_init__` calls `check` holds no other number, whoever makes it; `de
 import dataclasses
 import difflib
 import functools
+import json
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
 from tts.core.errors import InputError
-from tts.core.messages import key_text as _key
-from tts.core.messages import shown
+from tts.core.messages import key_text, shown
 from tts.core.yaml_files import parse, read
 
 T = TypeVar("T")
@@ -63,9 +63,7 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
         InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
             the wrong type or outside its field's range.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        tree = read(Path(path))
+    tree = {} if path is None else read(Path(path))
     for override in overrides:
         _set(tree, override)
     return build(cls, tree)
@@ -79,12 +77,12 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None
     hints, defaults = field_types(cls), _defaults(cls, base)
     values = {}
     for key, value in tree.items():
-        name = f"{where}{_key(key)}"
+        name = f"{where}{key_text(key)}"
         if key not in hints:
-            near = difflib.get_close_matches(_key(key), hints, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(key_text(key), hints, n=1, cutoff=0.5)
             hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(sorted(hints))}"
             raise InputError(f"unknown config key {name}; {hint}")
-        values[key] = _convert(hints[key], value, name, defaults[key])
+        values[key] = _convert(hints[key], value, name, _scalar, defaults[key])
     try:
         return dataclasses.replace(typing.cast(Any, base), **values) if isinstance(base, cls) else cls(**values)
     except TypeError as error:  # a field without a default is missing
@@ -106,15 +104,16 @@ def check(config: Any, where: str = "") -> None:
         InputError: the field, its value and what is allowed.
     """
     for name, kind in field_types(type(config)).items():
-        _check(kind, getattr(config, name), f"{where}{name}")
+        if not dataclasses.is_dataclass(kind):
+            _convert(kind, getattr(config, name), f"{where}{name}", lambda _, value, __: value)
 
 
-def check_order(config: Any, names: Iterable[str], where: str = "") -> None:
+def check_order(config: Any, names: Iterable[str]) -> None:
     """Refuse a pair of numbers whose first is above its second; `names` are fields. Raises InputError."""
     for name in names:
         low, high = getattr(config, name)
         if low > high:
-            raise InputError(f"{where}{name} is {[low, high]}; the first number must not be above the second")
+            raise InputError(f"{name} is {[low, high]}; the first number must not be above the second")
 
 
 def describe(cls: type) -> str:
@@ -123,20 +122,17 @@ def describe(cls: type) -> str:
     return "\n".join(["| key | what it may be | default |", "| --- | --- | --- |", *rows])
 
 
+@functools.cache
 def field_types(cls: type) -> dict[str, Any]:
     """The types of a dataclass's fields, their ranges included, in the order of declaration."""
-    return _field_types(cls)
-
-
-@functools.cache
-def _field_types(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The config as plain dicts, lists and scalars: what `build` reads back, and YAML and JSON can hold."""
-    return _plain(dataclasses.asdict(config))
+    plain: dict[str, Any] = _plain(dataclasses.asdict(config))
+    return plain
 
 
 def dump(config: Any) -> str:
@@ -145,11 +141,7 @@ def dump(config: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(value, default=str))
 
 
 # Overrides
@@ -163,7 +155,7 @@ def _set(tree: dict[str, Any], override: str) -> None:
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise InputError(f"cannot set {_key(key)}: {_key(parent)} is a value, not a section")
+            raise InputError(f"cannot set {key_text(key)}: {key_text(parent)} is a value, not a section")
     try:
         tree[last] = parse(text)
     except ValueError as error:
@@ -186,53 +178,39 @@ def _defaults(cls: type, base: Any = None) -> dict[str, Any]:
     }
 
 
-def _convert(kind: Any, value: Any, name: str, base: Any = None) -> Any:
+def _convert(kind: Any, value: Any, name: str, scalar: Callable[[Any, Any, str], Any], base: Any = None) -> Any:
+    """A value as the type `kind`, inside its range; `scalar` converts what has no parts."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return _convert(_not_none(args), value, name, base)
+        return _convert(_not_none(args), value, name, scalar, base)
     if origin is Annotated:
-        value = _convert(args[0], value, name)
-        _check(kind, value, name)
+        value, allowed = scalar(args[0], value, name), args[1]
+        wanted = numbers.Integral if args[0] is int else numbers.Real
+        if isinstance(value, bool) or not isinstance(value, wanted) or value not in allowed:
+            raise InputError(f"{name} is {shown(value)}; it must be {allowed.text(args[0])}")
         return value
     if origin is Literal:
-        _check(kind, value, name)
+        if not any(value == arg and type(value) is type(arg) for arg in args):
+            raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(kind):
+        if isinstance(value, typing.cast(type, kind)):
+            return value
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
         return build(typing.cast(type, kind), value, f"{name}.", base)
     if origin in (tuple, list):
-        return origin(_convert(*item) for item in _items(origin, args, value, name))
+        return origin(_convert(*item, scalar) for item in _items(origin, args, value, name))
     if origin is dict:
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a mapping")
         return {
-            _convert(args[0], key, name): _convert(args[1], item, f"{name}.{_key(key)}") for key, item in value.items()
+            scalar(args[0], key, name): _convert(args[1], item, f"{name}.{key_text(key)}", scalar)
+            for key, item in value.items()
         }
-    return _convert_scalar(kind, value, name)
-
-
-def _check(kind: Any, value: Any, name: str) -> None:
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is not None:
-            _check(_not_none(args), value, name)
-    elif origin is Annotated:
-        allowed = next(note for note in args[1:] if isinstance(note, Range))
-        wanted = numbers.Integral if args[0] is int else numbers.Real
-        if isinstance(value, bool) or not isinstance(value, wanted) or value not in allowed:
-            raise InputError(f"{name} is {shown(value)}; it must be {allowed.text(args[0])}")
-    elif origin is Literal:
-        if not any(value == arg and type(value) is type(arg) for arg in args):
-            raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, args))}")
-    elif origin in (tuple, list):
-        for item in _items(origin, args, value, name):
-            _check(*item)
-    elif origin is dict:
-        for key, item in value.items():
-            _check(args[1], item, f"{name}.{_key(key)}")
+    return scalar(kind, value, name)
 
 
 def _not_none(args: tuple[Any, ...]) -> Any:
@@ -252,7 +230,9 @@ def _items(origin: Any, args: tuple[Any, ...], value: Any, name: str) -> Iterato
     return ((kind, item, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 
-def _convert_scalar(kind: Any, value: Any, name: str) -> Any:
+def _scalar(kind: Any, value: Any, name: str) -> Any:
+    if kind is Any:
+        return value
     if kind is Path and isinstance(value, str):
         if not value or "\0" in value:
             raise InputError(f"{name} is {shown(value)}; it must be a path")
@@ -288,7 +268,7 @@ def _text(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return f"{_text(_not_none(args))}, or null"
     if origin is Annotated:
-        return next(note for note in args[1:] if isinstance(note, Range)).text(args[0])
+        return args[1].text(args[0])
     if origin is Literal:
         return " or ".join(f"`{arg}`" for arg in args)
     if origin in (tuple, list):

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tts.core.errors import InputError
 from tts.core.files import failure
@@ -78,17 +78,10 @@ def _end(code: int, message: str = "") -> int:
         try:
             stream.write(text)
             stream.flush()
-        except OSError:
-            _give_up(stream)
+        except OSError:  # what is left in the buffer is discarded: the interpreter would fail when it flushes it
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())  # one in memory has none
     return code
-
-
-def _give_up(stream: TextIO) -> None:
-    """Discard what is left in a stream's buffer: the interpreter would report an error when it flushes it."""
-    with contextlib.suppress(OSError):  # one in memory has no descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 class _Output(io.FileIO):

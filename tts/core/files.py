@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.core.errors import InputError
-from tts.core.messages import one_line
+from tts.core.messages import one_line, reason
 
 Kind = Literal["nothing", "file", "folder", "other"]
 """What lies at a path, links followed: "other" is a pipe, a device or a socket."""
@@ -50,13 +50,8 @@ def kind(path: str | Path) -> Kind:
             return "nothing"
         raise InputError(failure(error, path)) from None
     except ValueError as error:  # a NUL character, or one that the file system's encoding does not have
-        raise InputError(f"{shown(path)} cannot be the name of a file ({_reason(error)}); give another path") from None
+        raise InputError(f"{shown(path)} cannot be the name of a file ({reason(error)}); give another path") from None
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
-
-
-def exists(path: str | Path) -> bool:
-    """Whether anything lies at the path. Raises InputError as `kind`."""
-    return kind(path) != "nothing"
 
 
 def is_file(path: str | Path) -> bool:
@@ -130,17 +125,13 @@ def failure(error: OSError, path: str | Path | None = None) -> str:
     where = error.filename if path is None else path
     where = os.fsdecode(where) if isinstance(where, bytes) else where
     remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
-    return "".join([f"{shown(str(where))}: " if where is not None else "", _reason(error), remedy and f"; {remedy}"])
+    return "".join([f"{shown(str(where))}: " if where is not None else "", reason(error), remedy and f"; {remedy}"])
 
 
 def shown(path: str | Path) -> str:
     """A path for a message: on one line; of a long one, its beginning and its end."""
     text = one_line(str(path))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 3 :]}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -177,22 +168,16 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         renamed = []
         for path, data in contents.items():
             with naming(path):
-                temporary = _written(path, data, undo)
-            renamed.append((temporary, path))
+                renamed.append((_written(path, data, undo), path))
         for temporary, path in renamed:
             with naming(path):
                 temporary.replace(path)
-        for folder in {path.parent for path in contents}:
-            _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Have the folder's new entries survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        for folder in {path.parent for path in contents}:  # whose new entries are to survive a power cut
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
@@ -204,7 +189,9 @@ def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # a temporary file is its owner's alone
     return temporary
 
 
@@ -224,7 +211,7 @@ def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
     try:
         for folder in (*reversed(path.parents), path):
             with contextlib.suppress(FileExistsError):  # another process may be making the same ones
-                if not exists(folder):
+                if kind(folder) == "nothing":
                     folder.mkdir()
                     made.append(folder)
         path.mkdir(exist_ok=True)  # says so where no folder lies there
@@ -252,9 +239,3 @@ def remove_contents(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

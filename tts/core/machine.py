@@ -11,18 +11,12 @@ from typing import Any
 
 from tts._version import __version__
 
-PACKAGES = ("numpy", "torch")
-ROOT = Path(__file__).parents[2]
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def circumstances(note: str = "") -> dict[str, Any]:
-    """Date, version, commit, versions of packages and the machine: the head of every report.
-
-    Args:
-        note: what else a reader should know; kept where it is not empty.
-    """
-    found: dict[str, Any] = {
+    """Date, version, commit, versions of packages, the machine and a note, if any: the head of every report."""
+    found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "version": __version__,
         "commit": commit(),
@@ -75,7 +69,7 @@ def machine() -> dict[str, Any]:
         "cores": len(cores()),
         "caches": caches(),
         "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
-        "gpu": _gpu(),
+        "gpu": _first_line(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]),
         "system": f"{platform.system()} {platform.machine()}",
         "load_average": round(os.getloadavg()[0], 2),
     }
@@ -103,14 +97,15 @@ def caches() -> dict[str, int]:
 
 def versions() -> dict[str, str | None]:
     """Of python and of what the engines are built on; None: not installed."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | {name: _version(name) for name in ("numpy", "torch")}
 
 
 def commit() -> str | None:
     """The commit of the working tree that this is run from, + where it was changed; None if it is installed."""
-    if not (ROOT / ".git").exists():
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
         return None
-    return _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"])
+    return _first_line(["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"])
 
 
 def _version(package: str) -> str | None:
@@ -125,10 +120,6 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _gpu() -> str | None:
-    return _first_line(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
 
 
 def _first_line(command: list[str]) -> str | None:
