@@ -1,13 +1,9 @@
-"""What a voice makes of a text: `Audio`, whole, or `AudioStream`, in chunks.
-
-Letters: T samples, W words.
-"""
+"""What a voice makes of a text: `Audio`, whole, or `AudioStream`, in chunks. Letters: T samples, W words."""
 
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,11 +47,7 @@ class Audio:
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path, force: bool = False) -> None:
-        """Write a 16-bit WAV or FLAC file.
-
-        Args:
-            path: the suffix says which.
-            force: replace a file that is there.
+        """Write a 16-bit WAV or FLAC file, as the suffix says; `force` replaces one that is there.
 
         Raises:
             InputError: as `tts.audio.write`.
@@ -117,9 +109,6 @@ class AudioStream(Iterator[np.ndarray]):
         self._running = threading.Lock()
         """Held by whoever uses `_codes`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
 
-    def __iter__(self) -> "AudioStream":
-        return self
-
     def __next__(self) -> np.ndarray:
         with self._running:
             if self._closed:
@@ -159,7 +148,5 @@ class AudioStream(Iterator[np.ndarray]):
     def __enter__(self) -> "AudioStream":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
