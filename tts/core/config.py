@@ -52,12 +52,9 @@ class Range:
 
 
 def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] = ()) -> T:
-    """Read a config: `cls`'s defaults, then the YAML file, then overrides like "train.lr=3e-4".
+    """Read a config: `cls`'s defaults, then the YAML file, then overrides like "train.lr=3e-4", their values in YAML.
 
-    Args:
-        cls: a dataclass; its fields may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
-        path: a YAML file with a mapping; None for the defaults alone.
-        overrides: "dotted.key=value", the value in YAML.
+    The fields of `cls` may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
 
     Raises:
         InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
@@ -94,14 +91,9 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None
 
 
 def check(config: Any, where: str = "") -> None:
-    """Refuse a dataclass's numbers outside their ranges, and what is none of a Literal's values.
+    """Refuse a dataclass's numbers outside their ranges, and what is none of a Literal's values. Raises InputError.
 
-    Args:
-        config: its sections are left out: each checks itself.
-        where: its dotted path for messages, e.g. "train.".
-
-    Raises:
-        InputError: the field, its value and what is allowed.
+    Its sections are left out: each checks itself. `where` is its dotted path for messages, e.g. "train.".
     """
     for name, kind in field_types(type(config)).items():
         if not dataclasses.is_dataclass(kind):
@@ -159,9 +151,8 @@ def _set(tree: dict[str, Any], override: str) -> None:
     try:
         tree[last] = parse(text)
     except ValueError as error:
-        raise InputError(
-            f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
-        ) from error
+        message = f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
+        raise InputError(message) from error
 
 
 # Values
@@ -171,10 +162,9 @@ def _defaults(cls: type, base: Any = None) -> dict[str, Any]:
     """The fields of `base`, or of `cls`'s defaults, MISSING where there is none."""
     if isinstance(base, cls):
         return {name: getattr(base, name) for name in field_types(cls)}
-    fields = dataclasses.fields(cls)
     return {
         field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        for field in fields
+        for field in dataclasses.fields(cls)
     }
 
 
@@ -202,7 +192,14 @@ def _convert(kind: Any, value: Any, name: str, scalar: Callable[[Any, Any, str],
             raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
         return build(typing.cast(type, kind), value, f"{name}.", base)
     if origin in (tuple, list):
-        return origin(_convert(*item, scalar) for item in _items(origin, args, value, name))
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
+        fixed = origin is tuple and args[-1] is not Ellipsis
+        if fixed and len(value) != len(args):
+            raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")
+        kinds = args if fixed else args[:1] * len(value)
+        parts = enumerate(zip(kinds, value, strict=True))
+        return origin(_convert(part, item, f"{name}[{i}]", scalar) for i, (part, item) in parts)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a mapping")
@@ -215,19 +212,6 @@ def _convert(kind: Any, value: Any, name: str, scalar: Callable[[Any, Any, str],
 
 def _not_none(args: tuple[Any, ...]) -> Any:
     return next(arg for arg in args if arg is not type(None))
-
-
-def _items(origin: Any, args: tuple[Any, ...], value: Any, name: str) -> Iterator[tuple[Any, Any, str]]:
-    """Type, value and name of each item of a tuple or list. Raises InputError if it is none, or of another length."""
-    if not isinstance(value, (list, tuple)):
-        raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
-    if origin is tuple and args[-1] is not Ellipsis:
-        if len(value) != len(args):
-            raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")
-        kinds = list(args)
-    else:
-        kinds = [args[0]] * len(value)
-    return ((kind, item, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 
 def _scalar(kind: Any, value: Any, name: str) -> Any:

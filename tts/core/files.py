@@ -65,16 +65,11 @@ def is_folder(path: str | Path) -> bool:
 
 
 def check_new_file(path: Path, force: bool) -> None:
-    """Raise InputError where a file cannot be written or may not be.
-
-    That is where its folder is missing or read-only, where a folder, pipe or device lies in its place, or where it
-    exists and `force` is not given.
-    """
+    """Raise InputError where a file cannot be written, or may not be replaced without `force`."""
     found = kind(path)
-    if found == "folder":
-        raise InputError(f"cannot write {shown(path)}: it is a folder; give a file name")
-    if found == "other":  # which a file would replace
-        raise InputError(f"cannot write {shown(path)}: it is a pipe or a device; give a file name")
+    if found in ("folder", "other"):  # which a file would replace
+        what = "a folder" if found == "folder" else "a pipe or a device"
+        raise InputError(f"cannot write {shown(path)}: it is {what}; give a file name")
     if not is_folder(path.parent):
         raise InputError(f"cannot write {shown(path)}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
@@ -84,12 +79,7 @@ def check_new_file(path: Path, force: bool) -> None:
 
 
 def check_folder(path: Path, name: str) -> None:
-    """Raise InputError where a folder can neither be written to nor made.
-
-    Args:
-        path: the folder; it may be missing, and its parents.
-        name: how the message calls it, e.g. "--out".
-    """
+    """Raise InputError where a folder can neither be written to nor made; `name` is what messages call it: "--out"."""
     for place in (path, *path.parents):
         found = kind(place)
         if found == "folder":
@@ -116,12 +106,7 @@ def path_argument(text: str) -> Path:
 
 
 def failure(error: OSError, path: str | Path | None = None) -> str:
-    """An error of the operating system in one line: where, what, and what to do.
-
-    Args:
-        error: what was raised.
-        path: where it happened; None: as the error says.
-    """
+    """An error of the operating system in one line: where (None: as it says itself), what, and what to do."""
     where = error.filename if path is None else path
     where = os.fsdecode(where) if isinstance(where, bytes) else where
     remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
