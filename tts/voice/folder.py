@@ -57,8 +57,16 @@ def read_arrays(folder: Path, config: VoiceConfig) -> tuple[dict[str, np.ndarray
     Raises:
         InputError: model.safetensors is missing or not whole, or its word vectors do not fit the vocabulary.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     path = folder / WEIGHTS_FILE
-    tensors = _read_tensors(path)
+    if not is_file(path):
+        raise InputError(f"{folder} is no voice: it has no {WEIGHTS_FILE}; {FIX}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({reason(error)}); {FIX}") from error
     if not config.vocabulary:
         return tensors, {}
     table = tensors.pop(VECTORS, None)
@@ -112,15 +120,3 @@ def _check_version(path: Path, tree: dict[str, Any]) -> None:
     elif isinstance(version, int):
         advice = "a newer version wrote it: update twotier-tts, or fetch the voice again in the older format"
     raise InputError(f"{path}: format_version is {shown(version)}, and this version reads {FORMAT_VERSION}; {advice}")
-
-
-def _read_tensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if not is_file(path):
-        raise InputError(f"{path.parent} is no voice: it has no {WEIGHTS_FILE}; {FIX}")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({reason(error)}); {FIX}") from error

@@ -83,10 +83,8 @@ class AudioStream(Iterator[np.ndarray]):
     """A text while it is made: iterate over it for its chunks, (n,) float32 in [-1, 1], n at least 1.
 
     The chunks joined are the samples of the `Audio` that `speak` gives for the same text, and `audio()` is that one.
-    Nothing is made before the first chunk is asked for, and leaving early costs nothing.
-
-    Thread-safe: where several threads ask for chunks, each gets another one, and `close` may be called from any
-    thread at any time. A chunk that is being made then is still given, and is the last one.
+    Nothing is made before the first chunk is asked for, and leaving early costs nothing. Thread-safe: where several
+    threads ask for chunks, each gets another one, and `close` may be called from any thread at any time.
 
     Example:
         with voice.stream("4 7 2") as stream:
@@ -122,10 +120,7 @@ class AudioStream(Iterator[np.ndarray]):
             return self._table[codes]
 
     def audio(self) -> Audio:
-        """The whole; what has not been made yet is made now.
-
-        Returns:
-            What `speak` returns for the text.
+        """What `speak` returns for the text; what has not been made yet is made now.
 
         Raises:
             InputError: the stream was closed before its end.

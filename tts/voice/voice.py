@@ -184,11 +184,7 @@ class Voice:
         """Say a text in chunks, as they are made: the same samples as `speak`.
 
         Args:
-            text: see `speak`, as for the others.
-            speaker: see `speak`.
-            seed: see `speak`.
-            options: see `speak`.
-            changes: see `speak`.
+            text, speaker, seed, options, changes: see `speak`.
 
         Returns:
             An iterator over the chunks; everything has been checked, and nothing made yet.
@@ -283,8 +279,7 @@ class Voice:
         """Check a text and a speaker without making anything.
 
         Args:
-            text: see `speak`.
-            speaker: see `speak`.
+            text, speaker: see `speak`.
 
         Returns:
             The words that `speak` would say.
