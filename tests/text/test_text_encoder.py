@@ -179,7 +179,8 @@ def test_llama(layer, llama):
     kept = np.array([piece != "▁" for piece in pieces])
     expected = [states[(owners == w) & kept].mean(0) for w in range(4)]
     found, _ = encoder(name=str(folder), layer=layer, context="text").encode([words, ["1"]])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # Relative to the largest: a random model's activations reach 14.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_llama_tells_the_digits_apart(llama):
