@@ -36,14 +36,11 @@ class Parser(argparse.ArgumentParser):
 def run_command(program: str, run: Callable[[], int | None], interrupted: str = "interrupted") -> int:
     """Run a command, and turn every error that is the user's or the machine's into one line on standard error.
 
-    Args:
-        program: its name, with which the line begins.
-        run: the command, parsing included; returns its exit code, None for 0.
-        interrupted: the message where the user stops it.
+    The line begins with `program`; `run` is the command, parsing included, and returns its exit code, None for 0.
 
     Returns:
-        The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130 where
-        it was interrupted; 141, without a line, where the reader of the output has left.
+        The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130, with
+        the message `interrupted`, where the user stopped it; 141, without a line, where the output's reader has left.
     """
     try:
         _set_up_streams()

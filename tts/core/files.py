@@ -36,10 +36,8 @@ _REMEDIES = {
 def kind(path: str | Path) -> Kind:
     """What lies at a path, and "nothing" where something could be made.
 
-    `Path.exists`, `is_file` and `is_dir` raise OSError for a name that is too long, ValueError for a NUL character.
-
-    Raises:
-        InputError: no file can lie there (empty, too long, a NUL character, a loop of links), or it may not be asked.
+    Raises InputError where no file can lie (a name that is empty, too long or holds a NUL character, a loop of links),
+    or where it may not be asked; `Path.exists` raises OSError and ValueError then.
     """
     if not str(path):
         raise InputError("a path is empty; give the name of a file or folder")
@@ -110,7 +108,8 @@ def failure(error: OSError, path: str | Path | None = None) -> str:
     where = error.filename if path is None else path
     where = os.fsdecode(where) if isinstance(where, bytes) else where
     remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
-    return "".join([f"{shown(str(where))}: " if where is not None else "", reason(error), remedy and f"; {remedy}"])
+    place = f"{shown(str(where))}: " if where is not None else ""
+    return f"{place}{error.strerror or reason(error)}{remedy and f'; {remedy}'}"
 
 
 def shown(path: str | Path) -> str:
@@ -135,20 +134,14 @@ def naming(path: Path) -> Iterator[None]:
 def atomic_write(path: Path, data: bytes) -> None:
     """Write a file under another name, flush it to the disk, and rename it; an older one stays until then.
 
-    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns.
-
-    Raises:
-        OSError: the folder is missing or full, or refuses the file; nothing is left behind.
+    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns. Raises
+    OSError where the folder is missing or full, or refuses the file; nothing is left behind.
     """
     write_together({path: data})
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files as `atomic_write` does one; none appears before all are on the disk, then one by one.
-
-    Raises:
-        OSError: as `atomic_write`.
-    """
+    """Write several files as `atomic_write` does one; none appears before all are on the disk, then one by one."""
     with ExitStack() as undo:
         renamed = []
         for path, data in contents.items():
@@ -182,14 +175,10 @@ def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
 
 @contextmanager
 def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
-    """A context that makes a folder with its parents; an error removes those that it made, where they are empty.
+    """A context that makes a folder with its parents, unless it is there. Raises OSError where it cannot be made.
 
-    Args:
-        path: the folder; one that is there is used.
-        whole: whether an error also removes all that lies in it, where it was missing or empty before.
-
-    Raises:
-        OSError: it cannot be made, e.g. because a file lies there.
+    An error inside removes those that it made, where they are empty; with `whole` also all that lies in the folder, if
+    that was missing or empty before.
     """
     made: list[Path] = []
     whole = whole and is_empty(path)

@@ -10,8 +10,8 @@ def one_line(text: str) -> str:
 
 
 def reason(error: Exception, most: int = 160) -> str:
-    """What an error says, without its place: on one line, and cut."""
-    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    """What an error says: on one line, and cut."""
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

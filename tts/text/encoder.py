@@ -46,8 +46,7 @@ class TextEncoder:
 
         Args:
             config: the model, the layer and the context.
-            cache_dir: where vectors are kept; None: the package's folder in the user's cache ($TWOTIER_TTS_CACHE, else
-                twotier-tts in $XDG_CACHE_HOME or ~/.cache).
+            cache_dir: where vectors are kept; None: `tts.core.paths.cache_folder`.
             cache: False neither reads nor writes the cache.
 
         Raises:
@@ -55,8 +54,7 @@ class TextEncoder:
         """
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
-        self.width = files.width
-        """D, the width of a word's vector."""
+        self.width = files.width  # D, of a word's vector
         if not -files.depth - 1 <= config.layer <= files.depth:
             raise InputError(
                 f"text encoder layer is {config.layer}, but {config.name} has {files.depth} layers; allowed are "
@@ -77,8 +75,7 @@ class TextEncoder:
             texts: the words of each text, as `tts.text.normalize.words` gives them: no white space inside, none empty.
 
         Returns:
-            For each text (W, D) float32, D = `width`. A text's vectors do not depend on the other texts (beyond
-            rounding, 1e-5).
+            For each text (W, D) float32, D = `width`; they do not depend on the other texts (beyond rounding, 1e-5).
 
         Raises:
             InputError: the model cannot be loaded, its tokenizer cannot read a word, or a text is too long for it.

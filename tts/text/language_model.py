@@ -60,13 +60,16 @@ class ModelFiles:
             described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _unreadable(folder, error) from error
-        depth, width = (_first_number(described, keys) for keys in (_DEPTH_KEYS, _WIDTH_KEYS))
-        if depth is None or width is None:
+        sizes: list[int] = []
+        for keys in (_DEPTH_KEYS, _WIDTH_KEYS):
+            given = [described.get(key) for key in keys] if isinstance(described, dict) else []
+            sizes += [size for size in given if type(size) is int and size > 0][:1]
+        if len(sizes) < 2:
             raise InputError(
                 f"{folder / 'config.json'} does not describe a text model: it has no {_DEPTH_KEYS[0]} or no "
                 f"{_WIDTH_KEYS[0]}; give minilm or the folder of a transformers encoder or decoder"
             )
-        return ModelFiles(name, folder, depth, width)
+        return ModelFiles(name, folder, *sizes)
 
     def fingerprint(self) -> str:
         """Changes whenever the model's files do; weights, too large to be read each time, count by size and time."""
@@ -216,12 +219,6 @@ def _is_whole(folder: Path) -> bool:
             return False
     tokenizers = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt", "vocab.json"}
     return "config.json" in names and weights <= names and bool(tokenizers & names)
-
-
-def _first_number(described: object, keys: Sequence[str]) -> int | None:
-    if not isinstance(described, dict):
-        return None
-    return next((described[key] for key in keys if type(described.get(key)) is int and described[key] > 0), None)
 
 
 @functools.cache

@@ -42,11 +42,8 @@ def words(text: str) -> list[str]:
     Decimal digits of every script (full-width, Arabic-Indic, Devanagari …) become ASCII numerals, letters lower case;
     invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
 
-    Args:
-        text: e.g. "472", "4-7-2", "4, 7, 2" or "four seven two".
-
     Returns:
-        1 to MAX_WORDS keys of `SPOKEN`, e.g. ["4", "7", "2"] or ["four", "seven", "two"].
+        1 to MAX_WORDS keys of `SPOKEN`: ["4", "7", "2"] of "472", "4-7-2" or "4, 7, 2"; ["four", "2"] of "Four! 2".
 
     Raises:
         InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the

@@ -94,12 +94,8 @@ class AudioStream(Iterator[np.ndarray]):
 
     def __init__(self, text: CheckedText, codes: Generator[np.ndarray, None, SynthesisResult]) -> None:
         """Made by `Voice.stream`."""
-        self.sample_rate = text.config.sample_rate
-        """Hz."""
-        self.words = text.words
-        """The words of the text."""
-        self.speaker = text.speaker
-        self.seed = text.request.seed
+        self.sample_rate = text.config.sample_rate  # Hz
+        self.words, self.speaker, self.seed = text.words, text.speaker, text.request.seed
         self._text, self._codes = text, codes
         self._table = audio_files.decode_table(text.config.model.q_levels, text.config.model.quantization)
         self._audio: Audio | None = None
