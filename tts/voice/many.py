@@ -43,9 +43,9 @@ def numbered(
 
 def checked_streams(streams: int) -> int:
     """How many texts are made at a time, at least 1. Raises InputError."""
-    if integer("streams", streams) < 1:
+    if (count := integer("streams", streams)) < 1:
         raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
-    return int(streams)
+    return count
 
 
 def speak_in_order(
@@ -65,11 +65,10 @@ def speak_in_order(
         try:
             for place, text, speaker, seed in texts:
                 try:
-                    checked = check(text, speaker, seed)
+                    waiting.append(check(text, speaker, seed))
                 except InputError as error:
                     raise InputError(f"text {place}: {error}") from error
-                waiting.append(checked)
-                yield checked.request
+                yield waiting[-1].request
         except Exception as error:  # held back until the texts before it have been said
             failures.append(error)
 
