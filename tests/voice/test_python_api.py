@@ -279,7 +279,7 @@ PUBLIC = [
 
 @pytest.mark.parametrize("function", PUBLIC, ids=lambda function: function.__name__)
 def test_docstrings_have_one_grammar(function):
-    """Args, Returns, Raises and Example, in this order; the arguments are those of the signature."""
+    """Args, Returns, Raises and Example, in this order; the arguments, one or several a line, are the signature's."""
     function = getattr(function, "__func__", function)
     lines = inspect.getdoc(function).splitlines()
     sections = [line[:-1] for line in lines if re.fullmatch("[A-Z][a-z]+:", line)]
@@ -292,7 +292,7 @@ def test_docstrings_have_one_grammar(function):
     if parameters:
         arguments = lines[lines.index("Args:") + 1 :]
         arguments = [line for line in itertools.takewhile(bool, arguments) if not line.startswith(" " * 5)]
-        assert [line.split(":")[0].strip() for line in arguments] == parameters
+        assert [name for line in arguments for name in line.split(":")[0].strip().split(", ")] == parameters
 
 
 def test_arrays_are_compared_by_identity(voice):

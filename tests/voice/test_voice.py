@@ -97,8 +97,20 @@ def test_options_of_another_type(way, options):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_unknown_settings(way):
-    with pytest.raises(TypeError, match="temprature"):
+    with pytest.raises(
+        TypeError, match=rf"^Voice\.{way} has no argument 'temprature'; did you mean temperature\? It ta"
+    ):
         WAYS[way](make_voice(), temprature=0.9)
+    with pytest.raises(TypeError, match=r"has no argument 'zzz'; it takes texts?, .*options, .*max_seconds, engine$"):
+        WAYS[way](make_voice(), zzz=0.9)
+
+
+@pytest.mark.parametrize("method", ["speak_batch", "speak_each"])
+@pytest.mark.parametrize("name", ["seed", "speaker"])
+def test_one_for_many_is_an_unknown_argument(method, name):
+    """What the message names are the method's own arguments, not those of the class behind it."""
+    with pytest.raises(TypeError, match=rf"^Voice\.{method} has no argument '{name}'; did you mean {name}s\?"):
+        getattr(make_voice(), method)(["4"], **{name: 3})
 
 
 def test_keyword_arguments_are_the_fields_of_the_options():

@@ -30,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--source", type=path_argument, metavar="DIR", help="the corpus in its own layout; downloaded if not given"
-    )
+    source = "the corpus in its own layout; downloaded if not given"
+    parser.add_argument("--source", type=path_argument, metavar="DIR", help=source)
     parser.add_argument("--force", action="store_true", help="replace a dataset that was built there before")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder once it is written")
     parser.add_argument("--speakers", nargs="+", metavar="NAME", help="these speakers only")
@@ -64,7 +63,7 @@ def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
 
 
 def _level(text: str) -> float | str:
-    return "none" if text == "none" else float(text)
+    return text if text == "none" else float(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,16 +72,15 @@ def run(args: argparse.Namespace) -> int:
         width = max(map(len, RECIPES))
         for name, text in RECIPES.items():
             print(f"{name:{width}}  {text}")
-        return 0
-    if args.data_command == "show":
+    elif args.data_command == "show":
         print(show(args.folder))
-        return 0
-    out = build(args)
-    print(show(out))
-    if args.push_to_hub:
-        from data_recipes.dataset import push_to_hub
+    else:
+        out = build(args)
+        print(show(out))
+        if args.push_to_hub:
+            from data_recipes.dataset import push_to_hub
 
-        print(f"pushed to {push_to_hub(out, args.push_to_hub)}", file=sys.stderr)
+            print(f"pushed to {push_to_hub(out, args.push_to_hub)}", file=sys.stderr)
     return 0
 
 
@@ -97,15 +95,14 @@ def build(args: argparse.Namespace) -> Path:
         check_repo_id(args.push_to_hub)
     check_output(args.out, args.force)  # before the work, not after it
     recording_options = RecordingOptions(**_given(args, RecordingOptions))
-    if args.recipe == "fsdd":
-        return build_fsdd(
-            load_corpus(args.source, recording_options, args.speakers, progress=True), args.out, args.force
-        )
-    options = SequenceOptions(**_given(args, SequenceOptions))
-    for name, least in (("count", 1), ("eval_count", 1), ("seed", 0)):
-        if getattr(args, name) < least:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: need at least {least}")
+    if args.recipe == "sequences":
+        options = SequenceOptions(**_given(args, SequenceOptions))
+        for name, least in (("count", 1), ("eval_count", 1), ("seed", 0)):
+            if getattr(args, name) < least:
+                raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: need at least {least}")
     corpus = load_corpus(args.source, recording_options, args.speakers, progress=True)
+    if args.recipe == "fsdd":
+        return build_fsdd(corpus, args.out, args.force)
     return build_sequences(corpus, options, args.out, args.count, args.eval_count, args.seed, args.force)
 
 
@@ -124,8 +121,6 @@ def show(folder: Path) -> str:
     lines = [f"{folder}: recipe {recipe['recipe']}, {recipe['sample_rate']} Hz", f"source: {recipe['source']}"]
     lines += [f"note: {note}" for note in recipe["notes"]]
     lines += [f"{'split':12} {'rows':>7} {'hours':>7}  speakers"]
-    lines += [
-        f"{name:12} {split['rows']:7} {split['hours']:7.3f}  {', '.join(split['speakers'])}"
-        for name, split in recipe["splits"].items()
-    ]
+    for name, split in recipe["splits"].items():
+        lines += [f"{name:12} {split['rows']:7} {split['hours']:7.3f}  {', '.join(split['speakers'])}"]
     return "\n".join([*lines, "options: " + json.dumps(recipe["options"])])

@@ -8,7 +8,6 @@ from tts.core.errors import InputError
 
 LONGEST = 1 << 20  # bytes; a thousand words with ample space between them
 _PATIENCE = 0.01  # seconds for a writer that is busy writing to come up with the next line
-_AT_ONCE = 1 << 16  # bytes
 
 
 class Lines:
@@ -24,10 +23,8 @@ class Lines:
     def next(self, wait: bool) -> tuple[int, str] | None:
         """The next line and its number; None at the end, and without `wait` also where none is there yet.
 
-        What is not UTF-8 becomes surrogates, which no text may hold.
-
-        Raises:
-            InputError: a line without end, or what cannot be read.
+        What is not UTF-8 becomes surrogates, which no text may hold. Raises InputError for a line without end, and for
+        what cannot be read.
         """
         while True:
             while self._whole:
@@ -45,7 +42,7 @@ class Lines:
 
     def _read(self) -> None:
         try:
-            data = os.read(self._descriptor, _AT_ONCE)
+            data = os.read(self._descriptor, 1 << 16)
         except OSError as error:  # a folder, a disk that fails
             raise InputError(f"cannot read standard input: {error.strerror}; write one text a line to it") from error
         if data:

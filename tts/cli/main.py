@@ -6,7 +6,7 @@ cannot run is refused, with the line that installs what it needs, before it impo
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
@@ -65,10 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, as `run_command` does."""
     wait_passively()
 
-    def run() -> int:
+    def run() -> int | None:
         arguments = make_parser().parse_args(argv)
         require("train", *arguments.needs)
-        run: Callable[[argparse.Namespace], int] = arguments.run
-        return run(arguments)
+        code: int | None = arguments.run(arguments)
+        return code
 
     return run_command("tts", run)

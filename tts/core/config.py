@@ -7,18 +7,18 @@ whose `__post_init__` calls `check` holds no other number, whoever makes it; `de
 import dataclasses
 import difflib
 import functools
+import json
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 
 from tts.core.errors import InputError
-from tts.core.messages import key_text as _key
-from tts.core.messages import shown
+from tts.core.messages import key_text, shown
 from tts.core.yaml_files import parse, read
 
 T = TypeVar("T")
@@ -52,20 +52,15 @@ class Range:
 
 
 def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] = ()) -> T:
-    """Read a config: `cls`'s defaults, then the YAML file, then overrides like "train.lr=3e-4".
+    """Read a config: `cls`'s defaults, then the YAML file, then overrides like "train.lr=3e-4", their values in YAML.
 
-    Args:
-        cls: a dataclass; its fields may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
-        path: a YAML file with a mapping; None for the defaults alone.
-        overrides: "dotted.key=value", the value in YAML.
+    The fields of `cls` may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
 
     Raises:
         InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
             the wrong type or outside its field's range.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        tree = read(Path(path))
+    tree = {} if path is None else read(Path(path))
     for override in overrides:
         _set(tree, override)
     return build(cls, tree)
@@ -79,12 +74,12 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None
     hints, defaults = field_types(cls), _defaults(cls, base)
     values = {}
     for key, value in tree.items():
-        name = f"{where}{_key(key)}"
+        name = f"{where}{key_text(key)}"
         if key not in hints:
-            near = difflib.get_close_matches(_key(key), hints, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(key_text(key), hints, n=1, cutoff=0.5)
             hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(sorted(hints))}"
             raise InputError(f"unknown config key {name}; {hint}")
-        values[key] = _convert(hints[key], value, name, defaults[key])
+        values[key] = _convert(hints[key], value, name, _scalar, defaults[key])
     try:
         return dataclasses.replace(typing.cast(Any, base), **values) if isinstance(base, cls) else cls(**values)
     except TypeError as error:  # a field without a default is missing
@@ -96,25 +91,21 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None
 
 
 def check(config: Any, where: str = "") -> None:
-    """Refuse a dataclass's numbers outside their ranges, and what is none of a Literal's values.
+    """Refuse a dataclass's numbers outside their ranges, and what is none of a Literal's values. Raises InputError.
 
-    Args:
-        config: its sections are left out: each checks itself.
-        where: its dotted path for messages, e.g. "train.".
-
-    Raises:
-        InputError: the field, its value and what is allowed.
+    Its sections are left out: each checks itself. `where` is its dotted path for messages, e.g. "train.".
     """
     for name, kind in field_types(type(config)).items():
-        _check(kind, getattr(config, name), f"{where}{name}")
+        if not dataclasses.is_dataclass(kind):
+            _convert(kind, getattr(config, name), f"{where}{name}", lambda _, value, __: value)
 
 
-def check_order(config: Any, names: Iterable[str], where: str = "") -> None:
+def check_order(config: Any, names: Iterable[str]) -> None:
     """Refuse a pair of numbers whose first is above its second; `names` are fields. Raises InputError."""
     for name in names:
         low, high = getattr(config, name)
         if low > high:
-            raise InputError(f"{where}{name} is {[low, high]}; the first number must not be above the second")
+            raise InputError(f"{name} is {[low, high]}; the first number must not be above the second")
 
 
 def describe(cls: type) -> str:
@@ -136,7 +127,8 @@ def _field_types(cls: type) -> dict[str, Any]:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The config as plain dicts, lists and scalars: what `build` reads back, and YAML and JSON can hold."""
-    return _plain(dataclasses.asdict(config))
+    plain: dict[str, Any] = _plain(dataclasses.asdict(config))
+    return plain
 
 
 def dump(config: Any) -> str:
@@ -145,11 +137,7 @@ def dump(config: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(value, default=str))
 
 
 # Overrides
@@ -163,13 +151,12 @@ def _set(tree: dict[str, Any], override: str) -> None:
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise InputError(f"cannot set {_key(key)}: {_key(parent)} is a value, not a section")
+            raise InputError(f"cannot set {key_text(key)}: {key_text(parent)} is a value, not a section")
     try:
         tree[last] = parse(text)
     except ValueError as error:
-        raise InputError(
-            f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
-        ) from error
+        message = f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
+        raise InputError(message) from error
 
 
 # Values
@@ -179,80 +166,61 @@ def _defaults(cls: type, base: Any = None) -> dict[str, Any]:
     """The fields of `base`, or of `cls`'s defaults, MISSING where there is none."""
     if isinstance(base, cls):
         return {name: getattr(base, name) for name in field_types(cls)}
-    fields = dataclasses.fields(cls)
     return {
         field.name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        for field in fields
+        for field in dataclasses.fields(cls)
     }
 
 
-def _convert(kind: Any, value: Any, name: str, base: Any = None) -> Any:
+def _convert(kind: Any, value: Any, name: str, scalar: Callable[[Any, Any, str], Any], base: Any = None) -> Any:
+    """A value as the type `kind`, inside its range; `scalar` converts what has no parts."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return _convert(_not_none(args), value, name, base)
+        return _convert(_not_none(args), value, name, scalar, base)
     if origin is Annotated:
-        value = _convert(args[0], value, name)
-        _check(kind, value, name)
+        value, allowed = scalar(args[0], value, name), args[1]
+        wanted = numbers.Integral if args[0] is int else numbers.Real
+        if isinstance(value, bool) or not isinstance(value, wanted) or value not in allowed:
+            raise InputError(f"{name} is {shown(value)}; it must be {allowed.text(args[0])}")
         return value
     if origin is Literal:
-        _check(kind, value, name)
+        if not any(value == arg and type(value) is type(arg) for arg in args):
+            raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, args))}")
         return value
     if dataclasses.is_dataclass(kind):
+        if isinstance(value, typing.cast(type, kind)):
+            return value
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a section with keys")
         return build(typing.cast(type, kind), value, f"{name}.", base)
     if origin in (tuple, list):
-        return origin(_convert(*item) for item in _items(origin, args, value, name))
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
+        fixed = origin is tuple and args[-1] is not Ellipsis
+        if fixed and len(value) != len(args):
+            raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")
+        kinds = args if fixed else args[:1] * len(value)
+        parts = enumerate(zip(kinds, value, strict=True))
+        return origin(_convert(part, item, f"{name}[{i}]", scalar) for i, (part, item) in parts)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise InputError(f"{name} is {shown(value)}; it must be a mapping")
         return {
-            _convert(args[0], key, name): _convert(args[1], item, f"{name}.{_key(key)}") for key, item in value.items()
+            scalar(args[0], key, name): _convert(args[1], item, f"{name}.{key_text(key)}", scalar)
+            for key, item in value.items()
         }
-    return _convert_scalar(kind, value, name)
-
-
-def _check(kind: Any, value: Any, name: str) -> None:
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is not None:
-            _check(_not_none(args), value, name)
-    elif origin is Annotated:
-        allowed = next(note for note in args[1:] if isinstance(note, Range))
-        wanted = numbers.Integral if args[0] is int else numbers.Real
-        if isinstance(value, bool) or not isinstance(value, wanted) or value not in allowed:
-            raise InputError(f"{name} is {shown(value)}; it must be {allowed.text(args[0])}")
-    elif origin is Literal:
-        if not any(value == arg and type(value) is type(arg) for arg in args):
-            raise InputError(f"{name} is {shown(value)}; it must be one of {', '.join(map(str, args))}")
-    elif origin in (tuple, list):
-        for item in _items(origin, args, value, name):
-            _check(*item)
-    elif origin is dict:
-        for key, item in value.items():
-            _check(args[1], item, f"{name}.{_key(key)}")
+    return scalar(kind, value, name)
 
 
 def _not_none(args: tuple[Any, ...]) -> Any:
     return next(arg for arg in args if arg is not type(None))
 
 
-def _items(origin: Any, args: tuple[Any, ...], value: Any, name: str) -> Iterator[tuple[Any, Any, str]]:
-    """Type, value and name of each item of a tuple or list. Raises InputError if it is none, or of another length."""
-    if not isinstance(value, (list, tuple)):
-        raise InputError(f"{name} is {shown(value)}; it must be a list, e.g. [1, 2]")
-    if origin is tuple and args[-1] is not Ellipsis:
-        if len(value) != len(args):
-            raise InputError(f"{name} has {len(value)} items; it must have {len(args)}")
-        kinds = list(args)
-    else:
-        kinds = [args[0]] * len(value)
-    return ((kind, item, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
-
-
-def _convert_scalar(kind: Any, value: Any, name: str) -> Any:
+def _scalar(kind: Any, value: Any, name: str) -> Any:
+    if kind is Any:
+        return value
     if kind is Path and isinstance(value, str):
         if not value or "\0" in value:
             raise InputError(f"{name} is {shown(value)}; it must be a path")
@@ -288,7 +256,7 @@ def _text(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return f"{_text(_not_none(args))}, or null"
     if origin is Annotated:
-        return next(note for note in args[1:] if isinstance(note, Range)).text(args[0])
+        return args[1].text(args[0])
     if origin is Literal:
         return " or ".join(f"`{arg}`" for arg in args)
     if origin in (tuple, list):

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tts.core.errors import InputError
 from tts.core.files import failure
@@ -36,14 +36,11 @@ class Parser(argparse.ArgumentParser):
 def run_command(program: str, run: Callable[[], int | None], interrupted: str = "interrupted") -> int:
     """Run a command, and turn every error that is the user's or the machine's into one line on standard error.
 
-    Args:
-        program: its name, with which the line begins.
-        run: the command, parsing included; returns its exit code, None for 0.
-        interrupted: the message where the user stops it.
+    The line begins with `program`; `run` is the command, parsing included, and returns its exit code, None for 0.
 
     Returns:
-        The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130 where
-        it was interrupted; 141, without a line, where the reader of the output has left.
+        The exit code: that of `run`; 2 for an `InputError` or an `OSError`, one of standard output included; 130, with
+        the message `interrupted`, where the user stopped it; 141, without a line, where the output's reader has left.
     """
     try:
         _set_up_streams()
@@ -78,17 +75,10 @@ def _end(code: int, message: str = "") -> int:
         try:
             stream.write(text)
             stream.flush()
-        except OSError:
-            _give_up(stream)
+        except OSError:  # what is left in the buffer is discarded: the interpreter would fail when it flushes it
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())  # one in memory has none
     return code
-
-
-def _give_up(stream: TextIO) -> None:
-    """Discard what is left in a stream's buffer: the interpreter would report an error when it flushes it."""
-    with contextlib.suppress(OSError):  # one in memory has no descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 class _Output(io.FileIO):

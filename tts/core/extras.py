@@ -8,7 +8,14 @@ from tts.core.errors import InputError
 
 def missing(*modules: str) -> str | None:
     """The first of these top-level modules that is not installed; None if all are. Imports none of them."""
-    return next((module for module in modules if not _is_installed(module)), None)
+    for module in modules:
+        try:  # None in `sys.modules` blocks an import; so does a hook that raises
+            found = sys.modules[module] if module in sys.modules else importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            return module
+    return None
 
 
 def install_command(extra: str) -> str:
@@ -17,23 +24,6 @@ def install_command(extra: str) -> str:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Check that modules which only an extra installs are there.
-
-    Args:
-        extra: its name in `pyproject.toml`, e.g. "train".
-        modules: top-level modules that are about to be imported.
-
-    Raises:
-        InputError: one of them is not installed.
-    """
+    """Raise InputError where one of these top-level modules, which `extra` of `pyproject.toml` installs, is missing."""
     if module := missing(*modules):
         raise InputError(f"this needs {module}, which is not installed; run: {install_command(extra)}")
-
-
-def _is_installed(module: str) -> bool:
-    if module in sys.modules:
-        return sys.modules[module] is not None  # None: its import is blocked
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.core.errors import InputError
-from tts.core.messages import one_line
+from tts.core.messages import one_line, reason
 
 Kind = Literal["nothing", "file", "folder", "other"]
 """What lies at a path, links followed: "other" is a pipe, a device or a socket."""
@@ -36,10 +36,8 @@ _REMEDIES = {
 def kind(path: str | Path) -> Kind:
     """What lies at a path, and "nothing" where something could be made.
 
-    `Path.exists`, `is_file` and `is_dir` raise OSError for a name that is too long, ValueError for a NUL character.
-
-    Raises:
-        InputError: no file can lie there (empty, too long, a NUL character, a loop of links), or it may not be asked.
+    Raises InputError where no file can lie (a name that is empty, too long or holds a NUL character, a loop of links),
+    or where it may not be asked; `Path.exists` raises OSError and ValueError then.
     """
     if not str(path):
         raise InputError("a path is empty; give the name of a file or folder")
@@ -50,13 +48,8 @@ def kind(path: str | Path) -> Kind:
             return "nothing"
         raise InputError(failure(error, path)) from None
     except ValueError as error:  # a NUL character, or one that the file system's encoding does not have
-        raise InputError(f"{shown(path)} cannot be the name of a file ({_reason(error)}); give another path") from None
+        raise InputError(f"{shown(path)} cannot be the name of a file ({reason(error)}); give another path") from None
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
-
-
-def exists(path: str | Path) -> bool:
-    """Whether anything lies at the path. Raises InputError as `kind`."""
-    return kind(path) != "nothing"
 
 
 def is_file(path: str | Path) -> bool:
@@ -70,16 +63,11 @@ def is_folder(path: str | Path) -> bool:
 
 
 def check_new_file(path: Path, force: bool) -> None:
-    """Raise InputError where a file cannot be written or may not be.
-
-    That is where its folder is missing or read-only, where a folder, pipe or device lies in its place, or where it
-    exists and `force` is not given.
-    """
+    """Raise InputError where a file cannot be written, or may not be replaced without `force`."""
     found = kind(path)
-    if found == "folder":
-        raise InputError(f"cannot write {shown(path)}: it is a folder; give a file name")
-    if found == "other":  # which a file would replace
-        raise InputError(f"cannot write {shown(path)}: it is a pipe or a device; give a file name")
+    if found in ("folder", "other"):  # which a file would replace
+        what = "a folder" if found == "folder" else "a pipe or a device"
+        raise InputError(f"cannot write {shown(path)}: it is {what}; give a file name")
     if not is_folder(path.parent):
         raise InputError(f"cannot write {shown(path)}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
@@ -89,12 +77,7 @@ def check_new_file(path: Path, force: bool) -> None:
 
 
 def check_folder(path: Path, name: str) -> None:
-    """Raise InputError where a folder can neither be written to nor made.
-
-    Args:
-        path: the folder; it may be missing, and its parents.
-        name: how the message calls it, e.g. "--out".
-    """
+    """Raise InputError where a folder can neither be written to nor made; `name` is what messages call it: "--out"."""
     for place in (path, *path.parents):
         found = kind(place)
         if found == "folder":
@@ -121,26 +104,18 @@ def path_argument(text: str) -> Path:
 
 
 def failure(error: OSError, path: str | Path | None = None) -> str:
-    """An error of the operating system in one line: where, what, and what to do.
-
-    Args:
-        error: what was raised.
-        path: where it happened; None: as the error says.
-    """
+    """An error of the operating system in one line: where (None: as it says itself), what, and what to do."""
     where = error.filename if path is None else path
     where = os.fsdecode(where) if isinstance(where, bytes) else where
     remedy = _REMEDIES.get(error.errno or 0, "choose another path" if where is not None else "")
-    return "".join([f"{shown(str(where))}: " if where is not None else "", _reason(error), remedy and f"; {remedy}"])
+    place = f"{shown(str(where))}: " if where is not None else ""
+    return f"{place}{error.strerror or reason(error)}{remedy and f'; {remedy}'}"
 
 
 def shown(path: str | Path) -> str:
     """A path for a message: on one line; of a long one, its beginning and its end."""
     text = one_line(str(path))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 3 :]}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -159,40 +134,28 @@ def naming(path: Path) -> Iterator[None]:
 def atomic_write(path: Path, data: bytes) -> None:
     """Write a file under another name, flush it to the disk, and rename it; an older one stays until then.
 
-    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns.
-
-    Raises:
-        OSError: the folder is missing or full, or refuses the file; nothing is left behind.
+    The file gets the permissions that the umask leaves, and the rename is on the disk, too, when this returns. Raises
+    OSError where the folder is missing or full, or refuses the file; nothing is left behind.
     """
     write_together({path: data})
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files as `atomic_write` does one; none appears before all are on the disk, then one by one.
-
-    Raises:
-        OSError: as `atomic_write`.
-    """
+    """Write several files as `atomic_write` does one; none appears before all are on the disk, then one by one."""
     with ExitStack() as undo:
         renamed = []
         for path, data in contents.items():
             with naming(path):
-                temporary = _written(path, data, undo)
-            renamed.append((temporary, path))
+                renamed.append((_written(path, data, undo), path))
         for temporary, path in renamed:
             with naming(path):
                 temporary.replace(path)
-        for folder in {path.parent for path in contents}:
-            _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Have the folder's new entries survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        for folder in {path.parent for path in contents}:  # whose new entries are to survive a power cut
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
@@ -204,27 +167,25 @@ def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # a temporary file is its owner's alone
     return temporary
 
 
 @contextmanager
 def new_folder(path: Path, whole: bool = False) -> Iterator[None]:
-    """A context that makes a folder with its parents; an error removes those that it made, where they are empty.
+    """A context that makes a folder with its parents, unless it is there. Raises OSError where it cannot be made.
 
-    Args:
-        path: the folder; one that is there is used.
-        whole: whether an error also removes all that lies in it, where it was missing or empty before.
-
-    Raises:
-        OSError: it cannot be made, e.g. because a file lies there.
+    An error inside removes those that it made, where they are empty; with `whole` also all that lies in the folder, if
+    that was missing or empty before.
     """
     made: list[Path] = []
     whole = whole and is_empty(path)
     try:
         for folder in (*reversed(path.parents), path):
             with contextlib.suppress(FileExistsError):  # another process may be making the same ones
-                if not exists(folder):
+                if kind(folder) == "nothing":
                     folder.mkdir()
                     made.append(folder)
         path.mkdir(exist_ok=True)  # says so where no folder lies there
@@ -252,9 +213,3 @@ def remove_contents(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

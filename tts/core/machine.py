@@ -11,23 +11,33 @@ from typing import Any
 
 from tts._version import __version__
 
-PACKAGES = ("numpy", "torch")
-ROOT = Path(__file__).parents[2]
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def circumstances(note: str = "") -> dict[str, Any]:
-    """Date, version, commit, versions of packages and the machine: the head of every report.
+    """Date, version, commit, versions of packages, the machine and a note, if any: the head of every report.
 
-    Args:
-        note: what else a reader should know; kept where it is not empty.
+    The commit is that of the working tree that this is run from, + where it was changed; None if it is installed.
+    Caches are in bytes; a version is None where the package is not installed.
     """
-    found: dict[str, Any] = {
+    root, commit = Path(__file__).parents[2], None
+    if (root / ".git").exists():
+        commit = _first_line("git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*")
+    machine = {
+        "processor": _processor(),
+        "cores": len(cores()),
+        "caches": caches(),
+        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
+        "gpu": _first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+    found = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "version": __version__,
-        "commit": commit(),
-        "versions": versions(),
-        "machine": machine(),
+        "commit": commit,
+        "versions": {"python": platform.python_version(), "numpy": _version("numpy"), "torch": _version("torch")},
+        "machine": machine,
     }
     return found | ({"note": note} if note else {})
 
@@ -40,7 +50,7 @@ def add_load_after(report: dict[str, Any]) -> None:
 def described(report: dict[str, Any]) -> str:
     """The circumstances of a report, in one sentence without its full stop."""
     where = report["machine"]
-    data_caches = ", ".join(f"{name} {size // 1024} KB" for name, size in where["caches"].items())
+    sizes = ", ".join(f"{name} {size // 1024} KB" for name, size in where["caches"].items())
     packages = ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)
     revision = f", commit {report['commit']}" if report["commit"] else ""
     load = f"load average {where['load_average']}"
@@ -48,7 +58,7 @@ def described(report: dict[str, Any]) -> str:
         load += f" before, {where['load_average_after']} after"
     note = f" ({report['note']})" if report.get("note") else ""
     return (
-        f"{where['processor']}, {where['cores']} cores{f' ({data_caches})' if data_caches else ''}, "
+        f"{where['processor']}, {where['cores']} cores{f' ({sizes})' if sizes else ''}, "
         f"GPU: {where['gpu'] or 'none'}; twotier-tts {report['version']}{revision}, {packages}; {load}{note}; "
         f"{report['date']}"
     )
@@ -56,29 +66,13 @@ def described(report: dict[str, Any]) -> str:
 
 def heading(results: dict[str, Any]) -> list[str]:
     """The lines at the top of a page of results: its command, its circumstances, and what its brackets hold."""
-    return [
-        f"Made by `{results['command']}`",
-        f"on {described(results['circumstances'])}.",
-        "95 % Wilson intervals in brackets.",
-    ]
+    where = described(results["circumstances"])
+    return [f"Made by `{results['command']}`", f"on {where}.", "95 % Wilson intervals in brackets."]
 
 
 def percent(share: float, interval: Sequence[float]) -> str:
     """ "1.23 % (1.00-1.50)"."""
     return f"{100 * share:.2f} % ({100 * interval[0]:.2f}-{100 * interval[1]:.2f})"
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores, caches in bytes, memory in GB, GPU, system and load average."""
-    return {
-        "processor": _processor(),
-        "cores": len(cores()),
-        "caches": caches(),
-        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
-        "gpu": _gpu(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "load_average": round(os.getloadavg()[0], 2),
-    }
 
 
 def cores() -> list[int]:
@@ -101,18 +95,6 @@ def caches() -> dict[str, int]:
     return found
 
 
-def versions() -> dict[str, str | None]:
-    """Of python and of what the engines are built on; None: not installed."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-
-
-def commit() -> str | None:
-    """The commit of the working tree that this is run from, + where it was changed; None if it is installed."""
-    if not (ROOT / ".git").exists():
-        return None
-    return _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"])
-
-
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
@@ -122,16 +104,13 @@ def _version(package: str) -> str | None:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
-def _gpu() -> str | None:
-    return _first_line(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"])
-
-
-def _first_line(command: list[str]) -> str | None:
+def _first_line(*command: str) -> str | None:
     """Of what a program prints; None where there is none, or the program is missing or fails."""
     try:
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

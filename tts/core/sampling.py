@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from tts.core.config import Range, check
 from tts.core.errors import InputError
+from tts.core.messages import shown
 
 
 def number(name: str, value: Any) -> float | int:
@@ -19,19 +20,14 @@ def number(name: str, value: Any) -> float | int:
             return operator.index(value) if isinstance(value, numbers.Integral) else float(value)
         except OverflowError:  # a fraction
             pass
-    raise InputError(f"{name} is {_shown(value)}; it must be a number, e.g. 1.0")
+    raise InputError(f"{name} is {shown(value)} ({type(value).__name__}); it must be a number, e.g. 1.0")
 
 
 def integer(name: str, value: Any) -> int:
     """An integer of Python's or NumPy's as Python's own. Raises InputError for anything else, 1.0 and True included."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return operator.index(value)
-    raise InputError(f"{name} is {_shown(value)}; it must be an integer, e.g. 1")
-
-
-def _shown(value: Any) -> str:
-    """A value as an error message can hold it: on one line, cut short, with its type."""
-    return f"{' '.join(repr(value).split())[:40]} ({type(value).__name__})"
+    raise InputError(f"{name} is {shown(value)} ({type(value).__name__}); it must be an integer, e.g. 1")
 
 
 @dataclass(frozen=True)

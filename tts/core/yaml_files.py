@@ -6,14 +6,11 @@ from typing import Any
 import yaml
 
 from tts.core.errors import InputError
-from tts.core.messages import key_text
+from tts.core.messages import key_text, reason
 
-MOST_BYTES = 2**18
-"""Of a YAML file; the largest that ships has 2,000."""
-MOST_KEYS = 10_000
-"""In one mapping, once what it merges is in it."""
-MOST_LEVELS = 100
-"""Of lists and mappings in each other."""
+MOST_BYTES = 2**18  # of a YAML file; the largest that ships has 2,000
+MOST_KEYS = 10_000  # in one mapping, once what it merges is in it
+MOST_LEVELS = 100  # of lists and mappings in each other
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,14 +50,14 @@ def parse(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = f"{' '.join(str(error.problem or error.context).split())[:120]}{place}"
+        problem = f"{' '.join(str(error.problem or error.context).split())[:120]}{place}"
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an integer or a date that is none
-        reason = " ".join(str(error).split())[:120]
+        problem = reason(error, 120)
     except RecursionError:
-        reason = "it refers to itself"
+        problem = "it refers to itself"
     except Exception:  # whatever else PyYAML runs into where a tag does not fit its value: KeyError, IndexError ...
-        reason = "it holds a value that is not what its tag says"
-    raise ValueError(reason)
+        problem = "it holds a value that is not what its tag says"
+    raise ValueError(problem)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -76,8 +73,6 @@ def read(path: Path) -> dict[str, Any]:
         tree = parse(content.decode("utf-8"))
     except ValueError as error:
         raise InputError(f"config {path} is not YAML: {error}; see configs/tiny.yaml for the form") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
+    if tree is not None and not isinstance(tree, dict):
         raise InputError(f"config {path} holds a {type(tree).__name__}; it must hold a mapping of keys to values")
-    return tree
+    return tree or {}

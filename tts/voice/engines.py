@@ -25,7 +25,6 @@ class Engines:
     """The engines of one model. Thread-safe."""
 
     def __init__(self, config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> None:
-        """`weights` as `checked_weights` gives them."""
         self._config, self._weights = config, weights
         self._made: dict[str, Engine] = {}
 
@@ -51,11 +50,10 @@ def new_engine(name: EngineName, config: TwoTierConfig, weights: Mapping[str, np
         from tts.generation.native.engine import NativeEngine
 
         return NativeEngine(config, weights)
-
-    require("train", "torch")
+    model = torch_model(config, weights)
     from tts.generation.torch_engine import TorchEngine
 
-    return TorchEngine(torch_model(config, weights))
+    return TorchEngine(model)
 
 
 def torch_model(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> "TwoTier":

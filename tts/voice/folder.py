@@ -9,7 +9,6 @@
 Letters: V words of the vocabulary.
 """
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +19,9 @@ import numpy as np
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import failure, is_file, kind, new_folder, write_together
+from tts.core.messages import reason, shown
 from tts.generation.weights import restored_weights, stored_weights
 from tts.voice.config import FORMAT_VERSION, VoiceConfig
-from tts.voice.messages import one_line
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 VECTORS = "word_vectors"
@@ -31,13 +30,7 @@ FIX = "give a folder that tts train wrote, or fetch the voice again"
 
 
 def read_config(folder: Path) -> VoiceConfig:
-    """Read the config of a voice folder, without its weights.
-
-    Args:
-        folder: a voice folder.
-
-    Returns:
-        What its `config.json` holds.
+    """The config of a voice folder, without its weights.
 
     Raises:
         InputError: config.json is missing, of another format version, or not what a voice's must be.
@@ -50,34 +43,32 @@ def read_config(folder: Path) -> VoiceConfig:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; {FIX}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({' '.join(str(error).split())}); {FIX}") from error
+        raise InputError(f"{path} is not JSON ({reason(error)}); {FIX}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds no JSON object; {FIX}")
     _check_version(path, tree)
-    training = tree.pop("training", {})
-    if not isinstance(training, dict):
-        raise InputError(f"{path}: training is {training!r}; it must be an object; {FIX}")
     try:
-        return dataclasses.replace(configs.build(VoiceConfig, tree), training=training)
+        return configs.build(VoiceConfig, tree)
     except InputError as error:
         raise InputError(f"{path}: {error}; {FIX}") from error
 
 
 def read_arrays(folder: Path, config: VoiceConfig) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Read the weights of a voice folder.
-
-    Args:
-        folder: a voice folder.
-        config: what `read_config` gives for it.
-
-    Returns:
-        The model's weights by name, not checked; (word_dim,) float32 for each word of the vocabulary.
+    """The model's weights by name, not checked, and (word_dim,) float32 for each word of the vocabulary.
 
     Raises:
         InputError: model.safetensors is missing or not whole, or its word vectors do not fit the vocabulary.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     path = folder / WEIGHTS_FILE
-    tensors = _read_tensors(path)
+    if not is_file(path):
+        raise InputError(f"{folder} is no voice: it has no {WEIGHTS_FILE}; {FIX}")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({reason(error)}); {FIX}") from error
     table = tensors.pop(VECTORS, None) if config.vocabulary else None
     try:
         weights = restored_weights(tensors)
@@ -100,18 +91,7 @@ def write_voice(
     word_vectors: Mapping[str, np.ndarray],
     card: str,
 ) -> None:
-    """Write the three files of a voice, whole or none of them; those that were there are replaced.
-
-    Args:
-        folder: made if missing.
-        config: the voice's.
-        weights: the model's, by name; see `generation.stored_weights`.
-        word_vectors: (word_dim,) float32 for each word of the vocabulary, in its order.
-        card: README.md, markdown.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write the three files of a voice, whole or none of them; see `Voice.save`."""
     from safetensors.numpy import save as to_safetensors
 
     kind(folder)  # refuses what can be no path
@@ -136,28 +116,13 @@ def write_voice(
 
 
 def _check_version(path: Path, tree: dict[str, Any]) -> None:
-    version = tree.get("format_version")
+    version, advice = tree.get("format_version"), FIX
     if version == FORMAT_VERSION:
         return
     if version is None:
         raise InputError(f"{path} has no format_version; {FIX}")
-    advice = FIX
     if isinstance(version, int) and version < FORMAT_VERSION:
         advice = "an older version wrote it: train or fetch the voice again"
     elif isinstance(version, int):
         advice = "a newer version wrote it: update twotier-tts, or fetch the voice again in the older format"
-    raise InputError(
-        f"{path}: format_version is {one_line(version)}, and this version reads {FORMAT_VERSION}; {advice}"
-    )
-
-
-def _read_tensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if not is_file(path):
-        raise InputError(f"{path.parent} is no voice: it has no {WEIGHTS_FILE}; {FIX}")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({' '.join(str(error).split())}); {FIX}") from error
+    raise InputError(f"{path}: format_version is {shown(version)}, and this version reads {FORMAT_VERSION}; {advice}")

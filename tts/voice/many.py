@@ -6,20 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from tts.core.errors import InputError
+from tts.core.messages import shown
 from tts.core.sampling import integer
 from tts.generation.interface import Engine, SynthesisRequest
-from tts.voice.messages import one_line
 from tts.voice.result import Audio, CheckedText
 
 
 def one_each(
     texts: Sequence[str], speakers: Sequence[str | None] | None, seeds: Sequence[int] | None
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Text, speaker and seed of each text; see `Voice.speak_batch`.
-
-    Raises:
-        InputError: one of them is no list, or there are not as many as texts.
-    """
+    """Text, speaker and seed of each text; see `Voice.speak_batch`. Raises InputError where they do not fit."""
     _refuse_no_list(Sized, texts=texts, speakers=speakers, seeds=seeds)
     speakers = [None] * len(texts) if speakers is None else speakers
     seeds = range(len(texts)) if seeds is None else seeds
@@ -34,8 +30,7 @@ def numbered(
 ) -> Iterator[tuple[int, str, str | None, int]]:
     """Number from 1, text, speaker and seed of each text; see `Voice.speak_each`.
 
-    Raises:
-        InputError: one of them is no list; while iterating, there are fewer speakers or seeds than texts.
+    Raises InputError where one of them is no list; while iterating, where there are fewer speakers or seeds than texts.
     """
     _refuse_no_list(Iterable, texts=texts, speakers=speakers, seeds=seeds)
     return zip(
@@ -48,9 +43,9 @@ def numbered(
 
 def checked_streams(streams: int) -> int:
     """How many texts are made at a time, at least 1. Raises InputError."""
-    if integer("streams", streams) < 1:
+    if (count := integer("streams", streams)) < 1:
         raise InputError(f"streams is {streams}; at least 1 text must be made at a time")
-    return int(streams)
+    return count
 
 
 def speak_in_order(
@@ -59,19 +54,9 @@ def speak_in_order(
     engine: Engine,
     streams: int | None,
 ) -> Iterator[Audio]:
-    """Speak texts, some at a time; see `Voice.speak_each`.
+    """Speak what `numbered` gives, `streams` at a time, in its order; see `Voice.speak_each`.
 
-    Args:
-        texts: number of the text from 1, text, speaker and seed.
-        check: makes a request of the last three; raises InputError.
-        engine: what makes the samples.
-        streams: how many are made at a time; None: what suits the engine.
-
-    Yields:
-        The utterances, in the order of the texts.
-
-    Raises:
-        Exception: what `texts` or `check` raised, after the utterances before it.
+    Raises what `texts` or `check` raised, after the utterances before it.
     """
     waiting: deque[CheckedText] = deque()
     failures: list[Exception] = []
@@ -80,11 +65,10 @@ def speak_in_order(
         try:
             for place, text, speaker, seed in texts:
                 try:
-                    checked = check(text, speaker, seed)
+                    waiting.append(check(text, speaker, seed))
                 except InputError as error:
                     raise InputError(f"text {place}: {error}") from error
-                waiting.append(checked)
-                yield checked.request
+                yield waiting[-1].request
         except Exception as error:  # held back until the texts before it have been said
             failures.append(error)
 
@@ -95,17 +79,14 @@ def speak_in_order(
 
 
 def _refuse_no_list(kind: type, **given: Any) -> None:
-    """Raise InputError where an argument is no list, or a string, which is a list of letters that nobody means.
+    """Raise InputError where an argument is no `kind` of list, or a string, which is a list of letters nobody means.
 
-    Args:
-        kind: what a list must be able to do: Iterable, or Sized as well.
-        given: the arguments by name, `texts` among them; each but `texts` may be None.
+    Each but `texts` may be None.
     """
     for name, values in given.items():
-        if values is None and name != "texts":
-            continue
-        if isinstance(values, str | bytes) or not isinstance(values, kind):
-            raise InputError(f"{name} is {one_line(values)}; give a list, or say one text by speak")
+        wrong = isinstance(values, str | bytes) or not isinstance(values, kind)
+        if wrong and (values is not None or name == "texts"):
+            raise InputError(f"{name} is {shown(values)}; give a list, or say one text by speak")
 
 
 def _long_enough(name: str, values: Iterable[Any]) -> Iterator[Any]:

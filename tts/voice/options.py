@@ -1,10 +1,14 @@
 """How a text is spoken: `SpeakOptions`, and `SpeakChanges`, its fields as keyword arguments."""
 
 import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from tts.core.errors import InputError
+from tts.core.messages import shown
 from tts.core.sampling import Sampling
 
 EngineName = Literal["auto", "native", "torch"]
@@ -48,11 +52,20 @@ class SpeakOptions:
         )
 
 
-def changed(options: SpeakOptions | None, changes: SpeakChanges) -> SpeakOptions:
-    """The options, or the defaults, with some fields replaced. Raises InputError where `options` is something else."""
+def changed(method: Callable[..., Any], options: SpeakOptions | None, changes: SpeakChanges) -> SpeakOptions:
+    """The options, or the defaults, with some fields replaced, for a method that takes both.
+
+    Raises InputError where `options` is something else, TypeError where `method` has no such argument.
+    """
     if options is None:
         options = SpeakOptions()
     if not isinstance(options, SpeakOptions):
-        given = " ".join(repr(options).split())[:40]
-        raise InputError(f"options is {given}; give SpeakOptions, or name the setting, e.g. temperature=0.9")
+        raise InputError(f"options is {shown(options)}; give SpeakOptions, or name the setting, e.g. temperature=0.9")
+    fields = SpeakChanges.__annotations__
+    for name in changes:
+        if name not in fields:
+            known = [*(each for each in inspect.signature(method).parameters if each != "changes"), *fields]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? It takes " if near else "it takes "
+            raise TypeError(f"{method.__qualname__} has no argument {shown(name)}; {hint}{', '.join(known)}")
     return dataclasses.replace(options, **changes)

@@ -1,13 +1,9 @@
-"""What a voice makes of a text: `Audio`, whole, or `AudioStream`, in chunks.
-
-Letters: T samples, W words.
-"""
+"""What a voice makes of a text: `Audio`, whole, or `AudioStream`, in chunks. Letters: T samples, W words."""
 
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,11 +47,7 @@ class Audio:
         return len(self.samples) / self.sample_rate
 
     def save(self, path: str | Path, force: bool = False) -> None:
-        """Write a 16-bit WAV or FLAC file.
-
-        Args:
-            path: the suffix says which.
-            force: replace a file that is there.
+        """Write a 16-bit WAV or FLAC file, as the suffix says; `force` replaces one that is there.
 
         Raises:
             InputError: as `tts.audio.write`.
@@ -91,10 +83,8 @@ class AudioStream(Iterator[np.ndarray]):
     """A text while it is made: iterate over it for its chunks, (n,) float32 in [-1, 1], n at least 1.
 
     The chunks joined are the samples of the `Audio` that `speak` gives for the same text, and `audio()` is that one.
-    Nothing is made before the first chunk is asked for, and leaving early costs nothing.
-
-    Thread-safe: where several threads ask for chunks, each gets another one, and `close` may be called from any
-    thread at any time. A chunk that is being made then is still given, and is the last one.
+    Nothing is made before the first chunk is asked for, and leaving early costs nothing. Thread-safe: where several
+    threads ask for chunks, each gets another one, and `close` may be called from any thread at any time.
 
     Example:
         with voice.stream("4 7 2") as stream:
@@ -104,21 +94,14 @@ class AudioStream(Iterator[np.ndarray]):
 
     def __init__(self, text: CheckedText, codes: Generator[np.ndarray, None, SynthesisResult]) -> None:
         """Made by `Voice.stream`."""
-        self.sample_rate = text.config.sample_rate
-        """Hz."""
-        self.words = text.words
-        """The words of the text."""
-        self.speaker = text.speaker
-        self.seed = text.request.seed
+        self.sample_rate = text.config.sample_rate  # Hz
+        self.words, self.speaker, self.seed = text.words, text.speaker, text.request.seed
         self._text, self._codes = text, codes
         self._table = audio_files.decode_table(text.config.model.q_levels, text.config.model.quantization)
         self._audio: Audio | None = None
         self._closed = False
         self._running = threading.Lock()
         """Held by whoever uses `_codes`: a generator runs in one thread at a time, and cannot be closed meanwhile."""
-
-    def __iter__(self) -> "AudioStream":
-        return self
 
     def __next__(self) -> np.ndarray:
         with self._running:
@@ -133,10 +116,7 @@ class AudioStream(Iterator[np.ndarray]):
             return self._table[codes]
 
     def audio(self) -> Audio:
-        """The whole; what has not been made yet is made now.
-
-        Returns:
-            What `speak` returns for the text.
+        """What `speak` returns for the text; what has not been made yet is made now.
 
         Raises:
             InputError: the stream was closed before its end.
@@ -159,7 +139,5 @@ class AudioStream(Iterator[np.ndarray]):
     def __enter__(self) -> "AudioStream":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tts.core.errors import InputError
 from tts.core.extras import require
+from tts.core.messages import reason, shown
 from tts.voice.folder import CARD_FILE, CONFIG_FILE, FIX, WEIGHTS_FILE, read_arrays, read_config
-from tts.voice.messages import listed, one_line
 from tts.voice.voice import Voice
 
 VOICES = Path(__file__).parents[1] / "voices"
@@ -50,30 +50,20 @@ def installed_voices() -> dict[str, Path]:
 
 def _find(name: str | Path | None) -> Path:
     if name is not None and not isinstance(name, str | os.PathLike):
-        raise InputError(f"the voice is {one_line(name)}; give a name, a folder or a Hub id, as a string or a path")
+        raise InputError(f"the voice is {shown(name)}; give a name, a folder or a Hub id, as a string or a path")
     installed = installed_voices()
     if name is None:
-        if DEFAULT_VOICE in installed:
-            return installed[DEFAULT_VOICE]
-        if installed:
-            return next(iter(installed.values()))
-        raise InputError("no voice ships with this installation; name a voice folder with --voice DIR")
+        if not installed:
+            raise InputError("no voice ships with this installation; name a voice folder with --voice DIR")
+        return installed.get(DEFAULT_VOICE, next(iter(installed.values())))
     if str(name) in installed:
         return installed[str(name)]
-    if str(name) and _is_folder(Path(name)):
+    if os.path.isdir(name):
         return Path(name)
     if isinstance(name, str) and _HUB_ID.fullmatch(name):
         return _download(name)
-    raise InputError(
-        f"there is no voice {str(name)!r}; give one of {listed(installed)}, a voice folder, or a Hub id user/name"
-    )
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name too long, a NUL byte
-        return False
+    known = ", ".join(installed) or "(none)"
+    raise InputError(f"there is no voice {str(name)!r}; give one of {known}, a voice folder, or a Hub id user/name")
 
 
 def _download(hub_id: str) -> Path:
@@ -83,8 +73,7 @@ def _download(hub_id: str) -> Path:
     try:
         return Path(snapshot_download(hub_id, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]))
     except Exception as error:  # the hub's client raises its own, httpx's, OSError and ValueError
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"there is no voice folder {hub_id}, and fetching the voice {hub_id} from the Hugging Face Hub failed "
-            f"({reason}); check the name and the connection"
+            f"({reason(error)}); check the name and the connection"
         ) from error

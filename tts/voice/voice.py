@@ -1,7 +1,4 @@
-"""A voice: a trained model with all that it takes to say a text.
-
-Letters: W words.
-"""
+"""A voice: a trained model with all that it takes to say a text. Letters: W words."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -94,22 +91,20 @@ class Voice:
         Example:
             voice = Voice.from_model(model, speakers=["ann"], sample_rate=8000, text_encoder=TextEncoderConfig())
         """
-        sample_rate = integer("sample_rate", sample_rate)
-        max_unit_seconds = number("max_unit_seconds", max_unit_seconds)
         if text_encoder.context != "word":
             word_vectors = {}
         elif word_vectors is None:
             word_vectors = encode_vocabulary(text_encoder)
         config = VoiceConfig(
             name=name,
-            sample_rate=sample_rate,
+            sample_rate=integer("sample_rate", sample_rate),
             speakers=tuple(speakers),
             default_speaker=speakers[0] if default_speaker is None else default_speaker,
             model=model.config,
             text_encoder=text_encoder,
             vocabulary=tuple(word_vectors),
             sampling=sampling or Sampling(),
-            max_unit_seconds=max_unit_seconds,
+            max_unit_seconds=number("max_unit_seconds", max_unit_seconds),
             license=license,
             training=dict(training or {}),
         )
@@ -175,7 +170,7 @@ class Voice:
         Example:
             audio = voice.speak("4 7 2", speaker="jackson", seed=1, temperature=0.9)
         """
-        options = changed(options, changes)
+        options = changed(self.speak, options, changes)
         checked = self._checked(options, text, speaker, seed)
         return checked.audio(self.engine(options.engine).generate([checked.request])[0])
 
@@ -190,11 +185,7 @@ class Voice:
         """Say a text in chunks, as they are made: the same samples as `speak`.
 
         Args:
-            text: see `speak`, as for the others.
-            speaker: see `speak`.
-            seed: see `speak`.
-            options: see `speak`.
-            changes: see `speak`.
+            text, speaker, seed, options, changes: see `speak`.
 
         Returns:
             An iterator over the chunks; everything has been checked, and nothing made yet.
@@ -207,7 +198,7 @@ class Voice:
                 for chunk in stream:
                     play(chunk)
         """
-        options = changed(options, changes)
+        options = changed(self.stream, options, changes)
         checked = self._checked(options, text, speaker, seed)
         return AudioStream(checked, self.engine(options.engine).stream(checked.request))
 
@@ -238,7 +229,7 @@ class Voice:
             four, seven = voice.speak_batch(["4", "7"], seeds=[1, 2])
         """
         each = one_each(texts, speakers, seeds)
-        options = changed(options, changes)
+        options = changed(self.speak_batch, options, changes)
         options.sampling(self.config.sampling)  # checked without texts, too
         checked = [self._checked(options, text, speaker, seed) for text, speaker, seed in each]
         results = self.engine(options.engine).generate([one.request for one in checked])
@@ -279,7 +270,7 @@ class Voice:
         """
         each = numbered(texts, speakers, seeds)
         streams = None if streams is None else checked_streams(streams)
-        options = changed(options, changes)
+        options = changed(self.speak_each, options, changes)
         options.sampling(self.config.sampling)
         if options.max_seconds is not None:
             self.config.frames("max_seconds", options.max_seconds)
@@ -289,8 +280,7 @@ class Voice:
         """Check a text and a speaker without making anything.
 
         Args:
-            text: see `speak`.
-            speaker: see `speak`.
+            text, speaker: see `speak`.
 
         Returns:
             The words that `speak` would say.

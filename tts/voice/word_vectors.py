@@ -1,7 +1,4 @@
-"""What the model gets for words: vectors that ship with the voice, or those of a text encoder.
-
-Letters: W words.
-"""
+"""What the model gets for words: vectors that ship with the voice, or those of a text encoder."""
 
 import threading
 from collections.abc import Mapping
@@ -27,9 +24,8 @@ class WordVectors:
         self._encoder: TextEncoder | None = None
         for word, vector in self.shipped.items():
             if vector.shape != (config.model.word_dim,) or not np.isfinite(vector).all():
-                raise InputError(
-                    f"the vector of {word!r} is not {config.model.word_dim} finite numbers; export it again"
-                )
+                width = config.model.word_dim
+                raise InputError(f"the vector of {word!r} is not {width} finite numbers; export it again")
 
     def of(self, spoken: list[str]) -> np.ndarray:
         """See `Voice.word_vectors`. The text encoder is loaded when a word first needs it."""
@@ -39,10 +35,8 @@ class WordVectors:
         with _IN_USE:
             if self._encoder is None:
                 self._encoder = TextEncoder(encoder)
-            if encoder.context == "text":
-                vectors = self._encoder.encode([spoken])[0]
-            else:
-                vectors = np.concatenate(self._encoder.encode([[word] for word in spoken]))
+            texts = [spoken] if encoder.context == "text" else [[word] for word in spoken]
+            vectors = np.concatenate(self._encoder.encode(texts))
         if vectors.shape[1] != model.word_dim:
             raise InputError(
                 f"the text encoder {encoder.name} gives vectors of width {vectors.shape[1]}; "
