@@ -74,11 +74,11 @@ WAYS = {
 def test_options_and_keyword_arguments_are_alike(way):
     """An argument replaces one field of the options, in each of the methods."""
     voice, speak = make_voice(), WAYS[way]
-    options = SpeakOptions(temperature=0.5, duration_spread=0.2, max_seconds=0.1, engine="torch")
-    expected = speak(voice, temperature=0.5, duration_spread=0.2, max_seconds=0.1, engine="torch").codes
+    options = SpeakOptions(temperature=0.5, duration_spread=0.2, max_seconds=0.03, engine="torch")
+    expected = speak(voice, temperature=0.5, duration_spread=0.2, max_seconds=0.03, engine="torch").codes
     np.testing.assert_array_equal(speak(voice, options=options).codes, expected)
     mixed = dataclasses.replace(options, temperature=2.0, max_seconds=5)
-    np.testing.assert_array_equal(speak(voice, options=mixed, temperature=0.5, max_seconds=0.1).codes, expected)
+    np.testing.assert_array_equal(speak(voice, options=mixed, temperature=0.5, max_seconds=0.03).codes, expected)
     for field in ({"temperature": 2.0}, {"duration_spread": 1.0}, {"max_seconds": 0.002}):
         assert not np.array_equal(speak(voice, options=options, **field).codes, expected), field
     own = dataclasses.replace(options, temperature=voice.config.sampling.temperature)
@@ -181,9 +181,10 @@ def test_batch_mistakes():
 @pytest.mark.parametrize("engine", ["native", "torch"])
 def test_stream(engine):
     voice = make_voice()
-    whole = voice.speak("4 7 2" * 9, "bob", 3, engine=engine)
-    stream = voice.stream("4 7 2" * 9, "bob", 3, engine=engine)
-    assert (stream.sample_rate, stream.words, stream.speaker, stream.seed) == (8000, list("472" * 9), "bob", 3)
+    text = "472" * (9 if engine == "native" else 1)
+    whole = voice.speak(text, "bob", 3, engine=engine)
+    stream = voice.stream(text, "bob", 3, engine=engine)
+    assert (stream.sample_rate, stream.words, stream.speaker, stream.seed) == (8000, list(text), "bob", 3)
     chunks = list(stream)
     assert len(chunks) > 1
     assert all(chunk.dtype == np.float32 and chunk.ndim == 1 and len(chunk) for chunk in chunks)
