@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -174,6 +174,6 @@ def test_likelihood_by_hand():
 
 def test_utterances_survive_json():
     item = said([4, 7], [4], real_seconds=1.5, likelihood=Likelihood(1.0, 2, 3.0, 4, 0.5))
-    assert Utterance.from_json(json.loads(json.dumps(item.to_json()))) == item
+    assert Utterance.from_json(json.loads(json.dumps(asdict(item)))) == item
     bare = said([4, 7], [4])
-    assert Utterance.from_json(json.loads(json.dumps(bare.to_json()))) == bare
+    assert Utterance.from_json(json.loads(json.dumps(asdict(bare)))) == bare

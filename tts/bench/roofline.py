@@ -73,10 +73,7 @@ def operations(
 
     frame = (F + (2 * c.n_rnn - 1) * D) * gates
     upsample = D * F * (c.upsample_rank or S)
-    parts = {
-        "frame": part(frame, frame / F, per_frame=True),
-        "upsample": part(upsample, upsample / F, per_frame=True),
-    }
+    parts = {"frame": part(frame, frame / F, per_frame=True), "upsample": part(upsample, upsample / F, per_frame=True)}
     if c.upsample_rank:
         parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4, size=2 * weight_bytes)
     if c.history == "real":

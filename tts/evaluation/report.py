@@ -16,7 +16,7 @@ from tts import audio
 from tts.core.files import atomic_write
 from tts.evaluation import plots
 from tts.evaluation.metrics import STOP_ERRORS, stop_errors
-from tts.evaluation.systems import FILES
+from tts.evaluation.test_sets import FILES
 from tts.evaluation.utterance import NO_LIMITS, Limits, Utterance
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.plots import LABELS, confusions
