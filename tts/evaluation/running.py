@@ -85,9 +85,7 @@ def run(
     processes = accelerate_state()
     check_output(out, evaluation.settings, force)
     processes.wait_for_everyone()  # all have looked before one writes
-    with _new_evaluation(out) if processes.is_main_process else nullcontext():
-        if processes.is_main_process:
-            _prepare(out, evaluation.settings, force)
+    with _new_evaluation(out, evaluation.settings, force) if processes.is_main_process else nullcontext():
         processes.wait_for_everyone()
         utterances = _judge_blocks(evaluation, out)
     if utterances is None:
@@ -100,7 +98,7 @@ def run(
         "quality": evaluation.quality(utterances) if evaluation.quality else {},
         "settings": evaluation.settings,
         "notes": evaluation.notes,
-        "limits": {name: value for name, value in vars(evaluation.limits).items() if evaluation.limits != NO_LIMITS},
+        "limits": {} if evaluation.limits == NO_LIMITS else asdict(evaluation.limits),
         "splits": {split: {name: summary(split, name) for name in evaluation.systems} for split in evaluation.sizes},
     }, utterances
 
@@ -159,25 +157,22 @@ def check_output(out: Path, settings: Mapping[str, Any], force: bool) -> None:
         )
 
 
-def _prepare(out: Path, settings: Mapping[str, Any], force: bool) -> None:
-    """The folder with the settings and nothing else, or the one to resume in."""
-    try:
-        if force:
-            for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
-                path.unlink(missing_ok=True)
-            shutil.rmtree(out / "audio", ignore_errors=True)
-        atomic_write(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"cannot write --out {failure(error, out)}") from None
-
-
 @contextmanager
-def _new_evaluation(out: Path) -> Iterator[None]:
-    """A context that makes the folder. An error leaves what was there before, and what a later run can resume from:
-    where no block has been finished, a folder that was missing or empty is so again."""
+def _new_evaluation(out: Path, settings: Mapping[str, Any], force: bool) -> Iterator[None]:
+    """A context that makes the folder with the settings, and with `force` nothing else. An error leaves what was there
+    before, and what a later run can resume from: where no block has been finished, a folder that was missing or empty
+    is so again."""
     was_empty = is_empty(out)
     with new_folder(out):
         try:
+            try:
+                if force:
+                    for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
+                        path.unlink(missing_ok=True)
+                    shutil.rmtree(out / "audio", ignore_errors=True)
+                atomic_write(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+            except OSError as error:
+                raise InputError(f"cannot write --out {failure(error, out)}") from None
             yield
         except BaseException:  # also when interrupted
             if was_empty and not read_parts(out):
