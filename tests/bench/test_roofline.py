@@ -44,12 +44,12 @@ def test_counts_by_hand():
 
 
 def test_what_is_skipped_and_read():
-    parts = operations(CONFIG, (0.6, 0.4, 0.2), weight_bytes=4)
+    parts = operations(CONFIG, (0.6, 0.4, 0.2))
     assert parts["hidden"].effective == pytest.approx((0.6 + 0.4) * 25)
-    assert parts["hidden"].bytes_read == pytest.approx(25 * 4)
+    assert parts["hidden"].bytes_read == pytest.approx(25)
     assert parts["output"].effective == pytest.approx(0.2 * 50)
     assert parts["output"].dense == 50
-    assert parts["past"].bytes_read == 5.5 * 5 * 2  # 8 bytes each, used for four places
+    assert parts["past"].bytes_read == 5.5 * 5 / 2  # 2 bytes each, used for four places
 
 
 def test_counts_of_the_options():
@@ -109,7 +109,6 @@ def test_limits_by_hand():
         "v3", {"L1": 50.0, "L2": 40.0, "L3": 20.0, "memory": 10.0}, {"L1": 60.0, "L2": 50.0, "L3": 30.0, "memory": 15.0}
     )
     assert machine.peak == 60
-    assert machine.bytes_per_second["L3"] == 20
     parts = operations(CONFIG)
     of_samples = sum(part.bytes_held for part in parts.values() if not part.per_frame)
     whole = sum(part.bytes_held for part in parts.values())
