@@ -106,7 +106,7 @@ def test_counts_are_the_model_s_weights():
 
 def test_limits_by_hand():
     machine = Machine(
-        "v3", {"L1": 50.0, "L2": 40.0, "L3": 20.0, "memory": 10.0}, {"L1": 60.0, "L2": 50.0, "L3": 30.0, "memory": 15.0}
+        {"L1": 50.0, "L2": 40.0, "L3": 20.0, "memory": 10.0}, {"L1": 60.0, "L2": 50.0, "L3": 30.0, "memory": 15.0}
     )
     assert machine.peak == 60
     parts = operations(CONFIG)

@@ -84,8 +84,6 @@ def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = No
 class Machine:
     """One core, measured with the engine's dense product of int8 weights and int16 inputs."""
 
-    isa: str
-    """The instruction set: one of `library.usable()`."""
     alone: dict[str, float]
     """Multiply-adds per second by where the weights come from (L1, L2, L3, memory), each weight used once."""
     fourfold: dict[str, float]
@@ -105,8 +103,7 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
         seconds: spent on each of the eight rates, at least.
         caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
     """
-    isa = isa or library.chosen()
-    measure = library.load(isa).measure
+    measure = library.load(isa or library.chosen()).measure
     sizes = {level: size // 2 for level, size in caches.items()} | {"memory": 8 * max(caches.values())}
     rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
     for level, size in sizes.items():
@@ -118,7 +115,7 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
             repeats = max(1, 4_000_000 // work)
             run = functools.partial(measure, weights.ctypes.data, pairs, outputs, uses, repeats, y.ctypes.data)
             to[level] = work * repeats / _best(seconds, run)
-    return Machine(isa, rates[1], rates[4])
+    return Machine(rates[1], rates[4])
 
 
 def _best(seconds: float, run: Callable[[], None]) -> float:
@@ -165,7 +162,7 @@ def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches
     levels = {name: level(whole if part.per_frame else of_samples) for name, part in parts.items()}
     seconds = {}
     for name, part in parts.items():
-        fourfold = part.fourfold or (part.per_frame and streams >= 4)
-        seconds[name] = part.effective / (machine.fourfold if fourfold else machine.alone)[levels[name]]
+        rates = machine.fourfold if part.fourfold or (part.per_frame and streams >= 4) else machine.alone
+        seconds[name] = part.effective / rates[levels[name]]
     work = sum(part.effective for part in parts.values())
     return Limit(levels, seconds, 1 / sum(seconds.values()), machine.peak / work)

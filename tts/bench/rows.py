@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tts.bench.timing import timed
 from tts.core.extras import install_command, missing
 from tts.core.machine import caches, cores
 from tts.text.units import unit_vectors
-from tts.voice import EngineName, Voice, load_voice
+from tts.voice import EngineName, load_voice
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
@@ -99,7 +98,19 @@ def _measure(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
-    voice, say = _speech(row, settings)
+    streams = row.places(settings)
+    _stay_on(settings.threads if row.streams else 1)
+    voice = load_voice(settings.voice)
+    voice.prepare(row.engine, streams)
+    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
+
+    def say() -> int:
+        """Makes all texts; the number of samples."""
+        if row.streams is None:
+            return len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
+        options = {"max_seconds": row.max_seconds, "engine": row.engine, "streams": streams}
+        return sum(len(said.samples) for said in voice.speak_each([TEXT] * len(speakers), speakers, **options))
+
     samples, memory = say(), _peak_memory() / 1e6
     times = timed(say, settings.seconds)
     rate = samples / times["median_s"]
@@ -119,23 +130,6 @@ def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
         first_audio()
         metrics["first_audio_ms"] = 1000 * timed(first_audio, settings.seconds)["median_s"]
     return metrics
-
-
-def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
-    """A voice that is ready, and what one run is: it returns how many samples it made."""
-    streams = row.places(settings)
-    _stay_on(settings.threads if row.streams else 1)
-    voice = load_voice(settings.voice)
-    voice.prepare(row.engine, streams)
-    if row.streams is None:
-        return voice, lambda: len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
-    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
-
-    def say() -> int:
-        options = {"max_seconds": row.max_seconds, "engine": row.engine, "streams": streams}
-        return sum(len(said.samples) for said in voice.speak_each([TEXT] * len(speakers), speakers, **options))
-
-    return voice, say
 
 
 def _measure_start(row: Start, settings: Settings) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
     """
     timer = timeit.Timer(run, timer=time.perf_counter)
     number = max(1, math.ceil(BLOCK_SECONDS / max(timer.timeit(1), 1e-9)))
-    blocks, total = [], 0.0
+    blocks: list[float] = []
+    total = 0.0
     while not blocks or total < seconds:
         blocks.append(timer.timeit(number))
         total += blocks[-1]

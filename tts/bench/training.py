@@ -70,16 +70,9 @@ class NoiseStream:
         rng = np.random.default_rng([0, index])
         digits = rng.integers(0, 10, rng.integers(1, self.max_digits + 1)).tolist()
         segments = (rng.uniform(*SEGMENT_SECONDS, len(digits)) * self.sample_rate).astype(int)
-        return Sequence(
-            audio=0.1 * rng.standard_normal(segments.sum(), dtype=np.float32),
-            text=" ".join(map(str, digits)),
-            digits=digits,
-            speaker="noise",
-            takes=[],
-            boundaries=segments.cumsum().tolist(),
-            sample_rate=self.sample_rate,
-            combination_split="seen",
-        )
+        audio = 0.1 * rng.standard_normal(segments.sum(), dtype=np.float32)
+        text, boundaries = " ".join(map(str, digits)), segments.cumsum().tolist()
+        return Sequence(audio, text, digits, "noise", [], boundaries, self.sample_rate, "seen")
 
 
 class Material(NamedTuple):
@@ -130,6 +123,7 @@ class Ours:
         self.objective = Objective(TwoTier(config.model), config.loss, sample_rate)
         optimizer = make_optimizer(self.objective, config.train)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
+        self.multiply_adds = 3 * multiply_adds(config.model, config.loss)  # of a whole step, per sample of the batch
 
     def step(self, batch: Batch, number: int = 0) -> None:
         """Number `number` of the config's `train.steps`."""
@@ -144,10 +138,6 @@ class Ours:
         moved = batch.to(self.device)
         return float(self.objective(moved).nll), int(self.objective.counts(moved).nll)
 
-    def multiply_adds(self) -> float:
-        """Of a whole step, per sample of the batch."""
-        return 3 * multiply_adds(self.config.model, self.config.loss)
-
 
 class Plain:
     """The same of `PlainSampleRNN`: Adam, the paper's clipping to 1 in each element, float32, a loss of all samples."""
@@ -159,6 +149,7 @@ class Plain:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = PlainSampleRNN(config.model).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=PLAIN_LR)
+        self.multiply_adds = 3 * self.model.multiply_adds()
 
     def step(self, batch: Batch, number: int = 0) -> None:
         """One batch."""
@@ -179,10 +170,6 @@ class Plain:
         """Summed nats and count of the samples."""
         nats, count = self._nll(batch)
         return float(nats), count
-
-    def multiply_adds(self) -> float:
-        """Of a whole step, per sample of the batch."""
-        return 3 * self.model.multiply_adds()
 
 
 TRAINEES: dict[str, type[Ours] | type[Plain]] = {"ours": Ours, "plain": Plain}
@@ -223,9 +210,9 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
         "precision": trainee.precision,
         "samples_per_second": speed,
         "step_ms": 1000 * seconds / count,
-        "multiply_adds_per_sample": trainee.multiply_adds(),
+        "multiply_adds_per_sample": trainee.multiply_adds,
         "matrix_rate": rate,
-        "share_of_matrix_rate": speed * trainee.multiply_adds() / rate,
+        "share_of_matrix_rate": speed * trainee.multiply_adds / rate,
         "memory_mb": memory / 1e6,
     }
 

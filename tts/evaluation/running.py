@@ -62,15 +62,6 @@ class Evaluation:
     quality: Callable[[Sequence[Utterance]], dict[str, dict[str, float]]] | None = None
     """Quality of each system on the split `single`, from all utterances; None where that split is not asked for."""
 
-    def blocks(self) -> list[Block]:
-        """All blocks, in the order of the utterances."""
-        return [
-            Block(system, split, range(start, min(start + BLOCK, size)))
-            for split, size in self.sizes.items()
-            for system in self.systems
-            for start in range(0, size, BLOCK)
-        ]
-
 
 def run(
     evaluation: Evaluation, out: Path, force: bool = False, seed: int = 0
@@ -106,7 +97,12 @@ def run(
 def _judge_blocks(evaluation: Evaluation, out: Path) -> list[Utterance] | None:
     """Judge this process's share of what is left; on rank 0 all utterances in order, None elsewhere."""
     processes = accelerate_state()
-    blocks = evaluation.blocks()
+    blocks = [
+        Block(system, split, range(start, min(start + BLOCK, size)))
+        for split, size in evaluation.sizes.items()
+        for system in evaluation.systems
+        for start in range(0, size, BLOCK)
+    ]
     done = read_parts(out)
     processes.wait_for_everyone()  # all have read before one appends
     left = [block for block in blocks if not all(key in done for key in block.texts())]
