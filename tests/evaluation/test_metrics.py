@@ -154,15 +154,7 @@ def test_summary_by_hand():
 
 
 def test_likelihood_by_hand():
-    one = Likelihood(
-        sample_nats=4 * math.log(2) * 100,
-        samples=100,
-        advance_nats=2 * math.log(2),
-        segments=2,
-        early=0.5,
-        lead_seconds=0.1,
-        late=1.0,
-    )
+    one = Likelihood(4 * math.log(2) * 100, 100, 2 * math.log(2), segments=2, early=0.5, lead_seconds=0.1, late=1.0)
     two = Likelihood(sample_nats=0.0, samples=300, advance_nats=0.0, segments=2, early=0.0)
     metrics = summarize([said([1, 2], [1, 2], likelihood=item) for item in (one, two)], LIMITS, seed=0)
     assert metrics["nll_bits"] == pytest.approx(1.0)

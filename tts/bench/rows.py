@@ -16,7 +16,7 @@ from tts.bench.timing import timed
 from tts.core.extras import install_command, missing
 from tts.core.machine import caches, cores
 from tts.text.units import unit_vectors
-from tts.voice import EngineName, load_voice
+from tts.voice import EngineName, SpeakOptions, load_voice
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
@@ -102,14 +102,15 @@ def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
     _stay_on(settings.threads if row.streams else 1)
     voice = load_voice(settings.voice)
     voice.prepare(row.engine, streams)
+    options = SpeakOptions(max_seconds=row.max_seconds, engine=row.engine)
     speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
 
     def say() -> int:
         """Makes all texts; the number of samples."""
         if row.streams is None:
-            return len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
-        options = {"max_seconds": row.max_seconds, "engine": row.engine, "streams": streams}
-        return sum(len(said.samples) for said in voice.speak_each([TEXT] * len(speakers), speakers, **options))
+            return len(voice.speak(TEXT, options=options).samples)
+        spoken = voice.speak_each([TEXT] * len(speakers), speakers, options=options, streams=streams)
+        return sum(len(said.samples) for said in spoken)
 
     samples, memory = say(), _peak_memory() / 1e6
     times = timed(say, settings.seconds)

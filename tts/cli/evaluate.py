@@ -14,21 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--voice", metavar="VOICE", help="name, folder or hub id (default: the one that ships)")
     what.add_argument("--baseline", metavar="VOICE", help="a second voice for every table")
     what.add_argument("--wav-dir", type=path_argument, metavar="DIR", help="judge these files instead of a voice")
-    what.add_argument(
-        "--manifest", type=path_argument, metavar="FILE", help="what the files say: CSV or .jsonl, path,text,speaker"
-    )
+    rows = "what the files say: CSV or .jsonl, path,text,speaker"
+    what.add_argument("--manifest", type=path_argument, metavar="FILE", help=rows)
     real = parser.add_argument_group("real recordings")
     real.add_argument("--data", type=path_argument, metavar="DIR", help="dataset that `tts data build sequences` wrote")
-    real.add_argument(
-        "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
-    )
+    corpus = "FSDD in its own layout (default: download it)"
+    real.add_argument("--source", type=path_argument, metavar="DIR", help=corpus)
     how = parser.add_argument_group("how")
-    how.add_argument(
-        "--splits",
-        default=DEFAULT_SPLITS,
-        metavar="A,B",
-        help="default: %(default)s; also: words, single, digits20, digits100, any",
-    )
+    others = "default: %(default)s; also: words, single, digits20, digits100, any"
+    how.add_argument("--splits", default=DEFAULT_SPLITS, metavar="A,B", help=others)
     how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
