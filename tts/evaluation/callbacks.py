@@ -1,8 +1,5 @@
 """What runs at each validation of a training: texts are spoken, written, drawn and read back by the recognizer."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from data_recipes.splits import combination_split
@@ -21,14 +18,10 @@ LENGTHS = (2, 3, 4, 5)
 
 def callbacks(config: RunConfig) -> Callbacks:
     """What a run does at each validation, and at each that is the best so far."""
-    on_validation: list[Callback] = []
-    on_logged: list[Callable[[Snapshot], Any]] = []
-    if config.validation.spoken:
-        on_validation.append(speak_samples)
+    on_validation: list[Callback] = [speak_samples] if config.validation.spoken else []
     if config.validation.judged:
         on_validation.append(Judge(config))
-        on_logged.append(draw_curve)
-    return Callbacks(on_validation, [keep_voice], on_logged)
+    return Callbacks(on_validation, [keep_voice], [draw_curve] if config.validation.judged else [])
 
 
 def voice_of(snapshot: Snapshot) -> Voice:

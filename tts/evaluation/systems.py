@@ -68,7 +68,7 @@ class SpokenByVoice:
                 "path": str(path),
             }
             sound = measure_sound(said.samples, said.sample_rate, joins(said))
-            utterances.append(_utterance(block, index, item.text, item.speaker, answer, sound, item, **extra))
+            utterances.append(_utterance(block, index, item, answer, sound, item, **extra))
         return utterances
 
     @cached_property
@@ -159,32 +159,23 @@ def judge_real(block: Block, real: Sequence[Real], recognizer: Recognizer) -> li
     for index, item, answer in zip(block.indices, real, recognized, strict=True):
         last = float(np.diff(item.boundaries, prepend=0)[-1]) / item.sample_rate
         sound = measure_sound(item.audio, item.sample_rate, item.boundaries[:-1])
-        utterances.append(
-            _utterance(block, index, item.text, item.speaker, answer, sound, item, last_segment_seconds=last)
-        )
+        utterances.append(_utterance(block, index, item, answer, sound, item, last_segment_seconds=last))
     return utterances
 
 
 def _judge_file(block: Block, index: int, row: FileRow, real: Real | None, recognizer: Recognizer) -> Utterance:
     wave, rate = audio.read(row.path)
     (recognized,) = recognizer.recognize([wave], rate)
-    sound = measure_sound(wave, rate)
-    return _utterance(block, index, row.text, row.speaker, recognized, sound, real, path=str(row.path))
+    return _utterance(block, index, row, recognized, measure_sound(wave, rate), real, path=str(row.path))
 
 
 def _utterance(
-    block: Block,
-    index: int,
-    text: str,
-    speaker: str,
-    recognized: list[int],
-    sound: Sound,
-    real: Real | None,
-    **extra: Any,
+    block: Block, index: int, item: Real | FileRow, recognized: list[int], sound: Sound, real: Real | None, **extra: Any
 ) -> Utterance:
-    said = digits(words(text))
-    real_seconds = len(real.audio) / real.sample_rate if real else None
-    return Utterance(block.split, index, block.system, text, said, speaker, recognized, sound, real_seconds, **extra)
+    said = digits(words(item.text))
+    seconds = len(real.audio) / real.sample_rate if real else None
+    about = (block.split, index, block.system, item.text, said, item.speaker)
+    return Utterance(*about, recognized, sound, seconds, **extra)
 
 
 def _quality(material: Material, split: str, recognizer: Recognizer, folder: Path) -> Quality:
