@@ -59,9 +59,10 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     import torch
     from torchaudio.functional import frechet_distance as between
 
-    exact = [torch.from_numpy(features.astype(np.float64)) for features in (one, other)]
-    moments = [(x.mean(0), torch.cov(x.T).reshape(x.shape[1], -1)) for x in exact]
-    return max(0.0, float(between(*moments[0], *moments[1])))
+    moments = []
+    for x in (one.astype(np.float64), other.astype(np.float64)):
+        moments += [torch.from_numpy(x.mean(0)), torch.from_numpy(np.cov(x, rowvar=False).reshape(x.shape[1], -1))]
+    return max(0.0, float(between(*moments)))
 
 
 def inception_score(probabilities: np.ndarray) -> float:
