@@ -118,6 +118,7 @@ def test_an_output_folder_with_something_else_is_left_alone(material, recognizer
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
+sys.path.append(".")  # the tests, for their helpers
 import torch
 from accelerate import debug_launcher
 from helpers.untrained_voice import voice
