@@ -13,6 +13,7 @@ from helpers.miniature_fsdd import write_corpus
 
 from tts.bench import training, training_report
 from tts.bench.plain import PlainSampleRNN
+from tts.bench.processes import run_apart
 from tts.bench.training import NoiseStream, Settings, material, measure_row
 from tts.cli.main import main
 from tts.models.config import TwoTierConfig
@@ -106,10 +107,10 @@ def test_each_learns_at_its_own_rate(name, rate, config, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_row_in_a_process_of_its_own(config):
-    row = training._in_process("ours", Settings(config, 0.05, 1))
+    row = run_apart("tts.bench.training", "ours", Settings(config, 0.05, 1))
     assert json.loads(json.dumps(row)) == row
     assert row["samples_per_second"] > 0
-    assert "failed" in training._in_process("ours", Settings("no/such.yaml", 0.05, 1))
+    assert "failed" in run_apart("tts.bench.training", "ours", Settings("no/such.yaml", 0.05, 1))
 
 
 def test_the_command(config, tmp_path, capsys, monkeypatch):

@@ -147,6 +147,7 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
     from tts.evaluation import running
     from tts.evaluation.manifest import FileRow
     from tts.evaluation.systems import of_files
+    from tts.evaluation.test_sets import for_texts
 
     rows = [FileRow(place / WAV, "4", "ann")] * (running.BLOCK + 1)
     out = here / "a" / "out"
@@ -157,7 +158,7 @@ def test_an_evaluation_leaves_what_can_be_resumed(place, here, monkeypatch, ther
     def run_with(judge: Judge):
         judge.net = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.ones_(judge.net.weight)
-        return running.run(of_files(rows, [], None, judge), out)
+        return running.run(of_files(rows, for_texts(["4"], None, 0), judge), out)
 
     with pytest.raises(error):
         run_with(Judge(1, error))

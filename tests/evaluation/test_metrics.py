@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -154,15 +154,7 @@ def test_summary_by_hand():
 
 
 def test_likelihood_by_hand():
-    one = Likelihood(
-        sample_nats=4 * math.log(2) * 100,
-        samples=100,
-        advance_nats=2 * math.log(2),
-        segments=2,
-        early=0.5,
-        lead_seconds=0.1,
-        late=1.0,
-    )
+    one = Likelihood(4 * math.log(2) * 100, 100, 2 * math.log(2), segments=2, early=0.5, lead_seconds=0.1, late=1.0)
     two = Likelihood(sample_nats=0.0, samples=300, advance_nats=0.0, segments=2, early=0.0)
     metrics = summarize([said([1, 2], [1, 2], likelihood=item) for item in (one, two)], LIMITS, seed=0)
     assert metrics["nll_bits"] == pytest.approx(1.0)
@@ -174,6 +166,6 @@ def test_likelihood_by_hand():
 
 def test_utterances_survive_json():
     item = said([4, 7], [4], real_seconds=1.5, likelihood=Likelihood(1.0, 2, 3.0, 4, 0.5))
-    assert Utterance.from_json(json.loads(json.dumps(item.to_json()))) == item
+    assert Utterance.from_json(json.loads(json.dumps(asdict(item)))) == item
     bare = said([4, 7], [4])
-    assert Utterance.from_json(json.loads(json.dumps(bare.to_json()))) == bare
+    assert Utterance.from_json(json.loads(json.dumps(asdict(bare)))) == bare

@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tts.evaluation import running
 from tts.evaluation.manifest import read_manifest
 from tts.evaluation.report import make_tables
 from tts.evaluation.systems import of_files, of_voice
-from tts.evaluation.test_sets import SPLITS, from_source
+from tts.evaluation.test_sets import FILES, SPLITS, for_texts, from_source
 from tts.recognition.model import Recognizer
 
 
@@ -117,6 +118,7 @@ def test_an_output_folder_with_something_else_is_left_alone(material, recognizer
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
+sys.path.append(".")  # the tests, for their helpers
 import torch
 from accelerate import debug_launcher
 from helpers.untrained_voice import voice
@@ -124,6 +126,7 @@ from tts.evaluation import running
 from tts.evaluation.systems import of_voice
 from tts.evaluation.test_sets import from_source
 from tts.recognition.model import Recognizer, RecognizerConfig, RecognizerNet
+from tts.training.precision import accelerate_state
 
 def work():
     torch.set_num_threads(1)
@@ -132,10 +135,10 @@ def work():
     torch.manual_seed(1)
     recognizer = Recognizer(RecognizerNet(RecognizerConfig(channels=16, width=8)), {})
     running.BLOCK = 2
-    processes = running.Processes.launched()
-    assert processes.world == 2
-    judged = running.run(of_voice(voice(), material, recognizer, out, 0), out, processes=processes)
-    assert (judged is None) == (processes.rank == 1)
+    processes = accelerate_state()
+    assert processes.num_processes == 2
+    judged = running.run(of_voice(voice(), material, recognizer, out, 0), out)
+    assert (judged is None) == (processes.process_index == 1)
     if judged:
         assert sum(1 for _ in out.glob("part-*.jsonl")) == 2
         running.finish(out, *judged)
@@ -167,7 +170,7 @@ def test_files_of_any_system(files, recognizer, tmp_path):
     lines = tmp_path / "m.jsonl"
     lines.write_text('{"path": "a.wav", "text": "4 7", "speaker": "ann"}\n\n{"path": "b.flac", "text": "nine"}\n')
     assert read_manifest(lines, files) == rows
-    report = report_of(of_files(rows, [], None, recognizer), tmp_path / "out")
+    report = report_of(of_files(rows, for_texts([row.text for row in rows], None, 0), recognizer), tmp_path / "out")
     metrics = report["splits"]["files"]["voice"]
     assert (metrics["texts"], metrics["digits"], metrics["over_run"]) == (2, 3, 0)
     assert set(metrics["by_speaker"]) == {"ann", "unknown"}
@@ -180,9 +183,8 @@ def test_files_of_single_digits_stand_beside_the_split(files, material, recogniz
     manifest = tmp_path / "m.csv"
     manifest.write_text("path,text,speaker\na.wav,4,ann\nb.flac,nine,bob\nc.wav,3,ann\n")
     rows = read_manifest(manifest, files)
-    real = material.splits["single"][:3]
-    out = tmp_path / "out"
-    judged = running.run(of_files(rows, real, material.limits, recognizer, material.reference), out)
+    real = replace(material, splits={FILES: material.splits["single"][:3]})
+    judged = running.run(of_files(rows, real, recognizer), tmp_path / "out")
     quality = judged[0]["quality"]
     assert set(quality) == {"voice", "ground_truth"}
     assert 0 <= quality["ground_truth"]["fid"] < quality["voice"]["fid"]
@@ -190,8 +192,8 @@ def test_files_of_single_digits_stand_beside_the_split(files, material, recogniz
     assert [row[0] for row in tables["Quality and variety of single digits"].rows] == ["voice", "ground_truth"]
     # Speakers of both systems, though they are not the same ones.
     assert [row[1] for row in tables["By speaker"].rows] == ["ann", "bob", "theo"]
-    one = of_files(rows[:1], real[:1], material.limits, recognizer, material.reference)
-    assert one.quality is None  # no set to compare
+    one = replace(material, splits={FILES: material.splits["single"][:1]})
+    assert of_files(rows[:1], one, recognizer).quality is None  # no set to compare
 
 
 # Bad input

@@ -12,6 +12,7 @@ from data_recipes.sequences import SequenceOptions, count_combinations
 from data_recipes.splits import combination_split
 from tts.core.errors import InputError
 from tts.evaluation.test_sets import (
+    FILES,
     LONG_DIGITS,
     SPLITS,
     Trained,
@@ -116,7 +117,7 @@ def test_texts_of_a_manifest_are_joined(corpus, monkeypatch):
     monkeypatch.setattr("tts.evaluation.test_sets.SPEAKERS", ("theo",))
     monkeypatch.setattr("data_recipes.fsdd.SPEAKERS", ("theo",))
     real = for_texts(["4 7", "two"], corpus, 0)
-    assert [item.digits for item in real.sequences] == [[4, 7], [2]]
+    assert [item.digits for item in real.splits[FILES]] == [[4, 7], [2]]
     assert real.limits.segment_seconds > 0
     assert real.reference == []  # not all of them are single digits
     assert len(for_texts(["4", "two"], corpus, 0).reference) == 400

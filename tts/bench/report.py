@@ -1,12 +1,12 @@
 """A whole benchmark: the rows, the machine and the versions, and how they are shown."""
 
-import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tts.bench.rows import ROWS, Engine, Settings, measure_in_process, measure_limits
-from tts.bench.tables import Table, aligned, piped
+from tts.bench.tables import Table, page, text
 from tts.core.machine import add_load_after, circumstances, cores, described
 from tts.voice import Voice
 
@@ -16,30 +16,19 @@ Report = dict[str, Any]
 
 
 def measure(voice: Voice, settings: Settings, names: Sequence[str]) -> Report:
-    """Measure the rows one after the other; on a terminal, a line on stderr says which.
-
-    Args:
-        voice: that of `settings`.
-        settings: the flags.
-        names: keys of `ROWS`.
-    """
+    """Measure the rows `names`, keys of `ROWS`, one after the other; on a terminal, a line on stderr says which."""
     report: Report = {
         "format_version": FORMAT_VERSION,
         **circumstances(),
-        "voice": {
-            "name": voice.name,
-            "sample_rate": voice.sample_rate,
-            "model": dataclasses.asdict(voice.config.model),
-        },
-        "settings": dataclasses.asdict(settings) | {"voice": voice.name},
+        "voice": {"name": voice.name, "sample_rate": voice.sample_rate, "model": asdict(voice.config.model)},
+        "settings": asdict(settings) | {"voice": voice.name},
         "rows": [],
     }
     for number, name in enumerate(names, 1):
         if sys.stderr.isatty():
             print(f"measuring {name}, row {number} of {len(names)}", file=sys.stderr)
         report["rows"].append(measure_in_process(name, settings))
-    of_native = [row for row in report["rows"] if row["row"] in ("native", "native-many")]
-    if of_native:
+    if of_native := [row for row in report["rows"] if row["row"] in ("native", "native-many")]:
         report["limits"] = measure_limits(settings)
         for row in of_native:
             _add_share(row, report["limits"], settings)
@@ -58,20 +47,14 @@ def _add_share(row: dict[str, Any], limits: dict[str, Any], settings: Settings) 
 
 def as_text(report: Report) -> str:
     """The tables for a terminal."""
-    return "\n\n".join([about(report), *(aligned(*table) for table in tables(report))])
+    return text(about(report), tables(report))
 
 
 def as_markdown(report: Report) -> str:
     """The tables as a page that says how it was made."""
     settings = report["settings"]
-    flags = f"--voice {settings['voice']} --seconds {settings['seconds']:g} --streams {settings['streams']}"
-    parts = [
-        "# What `tts bench` measured",
-        f"Written by `tts bench {flags}`; what the columns mean is said in [performance.md](../performance.md).",
-        about(report),
-        *(piped(*table) for table in tables(report)),
-    ]
-    return "\n\n".join(parts) + "\n"
+    flags = f" --voice {settings['voice']} --seconds {settings['seconds']:g} --streams {settings['streams']}"
+    return page("tts bench", flags, "performance.md", about(report), tables(report))
 
 
 def about(report: Report) -> str:
@@ -88,62 +71,48 @@ def tables(report: Report) -> list[Table]:
         header = ["engine", "streams", "samples/s", "x real time", "first 20 ms", "memory", "of the limit"]
         found.append((header, [_speech_cells(row) for row in speech]))
     if starts:
-        header = ["command, as a new process", "seconds", "runs"]
-        found.append((header, [_start_cells(row) for row in starts]))
-    if limits := report.get("limits"):
-        found += _limit_tables(limits)
-    return found
+        cells = [[x["title"], _missing(x) or f"{x['seconds']:.2f}", str(x.get("runs", ""))] for x in starts]
+        found.append((["command, as a new process", "seconds", "runs"], cells))
+    return found + (_limit_tables(report["limits"]) if "limits" in report else [])
 
 
 def _limit_tables(limits: dict[str, Any]) -> list[Table]:
     if "failed" in limits:
         return [(["the limit"], [[f"failed: {limits['failed']}"]])]
-    levels = list(limits["alone"])
     rates = [
-        [use, *(f"{limits[kind][level] / 1e9:.1f}" for level in levels)]
+        [use, *(f"{rate / 1e9:.1f}" for rate in limits[kind].values())]
         for use, kind in (("each weight used once", "alone"), ("each weight used four times", "fourfold"))
     ]
-    parts = [
-        [
-            name,
-            f"{part['dense']:,.0f}",
-            f"{part['effective']:,.0f}",
-            f"{part['bytes_held'] / 1024:,.0f} KB",
-            limits["one"]["levels"][name],
-            f"{1e9 * limits['one']['seconds'][name]:,.0f} ns",
-            f"{1e9 * limits['many']['seconds'][name]:,.0f} ns",
-        ]
-        for name, part in limits["parts"].items()
+    parts, one, many = limits["parts"], limits["one"], limits["many"]
+
+    def cells(name: str, parts: Iterable[dict[str, Any]], level: str, *seconds: float) -> list[str]:
+        dense, effective, held = (sum(part[key] for part in parts) for key in ("dense", "effective", "bytes_held"))
+        times = [f"{1e9 * each:,.0f} ns" for each in seconds]
+        return [name, f"{dense:,.0f}", f"{effective:,.0f}", f"{held / 1024:,.0f} KB", level, *times]
+
+    rows = [
+        cells(name, [part], one["levels"][name], one["seconds"][name], many["seconds"][name])
+        for name, part in parts.items()
     ]
-    whole = [
-        "all",
-        *(f"{sum(part[count] for part in limits['parts'].values()):,.0f}" for count in ("dense", "effective")),
-        f"{sum(part['bytes_held'] for part in limits['parts'].values()) / 1024:,.0f} KB",
-        "",
-        *(f"{1e9 / limits[streams]['samples_per_second']:,.0f} ns" for streams in ("one", "many")),
-    ]
+    rows.append(cells("all", parts.values(), "", 1 / one["samples_per_second"], 1 / many["samples_per_second"]))
     return [
-        (["one core, 10^9 multiply-adds/s", *levels], rates),
-        (["a sample's part", "multiply-adds", "not skipped", "weights", "from", "one stream", "many"], [*parts, whole]),
+        (["one core, 10^9 multiply-adds/s", *limits["alone"]], rates),
+        (["a sample's part", "multiply-adds", "not skipped", "weights", "from", "one stream", "many"], rows),
     ]
 
 
 def _speech_cells(row: dict[str, Any]) -> list[str]:
+    head = [row["title"], f"{row['streams']:,}"]
     if missing := _missing(row):
-        return [row["title"], f"{row['streams']:,}", missing, "", "", "", ""]
+        return [*head, missing, "", "", "", ""]
     return [
-        row["title"],
-        f"{row['streams']:,}",
+        *head,
         f"{row['samples_per_second']:,.0f}",
         f"{row['times_real_time']:,.2f}" if row["times_real_time"] < 1 else f"{row['times_real_time']:,.1f}",
         f"{row['first_audio_ms']:,.1f} ms" if "first_audio_ms" in row else "",
         f"{row['memory_mb']:,.0f} MB",
         f"{100 * row['share_of_limit']:.0f} %" if "share_of_limit" in row else "",
     ]
-
-
-def _start_cells(row: dict[str, Any]) -> list[str]:
-    return [row["title"], _missing(row) or f"{row['seconds']:.2f}", str(row.get("runs", ""))]
 
 
 def _missing(row: dict[str, Any]) -> str | None:

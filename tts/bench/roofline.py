@@ -8,7 +8,9 @@ Reference: Williams, Waterman and Patterson 2009, "Roofline: an insightful visua
 """
 
 import functools
+import math
 import time
+import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -40,15 +42,12 @@ class Part:
     """Each weight that is read is used for four places of the frame, also for one stream."""
 
 
-def operations(
-    config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None, weight_bytes: int = 1
-) -> dict[str, Part]:
+def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None) -> dict[str, Part]:
     """Count a model's work per sample, by part.
 
     Args:
         config: the model's shape.
         relu_shares: of each sample layer's units, the share that is above 0 (`NativeEngine.relu_shares`); None: all.
-        weight_bytes: of one weight in memory; those on past samples and of a rank take twice as much.
 
     Returns:
         frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
@@ -60,34 +59,24 @@ def operations(
     F, D, S, H, Q = c.frame_size, c.dim, c.sample_dim, c.hist_size, c.q_levels
     gates = {"lstm": 4, "gru": 3}[c.cell] * D
 
-    def part(
-        weights: int,
-        per_sample: float,
-        effective: float | None = None,
-        per_frame: bool = False,
-        reuse: int = 1,
-        size: int = weight_bytes,
-    ) -> Part:
-        done = per_sample if effective is None else effective
-        return Part(per_sample, done, done * size / reuse, weights * size, per_frame, reuse == 4)
+    def part(weights: int, dense: float, share: float = 1, frame: bool = False, reuse: int = 1, size: int = 1) -> Part:
+        """Of weights of `size` bytes each, each used for `reuse` places of a frame."""
+        return Part(dense, share * dense, share * dense * size / reuse, weights * size, frame, reuse == 4)
 
     frame = (F + (2 * c.n_rnn - 1) * D) * gates
     upsample = D * F * (c.upsample_rank or S)
-    parts = {
-        "frame": part(frame, frame / F, per_frame=True),
-        "upsample": part(upsample, upsample / F, per_frame=True),
-    }
+    parts = {"frame": part(frame, frame / F, frame=True), "upsample": part(upsample, upsample / F, frame=True)}
     if c.upsample_rank:
-        parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4, size=2 * weight_bytes)
+        parts["conditioning"] = part(c.upsample_rank * S, c.upsample_rank * S, reuse=4, size=2)
     if c.history == "real":
         own = sum(min(f, H) for f in range(F)) / F
-        parts["past"] = part(H * S, (H - own) * S, reuse=4, size=2 * weight_bytes)
-        parts["recent"] = part(Q * S, (own + 1) * S, size=4 * weight_bytes)
+        parts["past"] = part(H * S, (H - own) * S, reuse=4, size=2)
+        parts["recent"] = part(Q * S, (own + 1) * S, size=4)
     else:
         parts["recent"] = part(H * Q * S, H * S)
     hidden = (c.sample_layers - 1) * S * S
-    parts["hidden"] = part(hidden, hidden, sum(shares[:-1]) * S * S)
-    parts["output"] = part(S * Q, S * Q, shares[-1] * S * Q)
+    parts["hidden"] = part(hidden, hidden, float(np.mean(shares[:-1] or 1)))
+    parts["output"] = part(S * Q, S * Q, shares[-1])
     return parts
 
 
@@ -95,17 +84,10 @@ def operations(
 class Machine:
     """One core, measured with the engine's dense product of int8 weights and int16 inputs."""
 
-    isa: str
-    """The instruction set: one of `library.usable()`."""
     alone: dict[str, float]
     """Multiply-adds per second by where the weights come from (L1, L2, L3, memory), each weight used once."""
     fourfold: dict[str, float]
     """The same with each weight used four times, as for four streams."""
-
-    @property
-    def bytes_per_second(self) -> dict[str, float]:
-        """Bytes of weights per second from each level, each weight used once."""
-        return dict(self.alone)
 
     @property
     def peak(self) -> float:
@@ -121,8 +103,7 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
         seconds: spent on each of the eight rates, at least.
         caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
     """
-    isa = isa or library.chosen()
-    measure = library.load(isa).measure
+    measure = library.load(isa or library.chosen()).measure
     sizes = {level: size // 2 for level, size in caches.items()} | {"memory": 8 * max(caches.values())}
     rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
     for level, size in sizes.items():
@@ -134,17 +115,16 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
             repeats = max(1, 4_000_000 // work)
             run = functools.partial(measure, weights.ctypes.data, pairs, outputs, uses, repeats, y.ctypes.data)
             to[level] = work * repeats / _best(seconds, run)
-    return Machine(isa, rates[1], rates[4])
+    return Machine(rates[1], rates[4])
 
 
 def _best(seconds: float, run: Callable[[], None]) -> float:
-    run()
-    best, begin = np.inf, time.thread_time()
+    timer = timeit.Timer(run, timer=time.thread_time)
+    timer.timeit(1)
+    begin, best = time.thread_time(), math.inf
     while time.thread_time() < begin + seconds:
-        start = time.thread_time()
-        run()
-        best = min(best, time.thread_time() - start)
-    return float(best)
+        best = min(best, timer.timeit(1))
+    return best
 
 
 @dataclass(frozen=True)
@@ -182,7 +162,7 @@ def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches
     levels = {name: level(whole if part.per_frame else of_samples) for name, part in parts.items()}
     seconds = {}
     for name, part in parts.items():
-        fourfold = part.fourfold or (part.per_frame and streams >= 4)
-        seconds[name] = part.effective / (machine.fourfold if fourfold else machine.alone)[levels[name]]
+        rates = machine.fourfold if part.fourfold or (part.per_frame and streams >= 4) else machine.alone
+        seconds[name] = part.effective / rates[levels[name]]
     work = sum(part.effective for part in parts.values())
     return Limit(levels, seconds, 1 / sum(seconds.values()), machine.peak / work)

@@ -3,23 +3,20 @@
 The times are medians of runs that fill at least `seconds`; memory is the most that the process held.
 """
 
-import dataclasses
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.bench.processes import run_apart
+from tts.bench.processes import answer, run_apart
 from tts.bench.timing import timed
 from tts.core.extras import install_command, missing
 from tts.core.machine import caches, cores
 from tts.text.units import unit_vectors
-from tts.voice import EngineName, Voice, load_voice
+from tts.voice import EngineName, SpeakOptions, load_voice
 
 TEXT = "4 7 2 9 0"
 FIRST_AUDIO = 0.02  # seconds of it
@@ -54,6 +51,10 @@ class Engine:
     rounds: int = ROUNDS
     """Texts for each place."""
 
+    def places(self, settings: Settings) -> int:
+        """How many texts are made at a time."""
+        return getattr(settings, self.streams) if self.streams else 1
+
 
 @dataclass(frozen=True)
 class Start:
@@ -78,19 +79,15 @@ def measure_in_process(name: str, settings: Settings) -> dict[str, Any]:
     row = ROWS[name]
     metrics: dict[str, Any] = {"row": name, "title": row.title}
     if isinstance(row, Engine):
-        metrics["streams"] = getattr(settings, row.streams) if row.streams else 1
+        metrics["streams"] = row.places(settings)
         if row.engine == "torch" and missing("torch"):
             return metrics | {"unavailable": f"it needs torch; run: {install_command('train')}"}
-    return metrics | _in_process(name, settings)
+    return metrics | run_apart("tts.bench.rows", name, settings)
 
 
 def measure_limits(settings: Settings) -> dict[str, Any]:
     """What the native engine could reach on one core of this machine, and why; `failed` says why it is not known."""
-    return _in_process(LIMITS, settings)
-
-
-def _in_process(name: str, settings: Settings) -> dict[str, Any]:
-    return run_apart("tts.bench.rows", {"row": name, "settings": dataclasses.asdict(settings)})
+    return run_apart("tts.bench.rows", LIMITS, settings)
 
 
 def _measure(name: str, settings: Settings) -> dict[str, Any]:
@@ -101,22 +98,34 @@ def _measure(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
-    voice, say = _speech(row, settings)
-    samples = say()
-    metrics: dict[str, Any] = {"samples": samples, "memory_mb": _peak_memory() / 1e6}
+    streams = row.places(settings)
+    _stay_on(settings.threads if row.streams else 1)
+    voice = load_voice(settings.voice)
+    voice.prepare(row.engine, streams)
+    options = SpeakOptions(max_seconds=row.max_seconds, engine=row.engine)
+    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
+
+    def say() -> int:
+        """Makes all texts; the number of samples."""
+        if row.streams is None:
+            return len(voice.speak(TEXT, options=options).samples)
+        spoken = voice.speak_each([TEXT] * len(speakers), speakers, options=options, streams=streams)
+        return sum(len(said.samples) for said in spoken)
+
+    samples, memory = say(), _peak_memory() / 1e6
     times = timed(say, settings.seconds)
     rate = samples / times["median_s"]
+    metrics: dict[str, Any] = {"samples": samples, "memory_mb": memory}
     metrics |= {f"run_{key}": value for key, value in times.items()}
     metrics |= {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
     if row.streams is None:
-        wanted = FIRST_AUDIO * voice.sample_rate
 
         def first_audio() -> None:
-            made = 0
+            left = FIRST_AUDIO * voice.sample_rate
             with voice.stream(TEXT, engine=row.engine) as stream:
                 for chunk in stream:
-                    made += len(chunk)
-                    if made >= wanted:
+                    left -= len(chunk)
+                    if left <= 0:
                         break
 
         first_audio()
@@ -124,32 +133,14 @@ def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:
     return metrics
 
 
-def _speech(row: Engine, settings: Settings) -> tuple[Voice, Callable[[], int]]:
-    """A voice that is ready, and what one run is: it returns how many samples it made."""
-    streams = getattr(settings, row.streams) if row.streams else 1
-    _stay_on(settings.threads if row.streams else 1)
-    voice = load_voice(settings.voice)
-    voice.prepare(row.engine, streams)
-    if row.streams is None:
-        return voice, lambda: len(voice.speak(TEXT, max_seconds=row.max_seconds, engine=row.engine).samples)
-    speakers = [voice.speakers[i % len(voice.speakers)] for i in range(row.rounds * streams)]
-
-    def say() -> int:
-        texts = [TEXT] * len(speakers)
-        said = voice.speak_each(texts, speakers, max_seconds=row.max_seconds, engine=row.engine, streams=streams)
-        return sum(len(one.samples) for one in said)
-
-    return voice, say
-
-
 def _measure_start(row: Start, settings: Settings) -> dict[str, Any]:
+    speaks = row.arguments[0] == "speak"
     command = [sys.executable, "-m", "tts", *row.arguments]
-    if row.arguments[0] == "speak" and settings.voice:
-        command += ["--voice", settings.voice]
+    command += ["--voice", settings.voice] if speaks and settings.voice else []
 
     def start() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            out = ["-o", str(Path(folder) / "x.wav")] if row.arguments[0] == "speak" else []
+            out = ["-o", str(Path(folder) / "x.wav")] if speaks else []
             subprocess.run([*command, *out], check=True, capture_output=True)
 
     start()
@@ -172,8 +163,7 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
     vectors = unit_vectors(voice.word_vectors(spoken), model.units_per_word)
-    request = SynthesisRequest(vectors, 0, 0, frames, frames, voice.config.sampling)
-    shares = engine.relu_shares(request)
+    shares = engine.relu_shares(SynthesisRequest(vectors, 0, 0, frames, frames, voice.config.sampling))
     parts = operations(model, shares)
     sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}
     core = measure_machine(engine.isa, min(settings.seconds / 10, 1.0), sizes)
@@ -183,9 +173,9 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
         "caches": sizes,
         "alone": core.alone,
         "fourfold": core.fourfold,
-        "parts": {name: dataclasses.asdict(part) for name, part in parts.items()},
-        "one": dataclasses.asdict(limits(parts, core, 1, sizes)),
-        "many": dataclasses.asdict(limits(parts, core, of_a_core, sizes)),
+        "parts": {name: asdict(part) for name, part in parts.items()},
+        "one": asdict(limits(parts, core, 1, sizes)),
+        "many": asdict(limits(parts, core, of_a_core, sizes)),
     }
 
 
@@ -210,5 +200,4 @@ def _peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    task = json.loads(sys.argv[1])
-    print(json.dumps(_measure(task["row"], Settings(**task["settings"]))))
+    answer(_measure, Settings)

@@ -18,7 +18,19 @@ def aligned(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(map(line, [header, *rows]))
 
 
-def piped(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown."""
-    lines: Iterable[list[str]] = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
+def text(about: str, tables: Iterable[Table]) -> str:
+    """A paragraph and tables for a terminal."""
+    return "\n\n".join([about, *(aligned(*table) for table in tables)])
+
+
+def page(command: str, flags: str, explained: str, about: str, tables: Iterable[Table]) -> str:
+    """The same as a Markdown page that says how it was made, and which page explains the columns."""
+    parts = [
+        f"# What `{command}` measured",
+        f"Written by `{command}{flags}`; what the columns mean is said in [{explained}](../{explained}).",
+        about,
+    ]
+    for header, rows in tables:
+        lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+        parts.append("\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines))
+    return "\n\n".join(parts) + "\n"

@@ -7,14 +7,11 @@ noise of speech's lengths, which costs as much. With one, both are also trained 
 in all, and their likelihoods of held-out sequences compared.
 """
 
-import dataclasses
-import json
 import resource
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,10 +22,10 @@ from torch.utils.benchmark import Timer
 
 from data_recipes.sequences import Sequence
 from tts.bench.plain import PlainSampleRNN
-from tts.bench.processes import run_apart
+from tts.bench.processes import answer, run_apart
 from tts.core import config as configs
 from tts.models.two_tier import TwoTier
-from tts.training.batches import Batch, Batches, Collate, Stream, training_collate
+from tts.training.batches import Batch, Batches, Stream, training_collate
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
 from tts.training.loop import update
@@ -73,27 +70,18 @@ class NoiseStream:
         rng = np.random.default_rng([0, index])
         digits = rng.integers(0, 10, rng.integers(1, self.max_digits + 1)).tolist()
         segments = (rng.uniform(*SEGMENT_SECONDS, len(digits)) * self.sample_rate).astype(int)
-        return Sequence(
-            audio=0.1 * rng.standard_normal(segments.sum(), dtype=np.float32),
-            text=" ".join(map(str, digits)),
-            digits=digits,
-            speaker="noise",
-            takes=[],
-            boundaries=segments.cumsum().tolist(),
-            sample_rate=self.sample_rate,
-            combination_split="seen",
-        )
+        audio = 0.1 * rng.standard_normal(segments.sum(), dtype=np.float32)
+        text, boundaries = " ".join(map(str, digits)), segments.cumsum().tolist()
+        return Sequence(audio, text, digits, "noise", [], boundaries, self.sample_rate, "seen")
 
 
-@dataclass
-class Material:
-    """What both rows train on."""
+class Material(NamedTuple):
+    """What both rows train on: `config` has the model's sizes set by the data, and `validation` gives batches whose
+    loss counts every frame, or None without a corpus."""
 
     config: RunConfig
-    """With the model's sizes set by the data."""
     batches: Batches
-    validation: Callable[[], Iterator[Batch]]
-    """Batches whose loss counts every frame."""
+    validation: Callable[[], Iterable[Batch]] | None
     sample_rate: int
 
 
@@ -101,27 +89,21 @@ def material(settings: Settings) -> Material:
     """Batches of the corpus where there is one, else of noise."""
     overrides = [f"data.source={settings.source}"] if settings.source else []
     config = configs.load(RunConfig, settings.config, overrides) if settings.config else RunConfig()
+    rate = config.data.recordings.sample_rate
+    stream: Stream = NoiseStream(config.data.sequences.max_digits, rate)
+    validation = None
     if settings.source:
         from tts.training.data import load_data
 
         config, data = load_data(config)
         collate = training_collate(config, data.speakers, data.vectors)
-        return Material(config, _series(config, data.stream, collate), data.validation_batches, data.sample_rate)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_speakers=1))
-    rng = np.random.default_rng(0)
-    known = {str(digit): rng.standard_normal(config.model.word_dim, dtype=np.float32) for digit in range(10)}
-
-    def vectors(texts: Any) -> list[np.ndarray]:
-        return [np.stack([known[word] for word in text]) for text in texts]
-
-    rate = config.data.recordings.sample_rate
-    stream = NoiseStream(config.data.sequences.max_digits, rate)
-    collate = training_collate(config, ("noise",), vectors)
-    return Material(config, _series(config, stream, collate), lambda: iter(()), rate)
-
-
-def _series(config: RunConfig, stream: Stream, collate: Collate) -> Batches:
-    return Batches(stream, collate, config.train.batch_size, config.seed, config.train.bucket)
+        stream, validation, rate = data.stream, data.validation_batches, data.sample_rate
+    else:
+        config = replace(config, model=replace(config.model, n_speakers=1))
+        known = np.random.default_rng(0).standard_normal((10, config.model.word_dim), dtype=np.float32)
+        collate = training_collate(config, ("noise",), lambda texts: [known[[*map(int, text)]] for text in texts])
+    batches = Batches(stream, collate, config.train.batch_size, config.seed, config.train.bucket)
+    return Material(config, batches, validation, rate)
 
 
 def samples_of(batch: Batch, frame_size: int) -> int:
@@ -133,41 +115,41 @@ class Ours:
     """A training as `tts.training.loop` does it; `step` takes one batch."""
 
     def __init__(self, config: RunConfig, sample_rate: int) -> None:
-        self.config = config
-        self.precision, _ = resolve(config.train.precision, accelerate_state().device)
+        self.config, self.device = config, accelerate_state().device
+        self.precision, _ = resolve(config.train.precision, self.device)
         self.accelerator = Accelerator(mixed_precision="bf16" if self.precision == "bf16" else "no")
         self.accelerator.gradient_accumulation_steps = 1  # as in `tts.training.loop`
         set_seed(config.seed)
         self.objective = Objective(TwoTier(config.model), config.loss, sample_rate)
         optimizer = make_optimizer(self.objective, config.train)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.objective, optimizer)
+        self.multiply_adds = 3 * multiply_adds(config.model, config.loss)  # of a whole step, per sample of the batch
 
     def step(self, batch: Batch, number: int = 0) -> None:
         """Number `number` of the config's `train.steps`."""
         raw = getattr(self.optimizer, "optimizer", self.optimizer)
         set_learning_rate(raw, learning_rate(number, self.config.train))
-        moved = [batch.to(self.accelerator.device)]
+        moved = [batch.to(self.device)]
         update(self.accelerator, self.wrapped, self.objective, self.optimizer, moved, self.config.train.clip)
 
     @torch.no_grad()
     def nll(self, batch: Batch) -> tuple[float, int]:
         """Summed nats and count of the samples."""
-        moved = batch.to(self.accelerator.device)
+        moved = batch.to(self.device)
         return float(self.objective(moved).nll), int(self.objective.counts(moved).nll)
-
-    def multiply_adds(self) -> float:
-        """Of a whole step, per sample of the batch."""
-        return 3 * multiply_adds(self.config.model, self.config.loss)
 
 
 class Plain:
     """The same of `PlainSampleRNN`: Adam, the paper's clipping to 1 in each element, float32, a loss of all samples."""
+
+    precision = "fp32"
 
     def __init__(self, config: RunConfig, sample_rate: int) -> None:
         set_seed(config.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = PlainSampleRNN(config.model).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=PLAIN_LR)
+        self.multiply_adds = 3 * self.model.multiply_adds()
 
     def step(self, batch: Batch, number: int = 0) -> None:
         """One batch."""
@@ -189,9 +171,8 @@ class Plain:
         nats, count = self._nll(batch)
         return float(nats), count
 
-    def multiply_adds(self) -> float:
-        """Of a whole step, per sample of the batch."""
-        return 3 * self.model.multiply_adds()
+
+TRAINEES: dict[str, type[Ours] | type[Plain]] = {"ours": Ours, "plain": Plain}
 
 
 def matrix_rate(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
@@ -205,14 +186,13 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     """Speed, share of the matrix rate and peak memory of a row; with a corpus also the likelihood."""
     torch.set_num_threads(settings.threads)
     found = material(settings)
-    trainee = Ours(found.config, found.sample_rate) if name == "ours" else Plain(found.config, found.sample_rate)
-    F = found.config.model.frame_size
     if settings.source and settings.samples:
-        return {"nll": _learn(trainee, found, settings.samples)}
+        return {"nll": _learn(name, found, settings.samples)}
+    trainee = TRAINEES[name](found.config, found.sample_rate)
     count = 4 * found.config.train.bucket
-    taken_in = sum(samples_of(found.batches[i], F) for i in range(count))
-    device = trainee.accelerator.device if isinstance(trainee, Ours) else trainee.device
-    series = found.batches.made([*range(count)] * ROUNDS, found.config.train.workers, device.type == "cuda")
+    taken_in = sum(samples_of(found.batches[i], found.config.model.frame_size) for i in range(count))
+    on_gpu = trainee.device.type == "cuda"
+    series = found.batches.made([*range(count)] * ROUNDS, found.config.train.workers, on_gpu)
 
     def steps() -> None:
         for batch in islice(series, count):
@@ -223,35 +203,33 @@ def measure_row(name: str, settings: Settings) -> dict[str, Any]:
     timer = Timer("steps()", globals={"steps": steps}, num_threads=settings.threads)
     seconds = timer.blocked_autorange(min_run_time=settings.seconds).median
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    precision = trainee.precision if isinstance(trainee, Ours) else "fp32"
-    rate = matrix_rate(torch.bfloat16 if precision == "bf16" else torch.float32, device, min(settings.seconds, 2.0))
+    dtype = torch.bfloat16 if trainee.precision == "bf16" else torch.float32
+    rate = matrix_rate(dtype, trainee.device, min(settings.seconds, 2.0))
     speed = taken_in / seconds
     return {
-        "precision": precision,
+        "precision": trainee.precision,
         "samples_per_second": speed,
         "step_ms": 1000 * seconds / count,
-        "multiply_adds_per_sample": trainee.multiply_adds(),
+        "multiply_adds_per_sample": trainee.multiply_adds,
         "matrix_rate": rate,
-        "share_of_matrix_rate": speed * trainee.multiply_adds() / rate,
+        "share_of_matrix_rate": speed * trainee.multiply_adds / rate,
         "memory_mb": memory / 1e6,
     }
 
 
-def _learn(trainee: Ours | Plain, found: Material, samples: int) -> dict[str, float]:
+def _learn(name: str, found: Material, samples: int) -> dict[str, float]:
     """Train on the first batches of the series, `samples` samples in all, then measure the validation sequences."""
-    F = found.config.model.frame_size
+    assert found.validation
     counts: list[int] = []
     while sum(counts) < samples:
-        counts.append(samples_of(found.batches[len(counts)], F))
-    if isinstance(trainee, Ours):
-        warmup = max(1, len(counts) // 10)
-        train = dataclasses.replace(found.config.train, steps=len(counts), warmup_steps=warmup, lr=SHORT_LR)
-        trainee.config = dataclasses.replace(found.config, train=train)
-    for number in range(len(counts)):
+        counts.append(samples_of(found.batches[len(counts)], found.config.model.frame_size))
+    steps = len(counts)
+    train = replace(found.config.train, steps=steps, warmup_steps=max(1, steps // 10), lr=SHORT_LR)
+    trainee = TRAINEES[name](replace(found.config, train=train), found.sample_rate)
+    for number in range(steps):
         trainee.step(found.batches[number], number)
-    measured = [trainee.nll(batch) for batch in found.validation()]
-    nats, count = map(sum, zip(*measured, strict=True))
-    return {"steps": len(counts), "samples": sum(counts), "bits": bits(nats / count)}
+    nats, count = map(sum, zip(*map(trainee.nll, found.validation()), strict=True))
+    return {"steps": steps, "samples": sum(counts), "bits": bits(nats / count)}
 
 
 def precision_reason(settings: Settings) -> str:
@@ -266,21 +244,11 @@ def measure_rows(settings: Settings) -> dict[str, dict[str, Any]]:
     """Both rows, one after the other, each in processes of its own; `failed` says why there are no metrics."""
     rows = {}
     for name in ROWS:
-        rows[name] = _in_process(name, dataclasses.replace(settings, samples=0))
+        rows[name] = run_apart("tts.bench.training", name, replace(settings, samples=0))
         if settings.source and settings.samples and "failed" not in rows[name]:
-            rows[name] |= _in_process(name, settings)
+            rows[name] |= run_apart("tts.bench.training", name, settings)
     return rows
 
 
-def _in_process(name: str, settings: Settings) -> dict[str, Any]:
-    return run_apart("tts.bench.training", {"row": name, "settings": dataclasses.asdict(settings)})
-
-
-def main() -> None:
-    """One row, as JSON on the last line of stdout."""
-    task = json.loads(sys.argv[1])
-    print(json.dumps(measure_row(task["row"], Settings(**task["settings"]))))
-
-
 if __name__ == "__main__":
-    main()
+    answer(measure_row, Settings)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from tts.bench.tables import Table, aligned, piped
+from tts.bench.tables import Table, page, text
 from tts.bench.training import ROWS, Settings, measure_rows
 from tts.core.machine import add_load_after, circumstances, described
 
 
 def measure(settings: Settings) -> dict[str, Any]:
     """Rows, machine, versions."""
-    report: dict[str, Any] = circumstances()
+    report = circumstances()
     report["settings"] = {key: getattr(settings, key) for key in ("config", "threads", "samples")}
     report["rows"] = measure_rows(settings)
     add_load_after(report)
@@ -18,17 +18,9 @@ def measure(settings: Settings) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> Table:
     """A row for each training."""
-    header = [
-        "training step",
-        "precision",
-        "samples/s",
-        "step",
-        "multiply-adds a sample",
-        "of the matrix rate",
-        "memory",
-    ]
-    if report["settings"]["samples"]:
-        header += ["trained on", "bits per sample"]
+    learned = report["settings"]["samples"]
+    header = ["training step", "precision", "samples/s", "step", "multiply-adds a sample", "of the matrix rate"]
+    header += ["memory", "trained on", "bits per sample"] if learned else ["memory"]
     rows = []
     for name, row in report["rows"].items():
         if "failed" in row:
@@ -42,8 +34,7 @@ def table(report: dict[str, Any]) -> Table:
             f"{100 * row['share_of_matrix_rate']:.0f} % of {row['matrix_rate'] / 1e9:,.0f} G/s",
             f"{row['memory_mb']:,.0f} MB",
         ]
-        if report["settings"]["samples"]:
-            cells += [f"{row['nll']['samples']:,}", f"{row['nll']['bits']:.3f}"]
+        cells += [f"{row['nll']['samples']:,}", f"{row['nll']['bits']:.3f}"] if learned else []
         rows.append([ROWS[name], *cells])
     return header, rows
 
@@ -58,7 +49,7 @@ def about(report: dict[str, Any]) -> str:
 
 def as_text(report: dict[str, Any]) -> str:
     """For a terminal."""
-    return f"{about(report)}\n\n{aligned(*table(report))}"
+    return text(about(report), [table(report)])
 
 
 def as_markdown(report: dict[str, Any]) -> str:
@@ -66,11 +57,5 @@ def as_markdown(report: dict[str, Any]) -> str:
     settings = report["settings"]
     flags = f" --config {settings['config']}" if settings["config"] else ""
     flags += f" --source FSDD --samples {settings['samples']}" if settings["samples"] else ""
-    parts = [
-        "# What `tts bench train` measured",
-        f"Written by `tts bench train{flags} --threads {settings['threads']}`; what the columns mean is said in "
-        "[training.md](../training.md).",
-        about(report),
-        piped(*table(report)),
-    ]
-    return "\n\n".join(parts) + "\n"
+    flags += f" --threads {settings['threads']}"
+    return page("tts bench train", flags, "training.md", about(report), [table(report)])

@@ -1,14 +1,9 @@
 """`tts evaluate`: a voice or files judged on texts, as a report and a line for each split."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from tts.core.errors import InputError
 from tts.core.files import check_folder, path_argument
-
-if TYPE_CHECKING:
-    from tts.evaluation.running import Evaluation
-    from tts.recognition.model import Recognizer
 
 DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"
 
@@ -19,21 +14,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--voice", metavar="VOICE", help="name, folder or hub id (default: the one that ships)")
     what.add_argument("--baseline", metavar="VOICE", help="a second voice for every table")
     what.add_argument("--wav-dir", type=path_argument, metavar="DIR", help="judge these files instead of a voice")
-    what.add_argument(
-        "--manifest", type=path_argument, metavar="FILE", help="what the files say: CSV or .jsonl, path,text,speaker"
-    )
+    rows = "what the files say: CSV or .jsonl, path,text,speaker"
+    what.add_argument("--manifest", type=path_argument, metavar="FILE", help=rows)
     real = parser.add_argument_group("real recordings")
     real.add_argument("--data", type=path_argument, metavar="DIR", help="dataset that `tts data build sequences` wrote")
-    real.add_argument(
-        "--source", type=path_argument, metavar="DIR", help="FSDD in its own layout (default: download it)"
-    )
+    corpus = "FSDD in its own layout (default: download it)"
+    real.add_argument("--source", type=path_argument, metavar="DIR", help=corpus)
     how = parser.add_argument_group("how")
-    how.add_argument(
-        "--splits",
-        default=DEFAULT_SPLITS,
-        metavar="A,B",
-        help="default: %(default)s; also: words, single, digits20, digits100, any",
-    )
+    others = "default: %(default)s; also: words, single, digits20, digits100, any"
+    how.add_argument("--splits", default=DEFAULT_SPLITS, metavar="A,B", help=others)
     how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
@@ -48,19 +37,30 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report, print a line for each split and system. Raises InputError for the user's mistakes."""
     _check(args)
     from tts.evaluation import running
+    from tts.evaluation.manifest import read_manifest
+    from tts.evaluation.report import write_reports
+    from tts.evaluation.systems import of_files, of_voice
+    from tts.evaluation.test_sets import for_texts, for_voice
     from tts.recognition.model import Recognizer
+    from tts.training.precision import accelerate_state
+    from tts.voice import load_voice
 
-    processes = running.Processes.launched()
     recognizer = Recognizer.load(args.recognizer)
-    evaluation = _files(args, recognizer) if args.wav_dir else _voice(args, recognizer, processes.rank == 0)
-    judged = running.run(evaluation, args.out, args.force, processes, args.seed)
-    if judged:
-        from tts.evaluation.report import write_reports
-
-        report, utterances = judged
-        write_reports(args.out, report, utterances)
-        running.finish(args.out, report, utterances)
-        for split, systems in report["splits"].items():
+    if args.wav_dir:
+        rows = read_manifest(args.manifest, args.wav_dir)
+        evaluation = of_files(rows, for_texts([row.text for row in rows], args.source, args.seed), recognizer)
+    else:
+        voice = load_voice(args.voice)
+        baseline = load_voice(args.baseline) if args.baseline else None
+        splits = [name.strip() for name in args.splits.split(",") if name.strip()]
+        progress = accelerate_state().is_main_process
+        material = for_voice(voice, args.data, args.source, splits, args.n, args.seed, args.max_digits, progress)
+        spoken = (args.out, args.seed, baseline, args.temperature, args.duration_spread)
+        evaluation = of_voice(voice, material, recognizer, *spoken)
+    if judged := running.run(evaluation, args.out, args.force, args.seed):
+        write_reports(args.out, *judged)
+        running.finish(args.out, *judged)
+        for split, systems in judged[0]["splits"].items():
             for system, metrics in systems.items():
                 low, high = metrics["digit_error_95"]
                 print(
@@ -86,42 +86,3 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--wav-dir judges files; leave --voice, --baseline and --data out")
     if args.data and args.source:
         raise InputError("--data and --source both name the real recordings; give one of them")
-
-
-def _voice(args: argparse.Namespace, recognizer: "Recognizer", progress: bool) -> "Evaluation":
-    from tts.evaluation.systems import of_voice
-    from tts.evaluation.test_sets import Trained, from_dataset, from_source
-    from tts.voice import load_voice
-
-    voice = load_voice(args.voice)
-    baseline = load_voice(args.baseline) if args.baseline else None
-    splits = [name.strip() for name in args.splits.split(",") if name.strip()]
-    if args.data:
-        material = from_dataset(
-            args.data, splits, args.n, args.seed, voice.speakers, voice.sample_rate, args.max_digits
-        )
-    else:
-        material = from_source(
-            args.source,
-            splits,
-            args.n,
-            args.seed,
-            voice.speakers,
-            voice.sample_rate,
-            Trained.of(voice.config.training),
-            args.max_digits,
-            progress,
-        )
-    return of_voice(voice, material, recognizer, args.out, args.seed, baseline, args.temperature, args.duration_spread)
-
-
-def _files(args: argparse.Namespace, recognizer: "Recognizer") -> "Evaluation":
-    from tts.evaluation.manifest import read_manifest
-    from tts.evaluation.systems import of_files
-    from tts.evaluation.test_sets import for_texts
-
-    rows = read_manifest(args.manifest, args.wav_dir)
-    if args.source is None:
-        return of_files(rows, [], None, recognizer)
-    real = for_texts([row.text for row in rows], args.source, args.seed)
-    return of_files(rows, real.sequences, real.limits, recognizer, real.reference)

@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     command("data", "build datasets of spoken digits", data, "datasets", "tqdm")
     command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
     command("recognize", "recognize the digits in audio files", recognize, *_LEARNS)
-    command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "jiwer", "matplotlib", "tqdm")
+    command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     return parser
 

@@ -1,12 +1,8 @@
 """What runs at each validation of a training: texts are spoken, written, drawn and read back by the recognizer."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from data_recipes.splits import combination_split
-from tts import audio
 from tts.core import config as configs
 from tts.core.files import atomic_write
 from tts.recognition.alignment import align, count_errors
@@ -22,33 +18,25 @@ LENGTHS = (2, 3, 4, 5)
 
 def callbacks(config: RunConfig) -> Callbacks:
     """What a run does at each validation, and at each that is the best so far."""
-    on_validation: list[Callback] = []
-    on_logged: list[Callable[[Snapshot], Any]] = []
-    if config.validation.spoken:
-        on_validation.append(speak_samples)
+    on_validation: list[Callback] = [speak_samples] if config.validation.spoken else []
     if config.validation.judged:
         on_validation.append(Judge(config))
-        on_logged.append(draw_curve)
-    return Callbacks(on_validation, [keep_voice], on_logged)
+    return Callbacks(on_validation, [keep_voice], [draw_curve] if config.validation.judged else [])
 
 
 def voice_of(snapshot: Snapshot) -> Voice:
     """The model of a snapshot as a voice."""
-    longest = max(
-        end - begin
-        for sequence in snapshot.data.validation
-        for begin, end in zip([0, *sequence.boundaries], sequence.boundaries, strict=False)
-    )
-    rate = snapshot.data.sample_rate
+    longest = max(max(np.diff(sequence.boundaries, prepend=0).tolist()) for sequence in snapshot.data.validation)
+    rate, config = snapshot.data.sample_rate, snapshot.config
     return Voice.from_model(
         snapshot.model,
-        name=snapshot.config.name,
+        name=config.name,
         speakers=snapshot.data.speakers,
-        text_encoder=snapshot.config.text,
+        text_encoder=config.text,
         sample_rate=rate,
-        sampling=snapshot.config.sampling,
+        sampling=config.sampling,
         max_unit_seconds=min(round(1.25 * longest / rate, 2), MAX_UNIT_SECONDS),
-        training={"step": snapshot.step, "config": without_local_paths(configs.to_dict(snapshot.config))},
+        training={"step": snapshot.step, "config": without_local_paths(configs.to_dict(config))},
     )
 
 
@@ -59,16 +47,11 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
     voice = voice_of(snapshot)
     folder = snapshot.folder / "samples" / f"step-{snapshot.step:06d}"
     folder.mkdir(parents=True, exist_ok=True)
-    real = snapshot.data.validation[: snapshot.config.validation.spoken]
-    spoken = []
-    for i, sequence in enumerate(real):
+    pairs = []
+    for i, sequence in enumerate(snapshot.data.validation[: snapshot.config.validation.spoken]):
         said = voice.speak(sequence.text, speaker=sequence.speaker, seed=i)
-        audio.write(folder / f"{i}-{sequence.text.replace(' ', '')}.wav", said.samples, said.sample_rate, force=True)
-        spoken.append(said)
-    pairs = [
-        (f"{sequence.speaker}: {sequence.text}", sequence.audio, said)
-        for sequence, said in zip(real, spoken, strict=True)
-    ]
+        said.save(folder / f"{i}-{sequence.text.replace(' ', '')}.wav", force=True)
+        pairs.append((f"{sequence.speaker}: {sequence.text}", sequence.audio, said))
     atomic_write(folder / "spectrograms.png", spectrogram_pairs(pairs))
     return {}
 
@@ -82,8 +65,7 @@ class Judge:
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
         """Digit error (edits per digit said) and the share of texts that ran into the cap."""
-        voice = voice_of(snapshot)
-        texts = self.texts
+        voice, texts = voice_of(snapshot), self.texts
         # Speakers change once all lengths are said, so each speaker says all of them.
         speakers = [voice.speakers[i // len(LENGTHS) % len(voice.speakers)] for i in range(len(texts))]
         spoken = list(voice.speak_each([" ".join(map(str, digits)) for digits in texts], speakers))
@@ -108,10 +90,9 @@ def draw_curve(snapshot: Snapshot) -> None:
     """Digit error against the minutes of the run so far: `curve.png` in the run's folder."""
     from tts.evaluation.plots import training_curve  # matplotlib takes a second
 
-    rows = read_lines(snapshot.folder / "metrics.jsonl")
-    rows = [row for row in rows if "validation/digit_error" in row and "validation/minutes" in row]
-    minutes = [row["validation/minutes"] for row in rows]
-    errors = [row["validation/digit_error"] for row in rows]
+    names = ("validation/minutes", "validation/digit_error")
+    rows = [row for row in read_lines(snapshot.folder / "metrics.jsonl") if all(name in row for name in names)]
+    minutes, errors = ([row[name] for row in rows] for name in names)
     title = f"{snapshot.config.name}, {snapshot.config.validation.judged} texts"
     atomic_write(snapshot.folder / "curve.png", training_curve(minutes, errors, title))
 

@@ -25,12 +25,8 @@ class FileRow:
 def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
     """The rows of a manifest: CSV with a header, or JSON lines where the name ends in .jsonl.
 
-    Args:
-        manifest: each row has `path` (relative to `folder`), `text` and maybe `speaker`.
-        folder: where the files lie.
-
-    Raises: InputError for a manifest that cannot be read, is empty, or lacks a column; a text that is no digit string;
-        a file that is missing or not audio.
+    Each has `path` (relative to `folder`), `text` and maybe `speaker`. Raises: InputError for a manifest that cannot be
+    read, is empty, or lacks a column; a text that is no digit string; a file that is missing or not audio.
     """
     if not is_folder(folder):
         raise InputError(f"--wav-dir {folder}: no such folder")
@@ -43,9 +39,9 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
     rows = []
     for number, row in _manifest_rows(manifest, text):
         where = f"{manifest}, row {number}"
-        missing = [name for name in ("path", "text") if not isinstance(row.get(name), str) or not row[name].strip()]
-        if missing:
-            raise InputError(f"{where}: has no {missing[0]}; each row needs path and text")
+        for name in ("path", "text"):
+            if not isinstance(row.get(name), str) or not row[name].strip():
+                raise InputError(f"{where}: has no {name}; each row needs path and text")
         path = folder / row["path"]
         try:
             words(row["text"])

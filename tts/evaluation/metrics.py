@@ -7,7 +7,8 @@ Letters: W digits of a text.
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby, zip_longest
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,6 @@ DRAWN_AT_ONCE = 2_000_000
 """So many numbers of a bootstrap are held in memory together."""
 
 Row = TypeVar("Row")
-Key = TypeVar("Key", bound=Hashable)
 
 
 def bootstrap(
@@ -40,11 +40,10 @@ def bootstrap(
         return 0.0, 1.0
     if not above.any():
         return wilson(0, round(float(below.sum())))
-    shares = np.full(len(above), 1 / len(above))
     part = max(1, DRAWN_AT_ONCE // len(above))
     ratios = []
     for start in range(0, resamples, part):
-        draws = rng.multinomial(len(above), shares, size=min(part, resamples - start))
+        draws = rng.multinomial(len(above), np.full(len(above), 1 / len(above)), size=min(part, resamples - start))
         ratios.append((draws @ above) / np.maximum(draws @ below, 1e-12))
     low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
     return float(low), float(high)
@@ -64,20 +63,16 @@ def stop_errors(utterance: Utterance, limits: Limits, pairs: Sequence[Pair]) -> 
       there is one) longer than `limits.segment_seconds`, or a whole longer than W such segments.
     - cap: the voice did not stop by itself and was cut at the longest time allowed.
     """
-    found = []
-    said = [k for k, (digit, _) in enumerate(pairs) if digit is not None]
-    if pairs[said[-1]][1] is None or utterance.sound.end_db > -ENDS_IN_SOUND_DB:
-        found.append("cut_short")
-    segment = utterance.last_segment_seconds
-    if (
-        utterance.sound.trailing_seconds > limits.trailing_seconds
-        or (segment is not None and segment > limits.segment_seconds)
-        or utterance.sound.seconds > len(utterance.digits) * limits.segment_seconds
-    ):
-        found.append("over_run")
-    if utterance.stop_reason == "cap":
-        found.append("cap")
-    return found
+    sound = utterance.sound
+    last = [recognized for digit, recognized in pairs if digit is not None][-1]
+    found = {
+        "cut_short": last is None or sound.end_db > -ENDS_IN_SOUND_DB,
+        "over_run": sound.trailing_seconds > limits.trailing_seconds
+        or (utterance.last_segment_seconds or 0) > limits.segment_seconds
+        or sound.seconds > len(utterance.digits) * limits.segment_seconds,
+        "cap": utterance.stop_reason == "cap",
+    }
+    return [name for name in STOP_ERRORS if found[name]]
 
 
 # Summaries
@@ -107,56 +102,40 @@ def summarize(utterances: Sequence[Utterance], limits: Limits, seed: int) -> dic
     """
     alignments = [align(item.digits, item.recognized) for item in utterances]
     rows = list(zip(utterances, alignments, strict=True))
-    metrics = _error_metrics(rows, limits, seed)
     by_length = group_by(rows, lambda row: len(row[0].digits))
     by_speaker = group_by(rows, lambda row: row[0].speaker)
+    confusions = {key: confusion_matrix(pairs for _, pairs in part).tolist() for key, part in by_speaker.items()}
     return {
-        **metrics,
+        **_error_metrics(rows, limits, seed),
         **_sound_metrics(utterances),
         **_likelihood_metrics(utterances),
         "by_length": {str(key): _error_metrics(part, limits, seed) for key, part in by_length.items()},
         "by_speaker": {key: _error_metrics(part, limits, seed) for key, part in by_speaker.items()},
         "by_position": by_position(alignments),
         "confusion": confusion_matrix(alignments).tolist(),
-        "confusion_by_speaker": {
-            key: confusion_matrix(pairs for _, pairs in part).tolist() for key, part in by_speaker.items()
-        },
+        "confusion_by_speaker": confusions,
     }
 
 
-def group_by(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+def group_by(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
     """Rows by key, keys in rising order."""
-    groups: dict[Any, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return dict(sorted(groups.items()))
+    return {name: [*group] for name, group in groupby(sorted(rows, key=key), key)}
 
 
 def by_position(alignments: Iterable[Sequence[Pair]]) -> dict[str, dict[str, Any]]:
     """For each place in a text, from "1": digits said there, errors (substituted or deleted), error with interval."""
-    said: dict[int, int] = {}
-    wrong: dict[int, int] = {}
-    for pairs in alignments:
-        place = 0
-        for digit, recognized in pairs:
-            if digit is None:
-                continue
-            place += 1
-            said[place] = said.get(place, 0) + 1
-            wrong[place] = wrong.get(place, 0) + (digit != recognized)
-    return {
-        str(place): {
-            "digits": said[place],
-            "errors": wrong[place],
-            "error": wrong[place] / said[place],
-            "error_95": list(wilson(wrong[place], said[place])),
-        }
-        for place in sorted(said)
-    }
+    wrong = [[digit != recognized for digit, recognized in pairs if digit is not None] for pairs in alignments]
+    table = {}
+    for place, column in enumerate(zip_longest(*wrong), 1):
+        digits, errors = sum(each is not None for each in column), sum(filter(None, column))
+        interval = list(wilson(errors, digits))
+        table[str(place)] = {"digits": digits, "errors": errors, "error": errors / digits, "error_95": interval}
+    return table
 
 
 def _error_metrics(rows: Sequence[tuple[Utterance, list[Pair]]], limits: Limits, seed: int) -> dict[str, Any]:
     edits = [count_errors(pairs) for _, pairs in rows]
+    totals = [edit.total for edit in edits]
     lengths = [len(item.digits) for item, _ in rows]
     exact = sum(item.digits == item.recognized for item, _ in rows)
     stops = [stop_errors(item, limits, pairs) for item, pairs in rows]
@@ -165,11 +144,9 @@ def _error_metrics(rows: Sequence[tuple[Utterance, list[Pair]]], limits: Limits,
     return {
         "texts": texts,
         "digits": digits,
-        "substitutions": sum(edit.substitutions for edit in edits),
-        "insertions": sum(edit.insertions for edit in edits),
-        "deletions": sum(edit.deletions for edit in edits),
-        "digit_error": sum(edit.total for edit in edits) / digits,
-        "digit_error_95": list(bootstrap([edit.total for edit in edits], lengths, np.random.default_rng(seed))),
+        **{name: sum(getattr(x, name) for x in edits) for name in ("substitutions", "insertions", "deletions")},
+        "digit_error": sum(totals) / digits,
+        "digit_error_95": list(bootstrap(totals, lengths, np.random.default_rng(seed))),
         "exact": exact / texts,
         "exact_95": list(wilson(exact, texts)),
         "stop_error": stopped_wrong / texts,
@@ -179,25 +156,21 @@ def _error_metrics(rows: Sequence[tuple[Utterance, list[Pair]]], limits: Limits,
 
 
 def _sound_metrics(utterances: Sequence[Utterance]) -> dict[str, Any]:
-    paired = [item for item in utterances if item.real_seconds is not None]
-    real = sum(item.real_seconds or 0.0 for item in paired)
-    forced = [item for item in utterances if item.forced_advances is not None]
-    words = sum(len(item.digits) for item in forced)
-    seconds = sum(item.sound.seconds for item in utterances)
-    joins = sum(item.sound.joins or 0 for item in utterances)
+    sounds = [item.sound for item in utterances]
+    paired = [(item.sound.seconds, item.real_seconds) for item in utterances if item.real_seconds is not None]
+    said, real = map(sum, zip(*paired, strict=True)) if paired else (0, 0)
+    forced = [(item.forced_advances, len(item.digits)) for item in utterances if item.forced_advances is not None]
+    cut, words = map(sum, zip(*forced, strict=True)) if forced else (0, 0)
+    seconds, joins = sum(sound.seconds for sound in sounds), sum(sound.joins or 0 for sound in sounds)
+    means = ("silence", "clipping", "dc", "loudness_dbfs", "noise_floor_dbfs")
     return {
         "seconds": seconds,
-        "duration_ratio": sum(item.sound.seconds for item in paired) / real if real else None,
-        "forced_advances": sum(item.forced_advances or 0 for item in forced) / words if words else None,
-        **{
-            name: float(np.mean([getattr(item.sound, name) for item in utterances]))
-            for name in ("silence", "clipping", "dc", "loudness_dbfs", "noise_floor_dbfs")
-        },
-        "clicks_per_minute": 60 * sum(item.sound.clicks for item in utterances) / seconds,
+        "duration_ratio": said / real if real else None,
+        "forced_advances": cut / words if words else None,
+        **{name: float(np.mean([getattr(sound, name) for sound in sounds])) for name in means},
+        "clicks_per_minute": 60 * sum(sound.clicks for sound in sounds) / seconds,
         "joins": joins,
-        "clicks_per_1000_joins": (
-            1000 * sum(item.sound.join_clicks or 0 for item in utterances) / joins if joins else None
-        ),
+        "clicks_per_1000_joins": 1000 * sum(sound.join_clicks or 0 for sound in sounds) / joins if joins else None,
     }
 
 
@@ -205,12 +178,10 @@ def _likelihood_metrics(utterances: Sequence[Utterance]) -> dict[str, Any]:
     known = [item.likelihood for item in utterances if item.likelihood is not None]
     if not known:
         return dict.fromkeys(("nll_bits", "advance_bits", "early", "lead_seconds", "late"))
-    segments = sum(item.segments for item in known)
-    nats = sum(item.sample_nats for item in known) / sum(item.samples for item in known)
+    total = {name: sum(getattr(item, name) for item in known) for name in vars(known[0])}
+    segments = total["segments"]
     return {
-        "nll_bits": nats / math.log(2),
-        "advance_bits": sum(item.advance_nats for item in known) / segments / math.log(2),
-        "early": sum(item.early for item in known) / segments,
-        "lead_seconds": sum(item.lead_seconds for item in known) / segments,
-        "late": sum(item.late for item in known) / segments,
+        "nll_bits": total["sample_nats"] / total["samples"] / math.log(2),
+        "advance_bits": total["advance_nats"] / segments / math.log(2),
+        **{name: total[name] / segments for name in ("early", "lead_seconds", "late")},
     }

@@ -26,8 +26,7 @@ def errors_by_split(splits: Mapping[str, Mapping[str, Any]], colors: Mapping[str
         place = np.array([place for place, _ in shown]) + width * (number - (len(systems) - 1) / 2)
         axis.bar(place, value, width, yerr=spread, capsize=2, color=colors[system], label=system)
     axis.set_xticks(range(len(splits)), list(splits))
-    axis.set_ylabel("digit error, %")
-    axis.set_ylim(bottom=0)
+    axis.set(ylabel="digit error, %", ylim=(0, None))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=len(systems), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return png(figure)
@@ -85,9 +84,8 @@ def draw_spectrogram(axis: Axes, wave: np.ndarray, sample_rate: int) -> None:
     power, _, _, image = axis.specgram(padded, NFFT=SPECTROGRAM_WINDOW, noverlap=192, Fs=sample_rate, cmap="magma")
     loudest = 10 * np.log10(power.max())
     image.set_clim(loudest - 80, loudest)
-    axis.set_yticks(
-        [0, sample_rate / 4, sample_rate / 2], ["0", f"{sample_rate / 4000:g}", f"{sample_rate / 2000:g} kHz"]
-    )
+    ticks = {0: "0", sample_rate / 4: f"{sample_rate / 4000:g}", sample_rate / 2: f"{sample_rate / 2000:g} kHz"}
+    axis.set_yticks([*ticks], [*ticks.values()])
 
 
 def spectrogram_pairs(pairs: Sequence[tuple[str, np.ndarray, Audio]]) -> bytes:
@@ -110,11 +108,8 @@ def training_curve(minutes: Sequence[float], errors: Sequence[float], title: str
     axis = figure.subplots()
     axis.plot(minutes, np.maximum(100 * np.asarray(errors), 0.1), marker="o", markersize=3, color=COLORS["voice"])
     axis.axhline(5, color="#888888", linewidth=0.8, linestyle=":")
-    axis.set_yscale("log")
+    axis.set(xlim=(0, None), xlabel="minutes", yscale="log", ylabel="digit error on unseen combinations, %")
     axis.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
-    axis.set_xlim(left=0)
-    axis.set_xlabel("minutes")
-    axis.set_ylabel("digit error on unseen combinations, %")
     axis.set_title(title, fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
     return png(figure, dpi=100)

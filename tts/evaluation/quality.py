@@ -60,12 +60,8 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     from torchaudio.functional import frechet_distance as between
 
     moments = []
-    for features in (one, other):
-        exact = features.astype(np.float64)
-        moments += [
-            torch.from_numpy(exact.mean(0)),
-            torch.from_numpy(np.cov(exact, rowvar=False).reshape(exact.shape[1], -1)),
-        ]
+    for x in (one.astype(np.float64), other.astype(np.float64)):
+        moments += [torch.from_numpy(x.mean(0)), torch.from_numpy(np.cov(x, rowvar=False).reshape(x.shape[1], -1))]
     return max(0.0, float(between(*moments)))
 
 

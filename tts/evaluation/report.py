@@ -6,17 +6,16 @@ Every table has the ground truth, the same metrics of real recordings joined in 
 import base64
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tts import audio
 from tts.core.files import atomic_write
 from tts.evaluation import plots
-from tts.evaluation.metrics import STOP_ERRORS, stop_errors
-from tts.evaluation.systems import FILES
+from tts.evaluation.metrics import stop_errors
+from tts.evaluation.test_sets import FILES
 from tts.evaluation.utterance import NO_LIMITS, Limits, Utterance
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.plots import LABELS, confusions
@@ -25,11 +24,12 @@ PLAYED = 10
 """So many of the worst, and so many drawn at random, can be played."""
 
 CONFUSIONS_LISTED = 12
-QUALITY = {"fid": "FID", "is": "IS", "mis": "mIS", "am": "AM"}
+
+Cell = Callable[[Mapping[str, Any]], str]
+"""The text of a cell, from the metrics of one system."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A title, a line on what it shows, and cells as text."""
 
     title: str
@@ -51,130 +51,100 @@ def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utt
 # Tables
 
 
+def _number(name: str, places: int = 0, scale: float = 1) -> Cell:
+    return lambda x: "-" if x[name] is None else f"{scale * x[name]:.{places}f}"
+
+
+def _percent(name: str) -> Cell:
+    return _number(name, 1, 100)
+
+
+def _interval(name: str) -> Cell:
+    """ "12.3 (10.1-14.9)", in per cent."""
+    return lambda x: "{:.1f} ({:.1f}-{:.1f})".format(*(100 * share for share in (x[name], *x[f"{name}_95"])))
+
+
+COLUMNS: list[tuple[str, str, dict[str, Cell]]] = [
+    (
+        "What was recognized",
+        "Digit error: substitutions, insertions and deletions per digit said. Exact: texts recognized digit for "
+        "digit. In brackets 95 % intervals.",
+        {"texts": _number("texts"), "digits": _number("digits"), "S": _number("substitutions")}
+        | {"I": _number("insertions"), "D": _number("deletions"), "digit error, %": _interval("digit_error")}
+        | {"exact, %": _interval("exact")},
+    ),
+    (
+        "Where it stopped",
+        "Shares of the texts, %: the last digit missing or the end in the middle of a sound (cut short), longer "
+        "after the last digit than real speech ever is (over-run), cut at the longest time allowed (cap). Forced: "
+        "units cut at the voice's longest unit, % of the words. Duration: seconds relative to the real sequences "
+        "of the same texts.",
+        {"any, %": _interval("stop_error"), "cut short": _percent("cut_short"), "over-run": _percent("over_run")}
+        | {"cap": _percent("cap"), "forced": _percent("forced_advances"), "duration": _number("duration_ratio", 2)},
+    ),
+    (
+        "Sound",
+        "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
+        "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
+        "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
+        "of the place between two segments, per 1,000 such places.",
+        {"silence, %": _percent("silence"), "clipping, %": _number("clipping", 3, 100)}
+        | {"DC, 1/1000": _number("dc", 2, 1000), "level, dBFS": _number("loudness_dbfs", 1)}
+        | {"noise floor, dBFS": _number("noise_floor_dbfs", 1)}
+        | {"clicks per minute": _number("clicks_per_minute", 1)}
+        | {"clicks per 1,000 joins": _number("clicks_per_1000_joins", 1)},
+    ),
+    (
+        "Likelihood",
+        "Of the real sequences under the voice's model (teacher forcing): bits per sample, bits of the advance bit "
+        "per segment; the pointer's timing: probability of ending a segment more than 50 ms too early, %, the "
+        "expected time by which it is ended too early, and the probability of not ending it at its real end, %. "
+        "The ground truth has none: it is the recordings themselves.",
+        {"bits per sample": _number("nll_bits", 3), "advance bits per segment": _number("advance_bits", 2)}
+        | {"early, %": _percent("early"), "lead, ms": _number("lead_seconds", 1, 1000), "late, %": _percent("late")},
+    ),
+]
+"""Of the tables with a row for each split and system: title, what it shows, and columns. Where nothing is known in the
+last one, it is left out."""
+QUALITY = {"FID": _number("fid", 3), "IS": _number("is", 3), "mIS": _number("mis", 3), "AM": _number("am", 3)}
+BREAKDOWNS = (
+    ("By number of digits", "Digit error, %. ", "by_length", "digits", _interval("digit_error")),
+    ("By speaker", "Digit error, %. ", "by_speaker", "speaker", _interval("digit_error")),
+    ("By place in the text", "Digits substituted or deleted, %. ", "by_position", "place", _interval("error")),
+)
+
+
 def make_tables(report: Mapping[str, Any]) -> list[Table]:
     """All tables of the report."""
     splits = report["splits"]
     systems = plots.systems_of(splits)
-    tables = [
-        Table(
-            "What was recognized",
-            "Digit error: substitutions, insertions and deletions per digit said. Exact: texts recognized digit for "
-            "digit. In brackets 95 % intervals.",
-            ["split", "system", "texts", "digits", "S", "I", "D", "digit error, %", "exact, %"],
-            _rows(splits, _recognized),
-        ),
-        Table(
-            "Where it stopped",
-            "Shares of the texts, %: the last digit missing or the end in the middle of a sound (cut short), longer "
-            "after the last digit than real speech ever is (over-run), cut at the longest time allowed (cap). Forced: "
-            "units cut at the voice's longest unit, % of the words. Duration: seconds relative to the real sequences "
-            "of the same texts.",
-            ["split", "system", "any, %", "cut short", "over-run", "cap", "forced", "duration"],
-            _rows(splits, _stopped),
-        ),
-        Table(
-            "Sound",
-            "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
-            "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
-            "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
-            "of the place between two segments, per 1,000 such places.",
-            [
-                "split",
-                "system",
-                "silence, %",
-                "clipping, %",
-                "DC, 1/1000",
-                "level, dBFS",
-                "noise floor, dBFS",
-                "clicks per minute",
-                "clicks per 1,000 joins",
-            ],
-            _rows(splits, _sounded),
-        ),
-    ]
-    likelihood = _rows(splits, _predicted)
-    if any(row[2] != "-" for row in likelihood):
-        about = (
-            "Of the real sequences under the voice's model (teacher forcing): bits per sample, bits of the advance bit "
-            "per segment; the pointer's timing: probability of ending a segment more than 50 ms too early, %, the "
-            "expected time by which it is ended too early, and the probability of not ending it at its real end, %. "
-            "The ground truth has none: it is the recordings themselves."
-        )
-        header = ["split", "system", "bits per sample", "advance bits per segment", "early, %", "lead, ms", "late, %"]
-        tables.append(Table("Likelihood", about, header, likelihood))
+    tables = []
+    for title, about, columns in COLUMNS:
+        rows = [
+            [split, system, *(cell(part[system]) for cell in columns.values())]
+            for split, part in splits.items()
+            for system in systems
+        ]
+        if title != "Likelihood" or any(row[2] != "-" for row in rows):
+            tables.append(Table(title, about, ["split", "system", *columns], rows))
     if quality := report.get("quality"):
         about = (
             "Of single digits, by this recognizer's features and against real training recordings; not comparable "
             "with published ones. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
         )
-        rows = [[system, *(_number(quality[system][name], 3) for name in QUALITY)] for system in systems]
-        tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY.values()], rows))
-    about = "In brackets 95 % intervals, then the number of digits."
-    for title, name, first, key in (
-        ("By number of digits", "by_length", "digits", "digit_error"),
-        ("By speaker", "by_speaker", "speaker", "digit_error"),
-        ("By place in the text", "by_position", "place", "error"),
-    ):
-        measure = "Digits substituted or deleted, %. " if name == "by_position" else "Digit error, %. "
-        tables.append(
-            Table(title, measure + about, ["split", first, *systems], list(_breakdown(splits, systems, name, key)))
-        )
-    for system in systems:
-        if system != "ground_truth":
-            tables.append(_frequent_confusions(splits, system))
-    return tables
+        rows = [[system, *(cell(quality[system]) for cell in QUALITY.values())] for system in systems]
+        tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY], rows))
+    for title, measure, name, first, cell in BREAKDOWNS:
+        about = f"{measure}In brackets 95 % intervals, then the number of digits."
+        tables.append(Table(title, about, ["split", first, *systems], list(_breakdown(splits, systems, name, cell))))
+    return tables + [_frequent_confusions(splits, system) for system in systems if system != "ground_truth"]
 
 
-def _rows(splits: Mapping[str, Any], cells: Callable[[Mapping[str, Any]], list[str]]) -> list[list[str]]:
-    return [
-        [split, system, *cells(part[system])] for split, part in splits.items() for system in plots.systems_of(splits)
-    ]
-
-
-def _recognized(x: Mapping[str, Any]) -> list[str]:
-    counts = [str(x[name]) for name in ("texts", "digits", "substitutions", "insertions", "deletions")]
-    return [*counts, _percent(x["digit_error"], x["digit_error_95"]), _percent(x["exact"], x["exact_95"])]
-
-
-def _stopped(x: Mapping[str, Any]) -> list[str]:
-    kinds = [_percent(x[name]) for name in STOP_ERRORS]
-    return [_percent(x["stop_error"], x["stop_error_95"]), *kinds, _percent(x["forced_advances"]),
-            _number(x["duration_ratio"], 2)]  # fmt: skip
-
-
-def _sounded(x: Mapping[str, Any]) -> list[str]:
-    return [
-        _percent(x["silence"]),
-        _number(100 * x["clipping"], 3),
-        _number(1000 * x["dc"], 2),
-        _number(x["loudness_dbfs"], 1),
-        _number(x["noise_floor_dbfs"], 1),
-        _number(x["clicks_per_minute"], 1),
-        _number(x["clicks_per_1000_joins"], 1),
-    ]
-
-
-def _predicted(x: Mapping[str, Any]) -> list[str]:
-    lead = None if x["lead_seconds"] is None else 1000 * x["lead_seconds"]
-    return [
-        _number(x["nll_bits"], 3),
-        _number(x["advance_bits"], 2),
-        _percent(x["early"]),
-        _number(lead, 1),
-        _percent(x["late"]),
-    ]
-
-
-def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, key: str) -> Iterable[list[str]]:
+def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, cell: Cell) -> Iterable[list[str]]:
     for split, part in splits.items():
-        labels = dict.fromkeys(label for system in systems for label in part[system][name])
-        for label in labels:
+        for label in dict.fromkeys(label for system in systems for label in part[system][name]):
             values = [part[system][name].get(label) for system in systems]
-            yield [
-                split,
-                label,
-                *("-" if x is None else f"{_percent(x[key], x[f'{key}_95'])} of {x['digits']}" for x in values),
-            ]
+            yield [split, label, *("-" if x is None else f"{cell(x)} of {x['digits']}" for x in values)]
 
 
 def total_confusion(splits: Mapping[str, Any], system: str) -> dict[str, np.ndarray]:
@@ -197,23 +167,8 @@ def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
         [speaker, LABELS[row], LABELS[column], str(count), str(said) if row < 10 else "-"]
         for count, said, speaker, row, column in found[:CONFUSIONS_LISTED]
     ]
-    about = (
-        "The most frequent errors over all splits; - for nothing: said -, a digit was added; recognized -, it was "
-        "missed."
-    )
-    return Table(f"Errors of the {system}", about, ["speaker", "said", "recognized", "times", "of"], rows)
-
-
-def _percent(share: float | None, interval: Sequence[float] | None = None) -> str:
-    """ "12.3 (10.1-14.9)"."""
-    if share is None:
-        return "-"
-    text = f"{100 * share:.1f}"
-    return text if interval is None else f"{text} ({100 * interval[0]:.1f}-{100 * interval[1]:.1f})"
-
-
-def _number(value: float | None, places: int) -> str:
-    return "-" if value is None else f"{value:.{places}f}"
+    about = "The most frequent errors over all splits; - for nothing: said -, a digit was added; recognized -, it was "
+    return Table(f"Errors of the {system}", f"{about}missed.", ["speaker", "said", "recognized", "times", "of"], rows)
 
 
 # Markdown
@@ -240,16 +195,18 @@ def facts(report: Mapping[str, Any]) -> list[str]:
 def markdown(report: Mapping[str, Any], tables: Iterable[Table]) -> str:
     """`report.md`."""
     lines = ["# Evaluation", "", *(f"- {fact}" for fact in facts(report))]
-    for table in tables:
+    splits = report["splits"]
+    for table in [*tables, *(_whole_confusion(splits, system) for system in plots.systems_of(splits))]:
         lines += ["", f"## {table.title}", "", table.about, ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (table.header, ["---"] * len(table.header), *table.rows)]
-    for system in plots.systems_of(report["splits"]):
-        total = sum(total_confusion(report["splits"], system).values())
-        lines += ["", f"## Confusion: {system}", "", "All splits; rows said, columns recognized, - for nothing.", ""]
-        lines += [f"| | {' | '.join(LABELS)} |", "| --- |" + " --- |" * 11]
-        for label, row in zip(LABELS, np.asarray(total), strict=True):
-            lines.append(f"| {label} | " + " | ".join(str(count) if count else "" for count in row) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _whole_confusion(splits: Mapping[str, Any], system: str) -> Table:
+    total = np.asarray(sum(total_confusion(splits, system).values()))
+    rows = [[label, *(str(count or "") for count in row)] for label, row in zip(LABELS, total, strict=True)]
+    about = "All splits; rows said, columns recognized, - for nothing."
+    return Table(f"Confusion: {system}", about, ["", *LABELS], rows)
 
 
 # The page
@@ -276,12 +233,15 @@ img { max-width: 100%; }
 def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utterances: Sequence[Utterance]) -> str:
     """`report.html`."""
     splits = report["splits"]
-    parts = ["<h1>Evaluation</h1>", "<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"]
-    parts.append(_picture(plots.errors_by_split(splits), "digit error by split"))
-    parts += [_html_table(table) for table in tables]
-    parts.append("<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>")
-    parts.append(_picture(plots.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"))
-    parts.append(_picture(plots.errors_along(splits, "by_position", "error", "place"), "error by place"))
+    parts = [
+        "<h1>Evaluation</h1>",
+        *("<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"),
+        _picture(plots.errors_by_split(splits), "digit error by split"),
+        *map(_html_table, tables),
+        "<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>",
+        _picture(plots.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"),
+        _picture(plots.errors_along(splits, "by_position", "error", "place"), "error by place"),
+    ]
     for system in plots.systems_of(splits):
         pictures = confusions(total_confusion(splits, system))
         parts.append(f"<h2>Confusion by speaker: {system}</h2>{_picture(pictures, f'confusion of the {system}')}")
@@ -307,9 +267,9 @@ def worst(utterances: Iterable[Utterance], limits: Limits) -> list[Utterance]:
     return sorted(utterances, key=badness)[:PLAYED]
 
 
-def drawn(utterances: Sequence[Utterance], seed: int = 0) -> list[Utterance]:
+def drawn(utterances: Sequence[Utterance]) -> list[Utterance]:
     """Some at random, each once, in their order."""
-    chosen = np.random.default_rng(seed).permutation(len(utterances))[:PLAYED]
+    chosen = np.random.default_rng(0).permutation(len(utterances))[:PLAYED]
     return [utterances[i] for i in sorted(chosen)]
 
 
@@ -325,8 +285,7 @@ def _player(out: Path, item: Utterance, limits: Limits) -> str:
     return (
         f'<div class="utterance"><div><p><b>{html.escape(item.text)}</b>, '
         f'recognized <b class="{color}">{recognized}</b></p>'
-        f"<p>{html.escape(item.speaker)}, {item.split} {item.index}, {item.sound.seconds:.2f} s"
-        f"{flags}</p>"
+        f"<p>{html.escape(item.speaker)}, {item.split} {item.index}, {item.sound.seconds:.2f} s{flags}</p>"
         f'<audio controls preload="none" src="data:audio/wav;base64,{source}"></audio></div>'
         f"{_picture(plots.spectrogram(wave, rate), 'spectrogram')}</div>"
     )

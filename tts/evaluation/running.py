@@ -17,50 +17,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from tts.core.errors import InputError
-from tts.core.files import (
-    atomic_write,
-    check_folder,
-    failure,
-    is_empty,
-    is_file,
-    naming,
-    new_folder,
-    remove_contents,
-)
+from tts.core.files import atomic_write, check_folder, failure, is_empty, is_file, naming, new_folder, remove_contents
 from tts.evaluation.metrics import summarize
 from tts.evaluation.utterance import NO_LIMITS, Limits, System, Utterance
+from tts.training.precision import accelerate_state
 
 FORMAT = 3
 """Of the utterances on disk: a run of another format is not resumed."""
 BLOCK = 16
 SETTINGS, LINES, REPORT = "settings.json", "utterances.jsonl", "report.json"
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Where this process stands among those of an `accelerate launch`; alone by default."""
-
-    rank: int = 0
-    world: int = 1
-    wait: Callable[[], None] = lambda: None
-
-    @classmethod
-    def launched(cls) -> "Processes":
-        """As the environment says."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            return cls()
-        import torch
-        from accelerate import PartialState
-
-        state = PartialState(cpu=not torch.cuda.is_available())
-        return cls(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
 @dataclass(frozen=True)
@@ -70,6 +42,10 @@ class Block:
     system: System
     split: str
     indices: range
+
+    def texts(self) -> list[tuple[System, str, int]]:
+        """System, split and index of each text."""
+        return [(self.system, self.split, index) for index in self.indices]
 
 
 @dataclass(frozen=True)
@@ -86,80 +62,69 @@ class Evaluation:
     quality: Callable[[Sequence[Utterance]], dict[str, dict[str, float]]] | None = None
     """Quality of each system on the split `single`, from all utterances; None where that split is not asked for."""
 
-    def blocks(self) -> list[Block]:
-        """All blocks, in the order of the utterances."""
-        return [
-            Block(system, split, range(start, min(start + BLOCK, size)))
-            for split, size in self.sizes.items()
-            for system in self.systems
-            for start in range(0, size, BLOCK)
-        ]
-
 
 def run(
-    evaluation: Evaluation, out: Path, force: bool = False, processes: Processes | None = None, seed: int = 0
+    evaluation: Evaluation, out: Path, force: bool = False, seed: int = 0
 ) -> tuple[dict[str, Any], list[Utterance]] | None:
-    """Judge all that is not judged yet, merge, sum up. To be called in every process.
+    """Judge all that is not judged yet, merge, sum up. To be called in every process of an `accelerate launch`.
 
     Returns: on rank 0 the report's content and the utterances in order; None elsewhere. `report.json` is left to the
         caller, who writes it last.
 
     Raises: InputError where `out` holds something else, a finished report, or a run with other settings.
     """
-    processes = processes or Processes()
+    processes = accelerate_state()
     check_output(out, evaluation.settings, force)
-    processes.wait()  # all have looked before one writes
-    with _new_evaluation(out) if processes.rank == 0 else nullcontext():
-        if processes.rank == 0:
-            _prepare(out, evaluation.settings, force)
-        processes.wait()
-        utterances = _judge_blocks(evaluation, out, processes)
+    processes.wait_for_everyone()  # all have looked before one writes
+    with _new_evaluation(out, evaluation.settings, force) if processes.is_main_process else nullcontext():
+        processes.wait_for_everyone()
+        utterances = _judge_blocks(evaluation, out)
     if utterances is None:
         return None
+
+    def summary(split: str, system: str) -> dict[str, Any]:
+        return summarize([x for x in utterances if (x.split, x.system) == (split, system)], evaluation.limits, seed)
+
     return {
         "quality": evaluation.quality(utterances) if evaluation.quality else {},
         "settings": evaluation.settings,
         "notes": evaluation.notes,
-        "limits": {name: value for name, value in vars(evaluation.limits).items() if evaluation.limits != NO_LIMITS},
-        "splits": {
-            split: {
-                system: summarize(
-                    [x for x in utterances if (x.split, x.system) == (split, system)], evaluation.limits, seed
-                )
-                for system in evaluation.systems
-            }
-            for split in evaluation.sizes
-        },
+        "limits": {} if evaluation.limits == NO_LIMITS else asdict(evaluation.limits),
+        "splits": {split: {name: summary(split, name) for name in evaluation.systems} for split in evaluation.sizes},
     }, utterances
 
 
-def _judge_blocks(evaluation: Evaluation, out: Path, processes: Processes) -> list[Utterance] | None:
+def _judge_blocks(evaluation: Evaluation, out: Path) -> list[Utterance] | None:
     """Judge this process's share of what is left; on rank 0 all utterances in order, None elsewhere."""
-    blocks = evaluation.blocks()
+    processes = accelerate_state()
+    blocks = [
+        Block(system, split, range(start, min(start + BLOCK, size)))
+        for split, size in evaluation.sizes.items()
+        for system in evaluation.systems
+        for start in range(0, size, BLOCK)
+    ]
     done = read_parts(out)
-    processes.wait()  # all have read before one appends
-    left = [block for block in blocks if not all(key in done for key in _keys(block))]
-    mine = left[processes.rank :: processes.world]
-    part = out / f"part-{processes.rank:05d}.jsonl"
+    processes.wait_for_everyone()  # all have read before one appends
+    left = [block for block in blocks if not all(key in done for key in block.texts())]
+    mine = left[processes.process_index :: processes.num_processes]
+    part = out / f"part-{processes.process_index:05d}.jsonl"
     if is_file(part) and not part.read_bytes().endswith(b"\n"):
         _append(part, "\n")  # ends a line that a kill left half-written
-    with tqdm(
-        total=sum(len(block.indices) for block in mine), desc="evaluate", unit="text", disable=processes.rank != 0
-    ) as bar:
+    texts = sum(len(block.indices) for block in mine)
+    with tqdm(total=texts, desc="evaluate", unit="text", disable=not processes.is_main_process) as bar:
         for block in mine:
-            lines = [json.dumps(item.to_json()) for item in evaluation.judge(block)]
-            _append(part, "\n".join(lines) + "\n")
-            bar.update(len(lines))
-    processes.wait()
-    if processes.rank != 0:
+            _append(part, _lines(evaluation.judge(block)))
+            bar.update(len(block.indices))
+    processes.wait_for_everyone()
+    if not processes.is_main_process:
         return None
     done = read_parts(out)
-    return [done[key] for block in blocks for key in _keys(block)]
+    return [done[key] for block in blocks for key in block.texts()]
 
 
 def finish(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
     """Write `utterances.jsonl`, then `report.json`, and remove the parts."""
-    atomic_write(out / LINES, "".join(json.dumps(item.to_json()) + "\n" for item in utterances).encode())
+    atomic_write(out / LINES, _lines(utterances).encode())
     atomic_write(out / REPORT, (json.dumps(report, indent=1) + "\n").encode())
     for part in out.glob("part-*.jsonl"):
         part.unlink()
@@ -176,7 +141,10 @@ def check_output(out: Path, settings: Mapping[str, Any], force: bool) -> None:
         return
     if is_file(out / REPORT):
         raise InputError(f"--out {out}: holds a finished evaluation; name another folder, or replace it with --force")
-    found = _read_settings(out)
+    try:
+        found = dict(json.loads((out / SETTINGS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        found = {}
     differ = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
     if differ:
         raise InputError(
@@ -185,33 +153,22 @@ def check_output(out: Path, settings: Mapping[str, Any], force: bool) -> None:
         )
 
 
-def _read_settings(out: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    return found if isinstance(found, dict) else {}
-
-
-def _prepare(out: Path, settings: Mapping[str, Any], force: bool) -> None:
-    """The folder with the settings and nothing else, or the one to resume in."""
-    try:
-        if force:
-            for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
-                path.unlink(missing_ok=True)
-            shutil.rmtree(out / "audio", ignore_errors=True)
-        atomic_write(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"cannot write --out {failure(error, out)}") from None
-
-
 @contextmanager
-def _new_evaluation(out: Path) -> Iterator[None]:
-    """A context that makes the folder. An error leaves what was there before, and what a later run can resume from:
-    where no block has been finished, a folder that was missing or empty is so again."""
+def _new_evaluation(out: Path, settings: Mapping[str, Any], force: bool) -> Iterator[None]:
+    """A context that makes the folder with the settings, and with `force` nothing else. An error leaves what was there
+    before, and what a later run can resume from: where no block has been finished, a folder that was missing or empty
+    is so again."""
     was_empty = is_empty(out)
     with new_folder(out):
         try:
+            try:
+                if force:
+                    for path in (*out.glob("part-*.jsonl"), *out.glob("report.*"), out / LINES):
+                        path.unlink(missing_ok=True)
+                    shutil.rmtree(out / "audio", ignore_errors=True)
+                atomic_write(out / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+            except OSError as error:
+                raise InputError(f"cannot write --out {failure(error, out)}") from None
             yield
         except BaseException:  # also when interrupted
             if was_empty and not read_parts(out):
@@ -226,8 +183,8 @@ def _append(part: Path, lines: str) -> None:
         os.fsync(file.fileno())
 
 
-def _keys(block: Block) -> list[tuple[str, str, int]]:
-    return [(block.system, block.split, index) for index in block.indices]
+def _lines(utterances: Sequence[Utterance]) -> str:
+    return "".join(json.dumps(asdict(item)) + "\n" for item in utterances)
 
 
 def read_parts(out: Path) -> dict[tuple[str, str, int], Utterance]:

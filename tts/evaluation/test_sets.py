@@ -9,7 +9,7 @@ from collections.abc import Sequence as Series
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +28,11 @@ from tts.audio import from_bytes
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_folder
-from tts.evaluation.utterance import Limits, measure_sound
+from tts.evaluation.metrics import group_by
+from tts.evaluation.utterance import NO_LIMITS, Limits, measure_sound
 from tts.text.normalize import digits as digits_of
 from tts.text.normalize import words
+from tts.voice import Voice
 
 SPLITS = (
     *("test_seen", "test_unseen", "bigram", "position", "length", "repeat"),
@@ -45,6 +47,8 @@ NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "
 LONG_DIGITS = {"long": (6, 20), "digits20": (20, 20), "digits100": (100, 100)}
 """Fewest and most digits of the splits that are drawn whatever is held out, beside `any`."""
 FREE_SPLITS = (*LONG_DIGITS, "any")
+FILES = "files"
+"""The name of the one split of a manifest."""
 LIMIT_SEQUENCES = 1000
 SINGLE_REFERENCE = 400
 MAX_DIGITS = 5
@@ -60,8 +64,9 @@ class Trained:
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> "Trained":
         """Read `VoiceConfig.training`. Raises: InputError for options that this version does not know."""
-        config = training.get("config")
-        data = config.get("data") if isinstance(config, Mapping) else None
+        data: Any = training
+        for key in ("config", "data"):
+            data = data.get(key) if isinstance(data, Mapping) else None
         data = data if isinstance(data, Mapping) else {}
         return cls(
             configs.build(RecordingOptions, data.get("recordings") or {}, "training.config.data.recordings."),
@@ -89,7 +94,7 @@ class Material:
     notes: list[str]
     """What a reader of the results should know, one line each."""
     reference: list[Sequence] = field(default_factory=list)
-    """Single digits joined of training recordings, what `single` is compared with; only where it is asked for."""
+    """Single digits joined of training recordings, what single digits are compared with; else empty."""
 
 
 def check_splits(names: Series[str]) -> None:
@@ -106,13 +111,32 @@ def check_splits(names: Series[str]) -> None:
 def shared_speakers(voice: Series[str], corpus: Iterable[str]) -> tuple[str, ...]:
     """The voice's speakers that the corpus has, in the voice's order. Raises: InputError if there is none."""
     present = set(corpus)
-    shared = tuple(name for name in voice if name in present)
-    if not shared:
-        raise InputError(
-            f"the voice speaks as {', '.join(voice)} and the data has {', '.join(sorted(present))}; "
-            "evaluate it on data with one of its speakers"
-        )
-    return shared
+    if shared := tuple(name for name in voice if name in present):
+        return shared
+    raise InputError(
+        f"the voice speaks as {', '.join(voice)} and the data has {', '.join(sorted(present))}; "
+        "evaluate it on data with one of its speakers"
+    )
+
+
+def for_voice(
+    voice: Voice,
+    data: Path | None,
+    source: Path | None,
+    splits: Series[str],
+    count: int,
+    seed: int,
+    max_digits: int,
+    progress: bool,
+) -> Material:
+    """Material for a voice: of the dataset `data` if there is one, else of the corpus `source`; None downloads that.
+
+    Raises: InputError as `from_dataset` and `from_source`.
+    """
+    asked = (splits, count, seed, voice.speakers, voice.sample_rate)
+    if data:
+        return from_dataset(data, *asked, max_digits)
+    return from_source(source, *asked, Trained.of(voice.config.training), max_digits, progress)
 
 
 def from_source(
@@ -145,21 +169,17 @@ def from_source(
     trained = trained or Trained()
     options = trained.options(max_digits)
     shared = shared_speakers(speakers, SPEAKERS)
-    for name in splits:
-        # Counted before the corpus is read, which takes seconds.
-        if name in HELD_OUT and count_combinations(options, name, most=count) < count:
-            held = count_combinations(options, name, most=count)
+    for name in splits:  # counted before the corpus is read, which takes seconds
+        if name in HELD_OUT and (held := count_combinations(options, name, most=count)) < count:
             raise InputError(
                 f"--n {count}: split {name} has {held} combinations of {options.min_digits} to {options.max_digits} "
                 f"digits; ask for at most {held}" + ("" if held else ", or leave the split out")
             )
-    recordings = build_recordings(
-        source, replace(trained.recordings, sample_rate=sample_rate), shared, progress=progress
-    )
-    reference = SequenceStream(recordings["train"], options, 0)
+    prepared = replace(trained.recordings, sample_rate=sample_rate)
+    recordings = build_recordings(source, prepared, shared, progress=progress)
     return Material(
         {name: _drawn(recordings, options, name, count, seed) for name in splits},
-        limits_of(reference[i] for i in range(LIMIT_SEQUENCES)),
+        limits_of(islice(SequenceStream(recordings["train"], options, 0), LIMIT_SEQUENCES)),
         sample_rate,
         _notes(splits, trained, max_digits),
         draw_single(recordings["train"], options) if "single" in splits else [],
@@ -171,11 +191,11 @@ def _drawn(
 ) -> Series[Sequence]:
     if name in FREE_SPLITS:
         return draw_free(recordings["test"], options, name, count, seed)
-    if name == "words":
-        return [spelled(item) for item in fixed_split(recordings, options, "test_seen", count, seed)]
     if name == "single":
-        return fixed_split(recordings, replace(options, max_digits=1), "test_seen", count, seed)
-    return fixed_split(recordings, options, name, count, seed)
+        options = replace(options, max_digits=1)
+    split = name if name in FIXED_SPLITS else "test_seen"
+    found = fixed_split(recordings, options, split, count, seed)
+    return [spelled(item) for item in found] if name == "words" else found
 
 
 def from_dataset(
@@ -208,20 +228,19 @@ def from_dataset(
             f"{folder} is at {recipe['sample_rate']} Hz and the voice at {sample_rate}; "
             f"build the data with --sample-rate {sample_rate}"
         )
-    present = {name for split in recipe["splits"].values() for name in split["speakers"]}
-    shared = shared_speakers(speakers, present)
     has: dict[str, Any] = recipe["splits"]
+    shared = shared_speakers(speakers, (name for split in has.values() for name in split["speakers"]))
     found: dict[str, Series[Sequence]] = {}
     pieces: list[Recording] = []
     for name in splits:
-        stored = "test_seen" if name in (*FREE_SPLITS, "words", "single") else name
+        stored = name if name in FIXED_SPLITS else "test_seen"
         if stored not in has:
             raise InputError(f"{folder} has no split {stored}; it has {', '.join(has)}")
+        every = read_rows(folder, stored, shared)
         if name in FREE_SPLITS:
-            pieces = pieces or [segment for row in read_rows(folder, stored, shared) for segment in segments(row)]
+            pieces = pieces or [segment for row in every for segment in segments(row)]
             found[name] = draw_free(pieces, SequenceOptions(max_digits=max_digits), name, count, seed)
             continue
-        every = read_rows(folder, stored, shared)
         rows = list(islice((row for row in every if name != "single" or len(row.digits) == 1), count))
         if len(rows) < count:
             raise InputError(
@@ -234,10 +253,8 @@ def from_dataset(
             f"{folder} has no split train, from which the length of real speech is measured; build the data again"
         )
     limits = limits_of(islice(read_rows(folder, "train", shared), LIMIT_SEQUENCES))
-    reference = []
-    if "single" in splits:
-        one = (row for row in read_rows(folder, "train", shared) if len(row.digits) == 1)
-        reference = list(islice(one, SINGLE_REFERENCE))
+    one_digit = (row for row in read_rows(folder, "train", shared) if len(row.digits) == 1)
+    reference = list(islice(one_digit, SINGLE_REFERENCE)) if "single" in splits else []
     return Material(found, limits, sample_rate, [], reference)
 
 
@@ -247,20 +264,18 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
 
     for shard in sorted(folder.glob(f"data/{split}-*.parquet")):
         with ParquetFile(shard) as file:
-            for group in range(file.num_row_groups):
-                for row in file.read_row_group(group).to_pylist():
-                    if row["speaker"] not in speakers:
-                        continue
+            for row in (row for batch in file.iter_batches(batch_size=100) for row in batch.to_pylist()):
+                if row["speaker"] in speakers:
                     audio, rate = from_bytes(row.pop("audio")["bytes"])
                     yield Sequence(audio=audio, sample_rate=rate, **row)
 
 
 def segments(sequence: Sequence) -> list[Recording]:
     """A sequence cut at its boundaries: each digit with the pause after it, the first also with what is before it."""
-    starts = [0, *sequence.boundaries[:-1]]
+    waves = np.split(sequence.audio, sequence.boundaries[:-1])
     return [
-        Recording(sequence.audio[start:end], digit, sequence.speaker, 0, sequence.sample_rate, take)
-        for start, end, digit, take in zip(starts, sequence.boundaries, sequence.digits, sequence.takes, strict=True)
+        Recording(wave, digit, sequence.speaker, 0, sequence.sample_rate, take)
+        for wave, digit, take in zip(waves, sequence.digits, sequence.takes, strict=True)
     ]
 
 
@@ -268,19 +283,16 @@ class Drawn(Series[Sequence]):
     """`count` sequences, each joined anew when it is asked for: 10,000 of them in memory would take half a gigabyte."""
 
     def __init__(self, count: int, join_one: Callable[[int], Sequence]) -> None:
-        self._count = count
+        self._indices = range(count)
         self._join_one = join_one
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._indices)
 
     def __getitem__(self, index: Any) -> Any:
         """Sequence number index, from 0; a slice gives a list."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._count))]
-        if not 0 <= index < self._count:
-            raise IndexError(f"sequence {index} of {self._count}")
-        return self._join_one(index)
+        chosen = self._indices[index]
+        return [*map(self._join_one, chosen)] if isinstance(chosen, range) else self._join_one(chosen)
 
 
 def draw_free(
@@ -291,21 +303,16 @@ def draw_free(
     `any` has one to options.max_digits digits, numbers of digits in rotation and speakers in equal shares; the
     others, longer than in any training, have numbers of digits out of `LONG_DIGITS` and speakers that are drawn.
     """
-    free = replace(options, hold_outs=(), length_weights=None)
+
+    def stream(low: int, high: int, speakers: tuple[str, ...] | None) -> SequenceStream:
+        free = replace(options, hold_outs=(), length_weights=None, speakers=speakers, min_digits=low, max_digits=high)
+        return SequenceStream(recordings, free, seed)
+
     if name != "any":
-        low, high = LONG_DIGITS[name]
-        return Drawn(
-            count, SequenceStream(recordings, replace(free, min_digits=low, max_digits=high), seed).__getitem__
-        )
+        return Drawn(count, stream(*LONG_DIGITS[name], options.speakers).__getitem__)
     names = sorted({item.speaker for item in recordings})
     lengths = range(1, options.max_digits + 1)
-    streams = {
-        (speaker, length): SequenceStream(
-            recordings, replace(free, min_digits=length, max_digits=length, speakers=(speaker,)), seed
-        )
-        for speaker in names
-        for length in lengths
-    }
+    streams = {(speaker, length): stream(length, length, (speaker,)) for speaker in names for length in lengths}
 
     def join_one(index: int) -> Sequence:
         cycle, place = divmod(index, len(names))
@@ -318,7 +325,7 @@ def draw_free(
 def draw_single(recordings: Series[Recording], options: SequenceOptions) -> list[Sequence]:
     """Single digits of the recordings, silence around them."""
     stream = SequenceStream(recordings, replace(options, min_digits=1, max_digits=1), 0)
-    return [stream[i] for i in range(SINGLE_REFERENCE)]
+    return [*islice(stream, SINGLE_REFERENCE)]
 
 
 def spelled(sequence: Sequence) -> Sequence:
@@ -326,37 +333,32 @@ def spelled(sequence: Sequence) -> Sequence:
     return replace(sequence, text=" ".join(NUMBER_WORDS[digit] for digit in sequence.digits))
 
 
-class Real(NamedTuple):
-    """What files of any system are held against."""
+def for_texts(texts: Series[str], source: Path | None, seed: int) -> Material:
+    """What files of any system are held against: one split, `FILES`, with a real sequence of each text.
 
-    sequences: list[Sequence]
-    """One of each text."""
-    limits: Limits
-    reference: list[Sequence]
-    """As `Material.reference`, where every text is one digit; else empty."""
+    Each is joined of test recordings of one speaker; who says a text and by which recordings is drawn from the seed.
+    There is a reference where every text is one digit; without a corpus there is nothing but a note of that.
 
-
-def for_texts(texts: Series[str], source: Path, seed: int) -> Real:
-    """A real sequence of each text, joined of test recordings of one speaker, and the limits of real speech.
-
-    Who says a text and by which recordings is drawn from the seed. Raises: InputError for a corpus that is not whole.
+    Raises: InputError for a corpus that is not whole.
     """
+    if source is None:
+        note = "no real recordings were given: there is no ground truth, and nothing counts as over-run"
+        return Material({FILES: []}, NO_LIMITS, 0, [note])
     recordings = build_recordings(source)
     options = SequenceOptions()
     rng = np.random.default_rng(seed)
-    by_speaker_and_digit: dict[tuple[str, int], list[Recording]] = {}
-    for item in recordings["test"]:
-        by_speaker_and_digit.setdefault((item.speaker, item.digit), []).append(item)
+    by_speaker_and_digit = group_by(recordings["test"], lambda item: (item.speaker, item.digit))
     real = []
     for text in texts:
         speaker = SPEAKERS[int(rng.integers(len(SPEAKERS)))]
         choices = [by_speaker_and_digit[speaker, digit] for digit in digits_of(words(text))]
         real.append(join([items[int(rng.integers(len(items)))] for items in choices], options, rng))
-    training = SequenceStream(recordings["train"], options, 0)
     single = all(len(item.digits) == 1 for item in real)
-    return Real(
-        real,
-        limits_of(training[i] for i in range(LIMIT_SEQUENCES)),
+    return Material(
+        {FILES: real},
+        limits_of(islice(SequenceStream(recordings["train"], options, 0), LIMIT_SEQUENCES)),
+        real[0].sample_rate,
+        [],
         draw_single(recordings["train"], options) if single else [],
     )
 

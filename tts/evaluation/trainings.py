@@ -18,6 +18,7 @@ from tts.evaluation.systems import of_voice
 from tts.evaluation.test_sets import Material
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
+from tts.training.tracking import read_lines
 from tts.voice import load_voice
 
 
@@ -51,9 +52,8 @@ def parse(
     if args.out:
         check_folder(args.out, "--out")
     names = args.only.split(",")
-    for name in names:
-        if name not in known:
-            raise InputError(f"--only {name}: no such training; choose among {', '.join(known)}")
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"--only {unknown[0]}: no such training; choose among {', '.join(known)}")
     for flag, least in (("n", 1), ("seed", 0)):
         if getattr(args, flag) < least:
             raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
@@ -82,17 +82,15 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
             if found != evaluation.settings:
                 raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
             continue
-        judged = running.run(evaluation, out, seed=settings.seed)
-        assert judged is not None, "there is one process only"
-        write_reports(out, *judged)
-        running.finish(out, *judged)
+        if judged := running.run(evaluation, out, seed=settings.seed):
+            write_reports(out, *judged)
+            running.finish(out, *judged)
 
 
 def effort(metrics: Path) -> dict[str, float]:
     """Steps, minutes and samples of audio of a training, of its own log (validation is not counted)."""
     step, seconds, samples = 0, 0.0, 0.0
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_lines(metrics):
         if "train/steps_per_second" in row:
             took = (row["step"] - step) / row["train/steps_per_second"]
             step = row["step"]

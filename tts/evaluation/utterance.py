@@ -4,7 +4,7 @@ Letters: T samples.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -135,21 +135,11 @@ class Utterance:
     path: str | None = None
     """Audio file, relative to the report's folder or as a manifest names it."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain dicts and lists."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Utterance":
-        """The inverse of `to_json`."""
-        likelihood = row.get("likelihood")
-        return cls(
-            **{
-                **row,
-                "sound": Sound(**row["sound"]),
-                "likelihood": Likelihood(**likelihood) if likelihood else None,
-            }
-        )
+        """The inverse of `dataclasses.asdict`."""
+        known = row["likelihood"] and Likelihood(**row["likelihood"])
+        return cls(**{**row, "sound": Sound(**row["sound"]), "likelihood": known})
 
 
 @dataclass(frozen=True)
