@@ -30,8 +30,8 @@ from tts.core.console import Parser, run_command
 from tts.core.files import check_folder, new_folder, path_argument, write_together
 from tts.recognition import prompts
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
-from tts.recognition.confidence import ConfidenceNet
-from tts.recognition.model import WEIGHTS, Recognizer
+from tts.recognition.confidence import ConfidenceNet, pooled
+from tts.recognition.model import WEIGHTS, Recognizer, rounded
 
 Item = tuple[np.ndarray, list[int]]  # a wave and the digits in it
 AS_THEY_LIE = RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
@@ -123,8 +123,8 @@ def is_digit(said: list[int], recognized: list[int]) -> list[float]:
 def examples(recognizer: Recognizer, items: list[Item]) -> tuple[Tensor, Tensor]:
     """What the recognizer takes for digits: vectors (n, D), and whether each is one (n,)."""
     vectors, right = [], []
-    for index, found, own in recognizer.pooled_digits([wave for wave, _ in items], Recognizer.sample_rate):
-        vectors.append(own)
+    for index, found, layers in recognizer.locate([wave for wave, _ in items], Recognizer.sample_rate):
+        vectors.append(pooled(layers, found))
         right += is_digit(items[index][1], [place.digit for place in found])
     return torch.cat(vectors), torch.tensor(right)
 
@@ -172,7 +172,7 @@ def train(args: argparse.Namespace) -> None:
     vectors, right = examples(recognizer, items)
     print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
     net = fit(vectors, right, args.seed)
-    weights = {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
+    weights = rounded(net)
     net.load_state_dict({name: x.float() for name, x in weights.items()})
     recognizer.confidence = net.eval()
     recognizer.card["confidence"] = {
