@@ -172,9 +172,7 @@ def train(args: argparse.Namespace) -> None:
     vectors, right = examples(recognizer, items)
     print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
     net = fit(vectors, right, args.seed)
-    weights = rounded(net)
-    net.load_state_dict({name: x.float() for name, x in weights.items()})
-    recognizer.confidence = net.eval()
+    recognizer.confidence = net.half().float().eval()  # as it is stored
     recognizer.card["confidence"] = {
         "hidden": HIDDEN,
         "threshold": THRESHOLD,
@@ -186,7 +184,7 @@ def train(args: argparse.Namespace) -> None:
     with new_folder(args.out):
         write_together(
             {
-                args.out / "confidence.safetensors": save(weights),
+                args.out / "confidence.safetensors": save(rounded(net)),
                 args.out / "recognizer.json": (json.dumps(recognizer.card, indent=1) + "\n").encode(),
             }
         )

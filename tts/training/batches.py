@@ -7,7 +7,7 @@ number of loader workers nor on whether the run was interrupted.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from tts.text.encoder import TextEncoder
 from tts.text.units import UNITS_PER_WORD, unit_ends, unit_vectors
 from tts.training.config import RunConfig
 
+T = TypeVar("T")
 EDGE_FRAMES = 2
 """The first frames of each pause, and of what follows it, are always loss frames."""
 CORRUPTION_SECONDS = (0.002, 0.05)
@@ -218,8 +219,8 @@ class Stream(Protocol):
         """Sequence number `index`, from 0."""
 
 
-class Batches(Dataset[Batch]):
-    """Micro-batches of a run by number.
+class Batches(Dataset[T]):
+    """Micro-batches of a run by number, as `collate` makes them of sequences and a generator.
 
     A step takes `parts` micro-batches of `batch_size` sequences, from number step x parts on. The sequences of `bucket`
     steps are a pool, sorted by length and cut into steps, which saves padding; the steps come in a drawn order. So the
@@ -228,25 +229,32 @@ class Batches(Dataset[Batch]):
     """
 
     def __init__(
-        self, stream: Stream, collate: Collate, batch_size: int, seed: int, bucket: int = 1, parts: int = 1
+        self,
+        stream: Stream,
+        collate: Callable[[Sequence[Spoken], np.random.Generator], T],
+        batch_size: int,
+        seed: int,
+        bucket: int = 1,
+        parts: int = 1,
     ) -> None:
-        self.stream, self.collate, self.batch_size, self.seed, self.bucket = stream, collate, batch_size, seed, bucket
-        self.parts = parts
+        self.stream, self.collate, self.batch_size = stream, collate, batch_size
+        self.seed, self.bucket, self.parts = seed, bucket, parts
         self._pool: tuple[int, list[list[Spoken]]] = (-1, [])
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> T:
         number, place = divmod(index, self.bucket * self.parts)
         if self._pool[0] != number:
             self._pool = (number, self._draw_pool(number))
         return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
 
-    def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+    def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[T]:
         """The batches of these numbers in order, made ahead by `workers` processes; 0: each when it is needed."""
         if not workers:
             return (self[number] for number in numbers)
         size = self.bucket * self.parts
-        pools = [list(pool) for _, pool in groupby(numbers, lambda number: number // size)]
-        loader = DataLoader(_Pools(self, pools), batch_size=None, num_workers=workers, pin_memory=pin_memory)
+        # A worker makes the batches of a pool together, as it draws the pool once.
+        pools = (list(pool) for _, pool in groupby(numbers, lambda number: number // size))
+        loader = DataLoader(self, batch_sampler=pools, collate_fn=list, num_workers=workers, pin_memory=pin_memory)
         return chain.from_iterable(loader)
 
     def _draw_pool(self, number: int) -> list[list[Spoken]]:
@@ -258,16 +266,3 @@ class Batches(Dataset[Batch]):
         order = np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)
         # Every parts-th one: no process gets all the long ones while the others wait.
         return [sequences[i * step + part : (i + 1) * step : self.parts] for i in order for part in range(self.parts)]
-
-
-class _Pools(Dataset[list[Batch]]):
-    """By number of a pool: its batches that are needed. A worker makes them together, as it draws the pool once."""
-
-    def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
-        self.batches, self.pools = batches, pools
-
-    def __len__(self) -> int:
-        return len(self.pools)
-
-    def __getitem__(self, index: int) -> list[Batch]:
-        return [self.batches[number] for number in self.pools[index]]
