@@ -1,7 +1,7 @@
 """How well the recognizer's confidence separates digits from other speech; for `tts.recognition.evaluation`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,15 @@ from tts.core.machine import percent
 from tts.core.statistics import wilson
 from tts.recognition import prompts
 from tts.recognition.model import Recognizer
+
+
+class Item(NamedTuple):
+    """A wave (T,) float32, its digits, by whom they are (or which word it is), and the recordings in it."""
+
+    wave: np.ndarray
+    digits: list[int]
+    name: str
+    recordings: list[str]
 
 
 def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
@@ -22,15 +31,14 @@ def share(successes: int, trials: int) -> dict[str, Any]:
     return {"count": successes, "of": trials, "share": successes / trials, "share_95": wilson(successes, trials)}
 
 
-def rejection_metrics(
-    recognizer: Recognizer, folder: Path, spoken: dict[str, tuple[list[np.ndarray], list[list[int]]]]
-) -> dict[str, Any]:
+def rejection_metrics(recognizer: Recognizer, folder: Path, spoken: dict[str, list[Item]]) -> dict[str, Any]:
     """What the default threshold costs and brings: waves of digits that are exactly right, with it and without; and the
     prompts without digits, by voice, in which nothing is recognized."""
     threshold = recognizer.threshold
     learned = recognizer.card["confidence"]["voices"]
     metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
-    for name, (waves, said) in spoken.items():
+    for name, items in spoken.items():
+        waves, said = [item.wave for item in items], [item.digits for item in items]
         metrics["digits"][name] = {
             key: share(sum(a == b for a, b in zip(kept(recognizer, waves, least), said, strict=True)), len(said))
             for key, least in (("without", 0.0), ("with", threshold))
