@@ -49,10 +49,8 @@ def digits(
     items: list[Item] = []
     for index in range(args.count):
         rng = np.random.default_rng([args.seed, 1, index])
-        sequence = stream[index]
-        damaged = rng.random() < 0.6
-        wave = spoil(sequence.audio, sequence.boundaries, rng) if damaged else sequence.audio
-        items.append((wave, sequence.digits))
+        x = stream[index]
+        items.append((spoil(x.audio, x.boundaries, rng) if rng.random() < 0.6 else x.audio, x.digits))
     for index, recording in enumerate([*plain[::2], *recordings[::10]]):
         items.append((_maybe(recording.audio, spoil, [args.seed, 2, index]), [recording.digit]))
     for digit in range(10):
@@ -66,9 +64,8 @@ def others(args: argparse.Namespace, recordings: list[Recording], spoil: Augment
     items: list[Item] = []
     for index, recording in enumerate(recordings[3::20]):
         items.append((_maybe(recording.audio[::-1].copy(), spoil, [args.seed, 4, index]), []))
-    by_speaker: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        by_speaker.setdefault(recording.speaker, []).append(recording)
+    speakers = {x.speaker for x in recordings}
+    by_speaker = {speaker: [x for x in recordings if x.speaker == speaker] for speaker in speakers}
     for index in range(args.count):
         rng = np.random.default_rng([args.seed, 5, index])
         own = by_speaker[recordings[int(rng.integers(len(recordings)))].speaker]
@@ -201,10 +198,7 @@ def run() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument(
-        "--prompts",
-        type=path_argument,
-        required=True,
-        help="folder of Asterisk's prompts, see tts/recognition/prompts.py",
+        "--prompts", type=path_argument, required=True, help="of Asterisk: see tts/recognition/prompts.py"
     )
     parser.add_argument("--voices", nargs="+", default=["en_US_f_Allison", "es_MX_f_Allison"], help="to learn from")
     parser.add_argument("--digit-voice", default="en_US_f_Allison", help="whose digits are used (English)")
