@@ -17,7 +17,7 @@ from tts import audio
 from tts.cli import recognize as cli
 from tts.core.errors import InputError
 from tts.recognition import confidence_training as train_confidence
-from tts.recognition import prompts, rejection
+from tts.recognition import evaluation, prompts
 from tts.recognition.confidence import AFTER, BEFORE, ConfidenceNet, places
 from tts.recognition.model import BLANK, WEIGHTS, Recognizer
 
@@ -68,7 +68,7 @@ def test_recognize_rejects_nothing(recognizer, singles):
 
 @pytest.mark.slow
 def test_single_held_out_recordings_keep_their_digit(recognizer, singles):
-    kept = rejection.kept(recognizer, [x.audio for x in singles], recognizer.threshold)
+    kept = evaluation.kept(recognizer, [x.audio for x in singles], recognizer.threshold)
     assert sum(own == [x.digit] for own, x in zip(kept, singles, strict=True)) >= math.ceil(0.985 * len(singles))
 
 
@@ -81,7 +81,7 @@ def test_most_speech_without_digits_is_rejected(recognizer, prompts_dir):
     waves = [wave for voice in voices for wave in prompts.digitless(prompts_dir, voice).values()]
     assert len(waves) > 300
     assert np.mean([bool(own) for own in recognizer.recognize(waves, 8000)]) > 0.8  # without a threshold
-    assert np.mean([not own for own in rejection.kept(recognizer, waves, recognizer.threshold)]) >= 0.9
+    assert np.mean([not own for own in evaluation.kept(recognizer, waves, recognizer.threshold)]) >= 0.9
 
 
 def test_prompts_that_hold_a_digit_are_left_out(tmp_path):

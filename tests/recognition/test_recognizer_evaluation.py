@@ -6,8 +6,7 @@ from helpers.miniature_fsdd import tone
 
 from data_recipes.fsdd import Recording
 from tts.core.machine import circumstances
-from tts.recognition.evaluation import empty_metrics, joined_metrics, joined_sets, single_metrics
-from tts.recognition.rejection import Item
+from tts.recognition.evaluation import Item, empty_metrics, joined_metrics, joined_sets, single_metrics
 from tts.recognition.report import markdown
 
 SILENCE = np.zeros(800, np.float32)

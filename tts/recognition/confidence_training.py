@@ -100,6 +100,7 @@ def fragments(recordings: list[Recording], rng: np.random.Generator) -> np.ndarr
 
 
 def _maybe(wave: np.ndarray, spoil: Augmenter, seed: list[int]) -> np.ndarray:
+    """Damaged or not."""
     rng = np.random.default_rng(seed)
     return spoil(wave, [len(wave)], rng) if rng.random() < 0.5 else wave
 
@@ -178,13 +179,10 @@ def train(args: argparse.Namespace) -> None:
         "examples": [int(right.sum()), len(right)],
         "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
     }
+    card = (json.dumps(recognizer.card, indent=1) + "\n").encode()
+    files = {args.out / "confidence.safetensors": save(rounded(net)), args.out / "recognizer.json": card}
     with new_folder(args.out):
-        write_together(
-            {
-                args.out / "confidence.safetensors": save(rounded(net)),
-                args.out / "recognizer.json": (json.dumps(recognizer.card, indent=1) + "\n").encode(),
-            }
-        )
+        write_together(files)
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
 
 

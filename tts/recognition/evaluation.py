@@ -9,12 +9,13 @@ machine; --note says what else the machine was doing. With --card the results ar
 
 import argparse
 import json
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,17 +28,26 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_folder, new_folder, path_argument, write_together
 from tts.core.machine import circumstances, heading
 from tts.core.statistics import wilson
+from tts.recognition import prompts
 from tts.recognition.alignment import Pair, align, confusion_matrix, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions
 from tts.recognition.model import WEIGHTS, Recognizer
 from tts.recognition.plots import confusions
-from tts.recognition.rejection import Item, rejection_lines, rejection_metrics
-from tts.recognition.report import markdown
+from tts.recognition.report import markdown, rejection_lines
 from tts.recognition.training import Config, batches
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
+
+
+class Item(NamedTuple):
+    """A wave (T,) float32, its digits, by whom they are (or which word it is), and the recordings in it."""
+
+    wave: np.ndarray
+    digits: list[int]
+    name: str
+    recordings: list[str]
 
 
 def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, float]:
@@ -161,6 +171,38 @@ def speech_commands(folder: Path) -> list[Item]:
         wave = audio.resample(*audio.read(path), Recognizer.sample_rate)
         items.append(Item(wave, [WORDS.index(word)], word, [f"{word}/{path.name}"]))
     return items
+
+
+def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
+    """The digits of each wave whose confidence reaches the threshold, as `tts recognize` prints them."""
+    scored = recognizer.scored(waves, Recognizer.sample_rate)
+    return [[digit for digit, confidence in own if confidence >= threshold] for own in scored]
+
+
+def rejection_metrics(recognizer: Recognizer, folder: Path, spoken: dict[str, list[Item]]) -> dict[str, Any]:
+    """What the default threshold costs and brings: waves of digits that are exactly right, with it and without; and the
+    prompts without digits, by voice, in which nothing is recognized."""
+    threshold = recognizer.threshold
+    learned = recognizer.card["confidence"]["voices"]
+    metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
+
+    def shares(waves: list[np.ndarray], said: list[list[int]]) -> dict[str, Any]:
+        """Of the waves in which exactly what is said is recognized."""
+        found: dict[str, Any] = {}
+        for key, least in (("without", 0.0), ("with", threshold)):
+            right, of = sum(map(operator.eq, kept(recognizer, waves, least), said)), len(said)
+            found[key] = {"count": right, "of": of, "share": right / of, "share_95": wilson(right, of)}
+        return found
+
+    for name, items in spoken.items():
+        metrics["digits"][name] = shares([item.wave for item in items], [item.digits for item in items])
+    others: list[np.ndarray] = []
+    for voice in prompts.voices(folder):
+        waves = list(prompts.digitless(folder, voice).values())
+        metrics["prompts"][voice] = shares(waves, [[]] * len(waves))
+        others += waves * (voice not in learned)
+    metrics["prompts"]["all but those learned from"] = shares(others, [[]] * len(others))
+    return metrics
 
 
 def speed_metrics(recognizer: Recognizer, waves: list[np.ndarray]) -> dict[str, float]:

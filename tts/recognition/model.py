@@ -33,6 +33,7 @@ from tts.recognition.confidence import POOLS, ConfidenceNet, Place, places, pool
 
 BLANK = 10
 CLASSES = 11
+Device = str | torch.device
 WEIGHTS = Path(__file__).parent / "weights"
 MIN_SECONDS = 0.06
 """Shorter audio holds no digit: the answer is an empty list."""
@@ -67,10 +68,9 @@ class RecognizerConfig:
 
     def __post_init__(self) -> None:
         check(self, "model.")
-        if self.window > self.n_fft:
-            raise InputError(f"model.window is {self.window}; it must be at most model.n_fft, {self.n_fft}")
-        if self.hop > self.window:
-            raise InputError(f"model.hop is {self.hop}; it must be at most model.window, {self.window}")
+        for low, high in (("window", "n_fft"), ("hop", "window")):
+            if (value := getattr(self, low)) > (most := getattr(self, high)):
+                raise InputError(f"model.{low} is {value}; it must be at most model.{high}, {most}")
         if self.mels > self.n_fft // 2 + 1:
             most = self.n_fft // 2 + 1
             raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most {most}")
@@ -95,17 +95,10 @@ class FrontEnd(nn.Module):
 
     def __init__(self, config: RecognizerConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config = c = config
+        # Padded by zeros, as a batch is.
         self.mel = torchaudio.transforms.MelSpectrogram(
-            config.sample_rate,
-            n_fft=config.n_fft,
-            win_length=config.window,
-            hop_length=config.hop,
-            f_min=config.low_hz,
-            f_max=config.high_hz,
-            n_mels=config.mels,
-            center=True,
-            pad_mode="constant",  # zeros, as the padding of a batch is
+            c.sample_rate, c.n_fft, c.window, c.hop, c.low_hz, c.high_hz, n_mels=c.mels, pad_mode="constant"
         )
 
     @torch.no_grad()
@@ -147,9 +140,8 @@ class RecognizerNet(nn.Module):
         self.first = nn.Conv1d(config.mels, config.channels, 5, padding=2)
         self.second = nn.Conv1d(config.channels, config.channels, 5, stride=config.stride, padding=2)
         self.norm = nn.LayerNorm(config.channels)
-        sizes = [config.channels] + [2 * config.width] * (config.layers - 1)
         self.layer_widths = [config.channels] + [2 * config.width] * config.layers
-        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in sizes)
+        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in self.layer_widths[:-1])
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(2 * config.width, CLASSES)
 
@@ -195,20 +187,14 @@ class Recognizer:
     sample_rate = 8000
 
     def __init__(
-        self,
-        net: RecognizerNet,
-        card: dict[str, Any],
-        device: str | torch.device = "cpu",
-        confidence: ConfidenceNet | None = None,
+        self, net: RecognizerNet, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
     ) -> None:
+        self.net, self.front_end = net.to(device).eval(), FrontEnd(net.config).to(device)
         self.confidence = confidence.to(device).eval() if confidence else None
-        self.net = net.to(device).eval()
-        self.front_end = FrontEnd(net.config).to(device)
-        self.card = card
-        self.device = torch.device(device)
+        self.card, self.device = card, torch.device(device)
 
     @classmethod
-    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
+    def load(cls, folder: Path | None = None, device: Device = "cpu") -> "Recognizer":
         """The recognizer in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
 
         With confidence.safetensors beside them (`scripts/train_confidence.py`) it gives each digit a confidence.
@@ -255,10 +241,7 @@ class Recognizer:
         return result
 
     def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
-        """The digits of `recognize`, each with its confidence.
-
-        Args and Raises as `recognize`; InputError also for a recognizer without confidence.
-        """
+        """The digits of `recognize`, each with its confidence. Raises InputError too for a recognizer without one."""
         if self.confidence is None:
             raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
         result: list[list[ScoredDigit]] = [[] for _ in waves]
@@ -325,13 +308,12 @@ class Recognizer:
             if not np.isfinite(array).all():
                 raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
             ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
-        order = [i for i in range(len(ready)) if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
-        order.sort(key=lambda i: -len(ready[i]))
+        order = sorted(range(len(ready)), key=lambda i: -len(ready[i]))
+        order = [i for i in order if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
         while order:
             fits = int(BATCH_SECONDS * self.sample_rate // len(ready[order[0]]))
-            indices = order[: max(1, min(batch_size, fits))]
-            order = order[len(indices) :]
-            chosen = [ready[i] for i in indices]
-            lengths = torch.tensor(list(map(len, chosen)), device=self.device)
-            padded = nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(self.device)
+            size = max(1, min(batch_size, fits))
+            indices, order = order[:size], order[size:]
+            lengths = torch.tensor([len(ready[i]) for i in indices], device=self.device)
+            padded = nn.utils.rnn.pad_sequence([ready[i] for i in indices], batch_first=True).to(self.device)
             yield indices, *self.net.layers(*self.front_end(padded, lengths))

@@ -4,7 +4,6 @@ from typing import Any
 
 from tts.core.machine import heading, percent
 from tts.recognition.plots import LABELS
-from tts.recognition.rejection import rejection_lines
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -47,3 +46,18 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", "## Training loader", "", "| workers | waves a second |", "| --- | --- |"]
         lines += [f"| {workers} | {rate:.0f} |" for workers, rate in rates.items()]
     return "\n".join(lines) + "\n"
+
+
+def rejection_lines(x: dict[str, Any]) -> list[str]:
+    """The section "Rejection" of docs/results/recognizer.md."""
+    lines = ["", "## Rejection", "",
+             f"Digits with a confidence below {x['threshold']} are left out. The confidence was learned from prompts "
+             f"of {', '.join(x['learned_from'])}.", "",
+             "| exactly right | without threshold | with it |", "| --- | --- | --- |"]  # fmt: skip
+    names = {"digits": "{}", "prompts": "prompts without digits, nothing recognized: {}"}
+    for part, label in names.items():
+        for name, pair in x[part].items():
+            cells = [f"{y['count']}/{y['of']}, {percent(y['share'], y['share_95'])}" for y in
+                     (pair["without"], pair["with"])]  # fmt: skip
+            lines.append(f"| {label.format(name)} | {cells[0]} | {cells[1]} |")
+    return lines

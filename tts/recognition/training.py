@@ -182,8 +182,8 @@ def train(config: Config, command: str) -> None:
     damaged = DamagedStream(clean, Augmenter(config.augment, held_out, seed), [seed])
     streams = {"clean": clean, "damaged": damaged}
     validation = {name: [stream[i] for i in range(t.validation)] for name, stream in streams.items()}
-    trainer = Trainer(config, command, validation)
     at_all_speeds = at_speeds(recordings["train"], config.augment.speeds)
+    trainer = Trainer(config, command, validation)
     parts = ((True, t.short_steps), (False, t.steps))
     made = (batches(config, at_all_speeds, short).made(range(n), config.data.workers) for short, n in parts)
     bar = tqdm(range(1, t.steps + 1), unit="step", mininterval=2, dynamic_ncols=True)
