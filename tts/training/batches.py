@@ -65,16 +65,11 @@ class WordVectors:
 
     def __call__(self, texts: Sequence[list[str]]) -> list[np.ndarray]:
         """Words of each text to vectors: (W, word_dim) float32 each."""
-        if self.encoder.config.context == "text":
-            self._learn([text for text in texts if " ".join(text) not in self._known])
-            return [self._known[" ".join(text)] for text in texts]
-        self._learn([[word] for word in {word for text in texts for word in text} if word not in self._known])
-        return [np.concatenate([self._known[word] for word in text]) for text in texts]
-
-    def _learn(self, texts: list[list[str]]) -> None:
-        if texts:
-            for text, vectors in zip(texts, self.encoder.encode(texts), strict=True):
-                self._known[" ".join(text)] = vectors
+        whole = self.encoder.config.context == "text"
+        keys = [[" ".join(text)] if whole else text for text in texts]
+        if new := [key for key in dict.fromkeys(chain.from_iterable(keys)) if key not in self._known]:
+            self._known |= zip(new, self.encoder.encode([key.split() for key in new]), strict=True)
+        return [np.concatenate([self._known[key] for key in own]) for own in keys]
 
 
 @dataclass(frozen=True)
@@ -96,8 +91,8 @@ class Collate:
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        noisy = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
-        U = max(map(len, noisy))
+        units = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
+        U = max(map(len, units))
 
         wave = np.zeros((B, N * F), np.float32)
         corruptions: list[tuple[int, int, np.ndarray]] = []
@@ -106,7 +101,7 @@ class Collate:
         advance = np.zeros((B, N), np.float32)
         valid = np.zeros((B, N), bool)
         loss_frames = []
-        for b, (sequence, vectors) in enumerate(zip(sequences, noisy, strict=True)):
+        for b, (sequence, vectors) in enumerate(zip(sequences, units, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
             padded_units[b, : len(vectors)] = vectors
             boundaries = sequence.boundaries
@@ -119,20 +114,18 @@ class Collate:
             valid[b, : frames[b]] = True
             loss_frames.append(b * N + self._loss_frames(frames[b], ends, rng))
             if self.pause_corruption:
-                found = self._corruptions(sequence, ends * F, rng)
-                corruptions += [(b, begin, sound) for begin, sound in found]
+                corruptions += [(b, *found) for found in self._corruptions(sequence, ends * F, rng)]
         codes = inputs = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
         if corruptions:
             inputs = codes.clone()
             for b, begin, sound in corruptions:
-                inputs[b, begin : begin + len(sound)] = torch.from_numpy(
-                    audio.encode(sound, c.q_levels, c.quantization)
-                )
+                corrupted = audio.encode(sound, c.q_levels, c.quantization)
+                inputs[b, begin : begin + len(sound)] = torch.from_numpy(corrupted)
         return Batch(
             codes=codes,
             inputs=inputs,
             units=torch.from_numpy(padded_units),
-            n_units=torch.tensor([len(vectors) for vectors in noisy]),
+            n_units=torch.tensor([len(vectors) for vectors in units]),
             pointer=torch.from_numpy(pointer),
             advance=torch.from_numpy(advance),
             valid=torch.from_numpy(valid),
@@ -157,12 +150,12 @@ class Collate:
 
     def _corruptions(
         self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
-    ) -> list[tuple[int, np.ndarray]]:
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Sounds for the input of a share of the pauses: first sample, and (n,) float32 in [-1, 1].
 
         Half of them are a piece of the sequence, half are noise. `ends` (U,): the segments', in samples.
         """
-        rate, wave, found = sequence.sample_rate, sequence.audio, []
+        rate, wave = sequence.sample_rate, sequence.audio
         for begin, end in zip([0, *ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]], ends[::UNITS_PER_WORD], strict=True):
             if rng.random() >= self.pause_corruption:
                 continue
@@ -172,10 +165,8 @@ class Collate:
                 start = int(rng.integers(len(wave) - count + 1))
                 sound = wave[start : start + count] * 10 ** (rng.uniform(*CORRUPTION_DB) / 20)
             else:
-                rms = np.exp(rng.uniform(*np.log(CORRUPTION_RMS)))
-                sound = rms * rng.standard_normal(count)
-            found.append((first, np.clip(sound, -1, 1).astype(np.float32)))
-        return found
+                sound = np.exp(rng.uniform(*np.log(CORRUPTION_RMS))) * rng.standard_normal(count)
+            yield first, np.clip(sound, -1, 1).astype(np.float32)
 
     def _noisy(self, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Word vectors (W, word_dim) with Gaussian noise of `word_noise` times each one's own spread."""
@@ -189,16 +180,8 @@ def training_collate(
     config: RunConfig, speakers: tuple[str, ...], vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
 ) -> Collate:
     """What makes a run's training batches. Validation draws nothing: `Collate(model, speakers, vectors)`."""
-    t = config.train
-    return Collate(
-        model=config.model,
-        speakers=speakers,
-        vectors=vectors,
-        frame_share=config.loss.frame_share,
-        frame_dropout=t.frame_dropout,
-        word_noise=t.word_noise,
-        pause_corruption=t.pause_corruption,
-    )
+    t, share = config.train, config.loss.frame_share
+    return Collate(config.model, speakers, vectors, share, t.frame_dropout, t.word_noise, t.pause_corruption)
 
 
 def segment_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
@@ -261,8 +244,8 @@ class Batches(Dataset[T]):
         """The sequences of each of the pool's micro-batches."""
         step = self.parts * self.batch_size
         size = self.bucket * step
-        sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
-        sequences.sort(key=lambda sequence: len(sequence.audio))
+        numbers = range(number * size, (number + 1) * size)
+        sequences = sorted((self.stream[i] for i in numbers), key=lambda sequence: len(sequence.audio))
         order = np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)
         # Every parts-th one: no process gets all the long ones while the others wait.
         return [sequences[i * step + part : (i + 1) * step : self.parts] for i in order for part in range(self.parts)]

@@ -47,18 +47,13 @@ def save(
     config: Mapping[str, Any],
     state: LoopState,
 ) -> None:
-    """Write a checkpoint to `path`; an older one there is replaced only once the new one is on the disk.
-
-    Raises:
-        InputError: a tensor is not finite; the older checkpoint stays.
-    """
+    """Write a checkpoint; an older one there stays until it is on the disk. Raises InputError for a NaN or infinity."""
     tensors = {f"objective.{name}": tensor for name, tensor in objective.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
-    names: dict[Tensor, str] = {parameter: name for name, parameter in objective.named_parameters()}
-    for parameter, moments in optimizer.state.items():
-        for key, tensor in moments.items():
-            tensors[f"optimizer.{names[parameter]}.{key}"] = tensor
+    for name, parameter in objective.named_parameters():
+        for key, tensor in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = tensor
     # Contiguous copies: tied or strided tensors (an RNN's flattened weights) are refused by safetensors.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
@@ -125,11 +120,7 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint.
-
-    Raises:
-        InputError: no such file, cut short, or not a checkpoint of this project.
-    """
+    """Read a checkpoint. Raises InputError for no such file, one cut short, or no checkpoint of this project."""
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}; train one with `tts train CONFIG`")
     try:
