@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from difflib import SequenceMatcher
+from itertools import islice
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.files import check_folder, new_folder, path_argument, write_together
 from tts.recognition import prompts
+from tts.recognition.alignment import align
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.confidence import ConfidenceNet, pooled
 from tts.recognition.model import WEIGHTS, Recognizer, rounded
@@ -45,11 +46,9 @@ def digits(
     args: argparse.Namespace, recordings: list[Recording], plain: list[Recording], spoil: Augmenter
 ) -> list[Item]:
     """Waves with digits."""
-    stream = SequenceStream(recordings, JOINED, args.seed)
     items: list[Item] = []
-    for index in range(args.count):
+    for index, x in enumerate(islice(SequenceStream(recordings, JOINED, args.seed), args.count)):
         rng = np.random.default_rng([args.seed, 1, index])
-        x = stream[index]
         items.append((spoil(x.audio, x.boundaries, rng) if rng.random() < 0.6 else x.audio, x.digits))
     for index, recording in enumerate([*plain[::2], *recordings[::10]]):
         items.append((_maybe(recording.audio, spoil, [args.seed, 2, index]), [recording.digit]))
@@ -111,11 +110,8 @@ def _at_speeds(wave: np.ndarray, spoil: Augmenter, seed: list[int], times: int) 
 
 
 def is_digit(said: list[int], recognized: list[int]) -> list[float]:
-    """For each recognized digit 1.0 if it was said, by the longest blocks in common, else 0.0."""
-    right = [0.0] * len(recognized)
-    for block in SequenceMatcher(None, said, recognized, autojunk=False).get_matching_blocks():
-        right[block.b : block.b + block.size] = [1.0] * block.size
-    return right
+    """For each recognized digit 1.0 if it was said, else 0.0."""
+    return [float(digit == got) for digit, got in align(said, recognized) if got is not None]
 
 
 def examples(recognizer: Recognizer, items: list[Item]) -> tuple[Tensor, Tensor]:

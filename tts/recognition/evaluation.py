@@ -13,7 +13,7 @@ import operator
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,12 +65,8 @@ def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, fl
 
 def right_by(right: Sequence[bool], names: Sequence[str]) -> dict[str, list[int]]:
     """[how many are right, how many there are] by name."""
-    counts: dict[str, list[int]] = {}
-    for one, name in zip(right, names, strict=True):
-        count = counts.setdefault(name, [0, 0])
-        count[0] += one
-        count[1] += 1
-    return counts
+    pairs = list(zip(right, names, strict=True))
+    return {name: [pairs.count((True, name)), names.count(name)] for name in dict.fromkeys(names)}
 
 
 def joined_metrics(recognizer: Recognizer, items: Sequence[Item]) -> dict[str, Any]:
@@ -134,10 +130,8 @@ def joined(
     test: list[Recording], options: SequenceOptions, count: int, seed: int, augmenter: Augmenter | None = None
 ) -> list[Item]:
     """Test recordings joined."""
-    stream = SequenceStream(test, options, seed)
     items = []
-    for index in range(count):
-        x = stream[index]
+    for index, x in enumerate(islice(SequenceStream(test, options, seed), count)):
         wave = augmenter(x.audio, x.boundaries, np.random.default_rng([seed, index])) if augmenter else x.audio
         items.append(Item(wave, x.digits, x.speaker, x.takes))
     return items
@@ -165,12 +159,10 @@ def speech_commands(folder: Path) -> list[Item]:
     paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
     if not paths:
         raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
-    items = []
-    for path in paths:
-        word = path.parent.name
-        wave = audio.resample(*audio.read(path), Recognizer.sample_rate)
-        items.append(Item(wave, [WORDS.index(word)], word, [f"{word}/{path.name}"]))
-    return items
+    waves = [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
+    words = [path.parent.name for path in paths]
+    return [Item(wave, [WORDS.index(word)], word, [f"{word}/{path.name}"])
+            for wave, word, path in zip(waves, words, paths, strict=True)]  # fmt: skip
 
 
 def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
@@ -312,15 +304,12 @@ def run() -> None:
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--card", action="store_true", help="put the results into the weights' card too")
     args = parser.parse_args()
-    args.command = (
-        f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
-        f"--count {args.count} --seed {args.seed}"
-        + " --prompts FOLDER" * bool(args.prompts)
-        + " --only-rejection" * args.only_rejection
-        + " --speed" * args.speed
-        + " --loader" * args.loader
-        + " --card" * args.card
-    )
+    flags = [
+        f" --{name}" for name in ("only-rejection", "speed", "loader", "card") if vars(args)[name.replace("-", "_")]
+    ]
+    args.command = ("python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
+                    f"--count {args.count} --seed {args.seed}" + " --prompts FOLDER" * bool(args.prompts)
+                    + "".join(flags))  # fmt: skip
     if args.only_rejection and not args.prompts:
         raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
     evaluate(args)
