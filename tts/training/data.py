@@ -87,7 +87,6 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
 
 
 def _encoder(config: RunConfig) -> TextEncoder:
-    """The text encoder. Raises: InputError where there is none, or the config gives another size than it has."""
     encoder = TextEncoder(config.text)
     _check_filled_in(config, word_dim=encoder.width)
     return encoder

@@ -34,7 +34,6 @@ def conflicts(
     """One line for each argument of `accelerate launch` that contradicts the config, which holds.
 
     Args:
-        train: the config's section.
         precision: what `train.precision` came to, "fp32" or "bf16".
         environment: what the launcher sets; its defaults ("no", one thread) contradict nothing.
         arguments: the launcher's own command line, which it does not pass on; None: look for it.

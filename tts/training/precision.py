@@ -31,10 +31,7 @@ class Bf16:
 def resolve(asked: Asked, device: torch.device, stored: str | None = None) -> tuple[Precision, str]:
     """The precision to train in on `device`, and one line with the reason; "" where there is nothing to report.
 
-    Args:
-        asked: the config's `train.precision`.
-        device: where the training will run.
-        stored: the precision that the checkpoint of a resumed run was trained in; None: a new run.
+    Args: asked, the config's `train.precision`; stored, that of the checkpoint of a resumed run.
 
     Raises:
         InputError: bf16, asked for or stored, does not work on this device.
