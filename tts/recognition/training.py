@@ -216,14 +216,10 @@ class Trainer:
         self.front_end = FrontEnd(config.model)
         self.schedule = OptimizerConfig(steps=t.steps, lr=t.lr, warmup_steps=t.warmup, weight_decay=t.weight_decay)
         self.optimizer = make_optimizer(self.net, self.schedule)
-        self.started = time.monotonic()
-        self.progress = 0.0
-        """How much of the training is over: 0 to 1."""
-        self.best = math.inf
-        self.skipped = 0
-        """Steps left out, of gradients that were not finite."""
-        self.losses: list[float] = []
-        """Since the last evaluation."""
+        self.started, self.best = time.monotonic(), math.inf
+        self.progress = 0.0  # of the whole training, 0 to 1
+        self.skipped = 0  # steps left out, of gradients that were not finite
+        self.losses: list[float] = []  # since the last evaluation
 
     def train_step(self, step: int, batch: Targets) -> float:
         """One step, the first is 1; returns the loss, nats a digit. Raises: InputError where it is not finite."""

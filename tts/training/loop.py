@@ -216,36 +216,31 @@ class _Meter:
         self.restart()
 
     def restart(self) -> None:
-        self.sums: Tensor | float = 0.0
-        self.counts: Tensor | float = 0.0
-        self.norms: list[float] = []
-        self.samples = 0
+        self.steps: list[tuple[Tensor, Tensor, float, int]] = []
         self.began = time.perf_counter()
 
     def add(self, sums: Tensor, counts: Tensor, norm: float, micros: list[Batch]) -> None:
-        self.sums = self.sums + sums.double()
-        self.counts = self.counts + counts
-        self.norms.append(norm)
         frame_size = micros[0].codes.shape[1] // micros[0].valid.shape[1]
-        self.samples += sum(int(batch.valid.sum()) for batch in micros) * frame_size
+        samples = sum(int(batch.valid.sum()) for batch in micros) * frame_size
+        self.steps.append((sums.double(), counts, norm, samples))
 
     def metrics(self) -> dict[str, float]:
-        assert isinstance(self.sums, Tensor)
         seconds = time.perf_counter() - self.began
+        sums, counts, norms, samples = zip(*self.steps, strict=True)
         metrics = {
-            **_means(self.sums, self.counts),
-            "samples_per_second": self.samples * self.processes / seconds,
-            "steps_per_second": len(self.norms) / seconds,
-            "gradient_norm": sum(self.norms) / len(self.norms),
+            **_means(torch.stack(sums).sum(0), torch.stack(counts).sum(0)),
+            "samples_per_second": sum(samples) * self.processes / seconds,
+            "steps_per_second": len(norms) / seconds,
+            "gradient_norm": sum(norms) / len(norms),
         }
         self.restart()
         return metrics
 
 
-def _means(sums: Tensor, counts: Tensor | float) -> dict[str, float]:
+def _means(sums: Tensor, counts: Tensor) -> dict[str, float]:
     nll, advance, spectral, next_frame = (sums / counts).tolist()
-    return {"nll_bits": bits(nll), "advance_loss": advance, "spectral_loss": spectral,
-            "next_frame_bits": bits(next_frame)}  # fmt: skip
+    losses = {"nll_bits": bits(nll), "advance_loss": advance, "spectral_loss": spectral}
+    return {**losses, "next_frame_bits": bits(next_frame)}
 
 
 @torch.no_grad()
