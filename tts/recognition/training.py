@@ -37,7 +37,7 @@ from tts.core.files import atomic_write, check_folder, is_file, naming, new_fold
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
 from tts.recognition.model import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, read_weights, rounded
-from tts.training.batches import Batches
+from tts.training.batches import Batches, Stream
 from tts.training.config import Count
 from tts.training.config import TrainConfig as OptimizerConfig
 from tts.training.optimizer import average_of, learning_rate, make_optimizer, set_learning_rate
@@ -180,7 +180,7 @@ def train(config: Config, command: str) -> None:
     seed, held_out = config.seed + 100, recordings["validation"]
     clean = SequenceStream(held_out, config.data.sequences(8), seed)
     damaged = DamagedStream(clean, Augmenter(config.augment, held_out, seed), [seed])
-    streams = {"clean": clean, "damaged": damaged}
+    streams: dict[str, Stream] = {"clean": clean, "damaged": damaged}
     validation = {name: [stream[i] for i in range(t.validation)] for name, stream in streams.items()}
     at_all_speeds = at_speeds(recordings["train"], config.augment.speeds)
     trainer = Trainer(config, command, validation)
@@ -255,6 +255,7 @@ class Trainer:
         """Measure the averaged weights as they are stored, log a row, and write them; as the best too, if they are."""
         out = self.config.out
         net = copy.deepcopy(self.average.module).half().float()
+        assert isinstance(net, RecognizerNet)
         recognizer = Recognizer(net, {})
         errors = {name: digit_error(recognizer, sequences) for name, sequences in self.validation.items()}
         score = sum(errors.values()) / len(errors)

@@ -45,7 +45,8 @@ def opened(path: Path) -> Iterator[RunFolder]:
         try:
             yield folder
         except BaseException:
-            for entry in set() if folder.keep else set(path.iterdir()) - before - {path / LOCK}:
+            new = set() if folder.keep else set(path.iterdir()) - before - {path / LOCK}
+            for entry in new:
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry, ignore_errors=True)
                 else:

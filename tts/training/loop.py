@@ -216,22 +216,25 @@ class _Meter:
         self.restart()
 
     def restart(self) -> None:
-        self.steps: list[tuple[Tensor, Tensor, float, int]] = []
+        self.losses: list[tuple[Tensor, Tensor]] = []
+        self.norms: list[float] = []
+        self.samples = 0
         self.began = time.perf_counter()
 
     def add(self, sums: Tensor, counts: Tensor, norm: float, micros: list[Batch]) -> None:
         frame_size = micros[0].codes.shape[1] // micros[0].valid.shape[1]
-        samples = sum(int(batch.valid.sum()) for batch in micros) * frame_size
-        self.steps.append((sums.double(), counts, norm, samples))
+        self.samples += sum(int(batch.valid.sum()) for batch in micros) * frame_size
+        self.losses.append((sums.double(), counts))
+        self.norms.append(norm)
 
     def metrics(self) -> dict[str, float]:
         seconds = time.perf_counter() - self.began
-        sums, counts, norms, samples = zip(*self.steps, strict=True)
+        sums, counts = (torch.stack([step[i] for step in self.losses]).sum(0) for i in (0, 1))
         metrics = {
-            **_means(torch.stack(sums).sum(0), torch.stack(counts).sum(0)),
-            "samples_per_second": sum(samples) * self.processes / seconds,
-            "steps_per_second": len(norms) / seconds,
-            "gradient_norm": sum(norms) / len(norms),
+            **_means(sums, counts),
+            "samples_per_second": self.samples * self.processes / seconds,
+            "steps_per_second": len(self.norms) / seconds,
+            "gradient_norm": sum(self.norms) / len(self.norms),
         }
         self.restart()
         return metrics
