@@ -56,7 +56,7 @@ REFUSED = {
     "name=''": "name is empty",
     "output=''": "output is ''; it must be a path",
     "output=": "output is None",
-    "output=/dev/null/x": "output is /dev/null/x, but /dev/null is no folder",
+    "output=/dev/null/x": "output /dev/null/x: /dev/null is a file; name a folder",
     "model.dim=100000000": "model.dim is 100000000; it must be a whole number from 1 to 16384",
     "model.dim=16384": "numbers in its weights and tables; it may have 2.7e+08: lower model.frame_size",
     "model.clock_frames=1000000000": "model.clock_frames is 1000000000",
@@ -175,7 +175,7 @@ def test_any_override_gives_a_config_or_one_line(text):
 def test_an_output_folder_that_may_not_be_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("os.access", lambda *_: False)
     message = refused(capsys, tmp_path, TINY, f"output={tmp_path}/a/b")
-    assert f"{tmp_path} cannot be written to" in message
+    assert f"{tmp_path} is read-only; name another folder" in message
 
 
 def test_a_name_too_long_for_the_file_system(tmp_path, monkeypatch, capsys):

@@ -2,15 +2,7 @@ import numpy as np
 import pytest
 
 from data_recipes.fsdd import Recording
-from tts.recognition.augment import (
-    CODECS,
-    Augmenter,
-    AugmentOptions,
-    _filter,
-    active_rms,
-    at_speeds,
-    through_codec,
-)
+from tts.recognition.augment import CODECS, Augmenter, AugmentOptions, _filter, active_rms, at_speeds, through_codec
 
 
 @pytest.fixture(scope="module")

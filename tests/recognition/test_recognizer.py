@@ -1,6 +1,7 @@
 import argparse
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,15 +13,7 @@ from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.cli import recognize as cli
 from tts.core.errors import InputError
-from tts.recognition.model import (
-    BLANK,
-    WEIGHTS,
-    Recognizer,
-    RecognizerConfig,
-    RecognizerNet,
-    card_config,
-    greedy,
-)
+from tts.recognition.model import WEIGHTS, Recognizer, RecognizerConfig, RecognizerNet
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +132,6 @@ def test_log_probabilities_do_not_depend_on_padding():
             torch.testing.assert_close(together[row, : counts[row]], alone[0], atol=1e-5, rtol=0)
 
 
-def test_greedy_merges_repeats_and_drops_blanks():
-    path = [BLANK, 4, 4, BLANK, 4, 7, 7, BLANK]
-    scores = torch.zeros(3, 8, 11)
-    scores[:2, range(8), path] = 5.0
-    scores[2, :, BLANK] = 5.0
-    assert greedy(scores, torch.tensor([8, 2, 8])) == [[4, 4, 7], [4], []]
-
-
 @pytest.mark.parametrize(
     ("wave", "rate", "batch", "words"),
     [
@@ -165,7 +150,7 @@ def test_bad_waves_are_refused(recognizer, wave, rate, batch, words):
 def test_a_damaged_or_missing_recogniser_is_refused(tmp_path):
     with pytest.raises(InputError, match="no recognizer"):
         Recognizer.load(tmp_path)
-    (tmp_path / "recognizer.json").write_text(json.dumps({"config": card_config(RecognizerConfig())}))
+    (tmp_path / "recognizer.json").write_text(json.dumps({"config": asdict(RecognizerConfig())}))
     (tmp_path / "recognizer.safetensors").write_bytes((WEIGHTS / "recognizer.safetensors").read_bytes()[:1000])
     with pytest.raises(InputError, match="damaged"):
         Recognizer.load(tmp_path)

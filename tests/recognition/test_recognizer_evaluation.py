@@ -6,7 +6,7 @@ from helpers.miniature_fsdd import tone
 
 from data_recipes.fsdd import Recording
 from tts.core.machine import circumstances
-from tts.recognition.evaluation import Joined, empty_metrics, joined_metrics, joined_sets, single_metrics
+from tts.recognition.evaluation import Item, empty_metrics, joined_metrics, joined_sets, single_metrics
 from tts.recognition.report import markdown
 
 SILENCE = np.zeros(800, np.float32)
@@ -30,10 +30,10 @@ def recordings():
 
 def test_joined_recordings_by_hand():
     items = [
-        Joined(SILENCE, [4, 7], "jackson", ["4_jackson_0", "7_jackson_1"]),
-        Joined(SILENCE, [2], "theo", ["2_theo_0"]),
-        Joined(SILENCE, [2, 5], "theo", ["2_theo_0", "5_theo_0"]),
-        Joined(SILENCE, [2, 5], "theo", ["2_theo_0", "5_theo_0"]),
+        Item(SILENCE, [4, 7], "jackson", ["4_jackson_0", "7_jackson_1"]),
+        Item(SILENCE, [2], "theo", ["2_theo_0"]),
+        Item(SILENCE, [2, 5], "theo", ["2_theo_0", "5_theo_0"]),
+        Item(SILENCE, [2, 5], "theo", ["2_theo_0", "5_theo_0"]),
     ]
     # 7 is missing; one is added before the first, one after the last; 5 is another.
     found = joined_metrics(Fixed([[4], [9, 2], [2, 5, 9], [2, 3]]), items)
@@ -50,13 +50,14 @@ def test_the_page_has_every_section(recordings):
     sets = joined_sets(recordings, 3, 0)
     assert [len(items) for items in sets.values()] == [3, 3, 3]
     assert not np.array_equal(sets["joined"][0].wave, sets["joined, damaged"][0].wave)
+    singles = [Item(SILENCE, [digit], "theo", [f"{digit}_theo_0"]) for digit in (4, 7)]
     results = {
         "command": "measure",
         "circumstances": circumstances("beside other work"),
         "sequences": {
             name: joined_metrics(Fixed([item.digits for item in items]), items) for name, items in sets.items()
         },
-        "singles": {"a set": single_metrics([[4], []], [4, 7], ["theo", "theo"], ["4_theo_0", "7_theo_0"])},
+        "singles": {"a set": single_metrics(Fixed([[4], []]), singles)},
         "empty": empty_metrics(Fixed([[], [1], [], []]), recordings, 4, 0),
     }
     page = markdown(results)

@@ -1,13 +1,13 @@
 """`tts train` and `accelerate launch scripts/train.py`: config, data, loop, and callbacks that speak and judge."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
+from tts.core.files import check_folder
 from tts.core.threads import wait_passively
 
 if TYPE_CHECKING:
@@ -19,11 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="YAML file, e.g. configs/tiny.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.lr=1e-3 data.source=fsdd")
     parser.add_argument("--resume", action="store_true", help="resume the run in the output folder")
-    parser.add_argument(
-        "--allow-batch-change",
-        action="store_true",
-        help="resume even if a step takes another number of sequences than before",
-    )
+    parser.add_argument("--allow-batch-change", action="store_true",
+                        help="resume even if a step takes another number of sequences than before")  # fmt: skip
     parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
     parser.add_argument("--text", help="what the --overfit file says; default: the digits its name begins with")
 
@@ -50,7 +47,7 @@ def train(
     allow_batch_change: bool = False,
 ) -> None:
     """Train by a config, with all callbacks: texts spoken and drawn, digits judged, the best voice kept."""
-    _check_output(config.output)
+    check_folder(config.output, "output")
     from tts.evaluation.callbacks import callbacks
     from tts.training.data import load_data, one_file
     from tts.training.loop import train as loop
@@ -58,29 +55,13 @@ def train(
 
     with started(config, resume, allow_batch_change) as start:
         if overfit:
-            config, data = one_file(config, Path(overfit), text or _digits_of_name(overfit))
+            spoken = text or Path(overfit).name.split("_")[0]
+            if not text and not spoken.isdecimal():
+                raise InputError(f"the name of {overfit} does not begin with digits and _; give its text with --text")
+            config, data = one_file(config, Path(overfit), spoken)
         else:
             config, data = load_data(config)
         loop(config, data, callbacks(config), start=start)
-
-
-def _check_output(folder: Path) -> None:
-    """Refuse an output folder that cannot be made or written to, without making one."""
-    try:
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    except OSError as error:  # a name too long, a folder that may not be looked into
-        raise InputError(f"output is {folder}: {error.strerror}; choose another folder") from error
-    if not nearest.is_dir():
-        raise InputError(f"output is {folder}, but {nearest} is no folder; choose another one")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"output is {folder}, but {nearest} cannot be written to; choose another folder")
-
-
-def _digits_of_name(path: str) -> str:
-    digits = Path(path).name.split("_")[0]
-    if not digits.isdecimal():
-        raise InputError(f"the name of {path} does not begin with digits and _; give its text with --text")
-    return digits
 
 
 def main() -> None:

@@ -1,10 +1,8 @@
-"""Digit errors: what was said against what was recognized.
-
-Letters: W digits of a text.
-"""
+"""Digit errors: what was said against what was recognized."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -25,12 +23,8 @@ def align(said: Sequence[int], recognized: Sequence[int]) -> list[Pair]:
     output = jiwer.process_words(" ".join(map(str, said)), " ".join(map(str, recognized)))
     pairs: list[Pair] = []
     for chunk in output.alignments[0]:
-        rows: list[int | None] = list(said[chunk.ref_start_idx : chunk.ref_end_idx])
-        columns: list[int | None] = list(recognized[chunk.hyp_start_idx : chunk.hyp_end_idx])
-        width = max(len(rows), len(columns))
-        rows += [None] * (width - len(rows))
-        columns += [None] * (width - len(columns))
-        pairs += zip(rows, columns, strict=True)
+        rows = said[chunk.ref_start_idx : chunk.ref_end_idx]
+        pairs += zip_longest(rows, recognized[chunk.hyp_start_idx : chunk.hyp_end_idx])
     return pairs
 
 
@@ -50,15 +44,10 @@ class Errors:
 
 def count_errors(pairs: Iterable[Pair]) -> Errors:
     """The edits of aligned pairs."""
-    substitutions = insertions = deletions = 0
-    for said, recognized in pairs:
-        if said is None:
-            insertions += 1
-        elif recognized is None:
-            deletions += 1
-        else:
-            substitutions += said != recognized
-    return Errors(substitutions, insertions, deletions)
+    wrong = [pair for pair in pairs if pair[0] != pair[1]]
+    insertions = sum(said is None for said, _ in wrong)
+    deletions = sum(recognized is None for _, recognized in wrong)
+    return Errors(len(wrong) - insertions - deletions, insertions, deletions)
 
 
 def confusion_matrix(alignments: Iterable[Sequence[Pair]]) -> np.ndarray:

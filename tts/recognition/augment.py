@@ -13,8 +13,6 @@ from typing import Annotated
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from data_recipes.fsdd import Recording
 from tts import audio
@@ -70,15 +68,8 @@ class AugmentOptions:
 
 def at_speeds(recordings: Sequence[Recording], speeds: Sequence[float]) -> list[Recording]:
     """Each recording at each speed (pitch and formants move along), for sequences to be drawn from."""
-    result = []
-    for speed in speeds:
-        new_rate = round(100 / speed)
-        for recording in recordings:
-            wave = torch.from_numpy(recording.audio)
-            if new_rate != 100:
-                wave = torchaudio.functional.resample(wave, 100, new_rate, lowpass_filter_width=6)
-            result.append(replace(recording, audio=wave.numpy()))
-    return result
+    rates = [round(8000 * speed) for speed in speeds]
+    return [replace(x, audio=audio.resample(x.audio, rate, 8000)) for rate in rates for x in recordings]
 
 
 def active_rms(wave: np.ndarray) -> float:
@@ -224,17 +215,14 @@ def _filter(wave: np.ndarray, reverberant: bool, rng: np.random.Generator) -> np
 
 
 def _rough(wave: np.ndarray, options: AugmentOptions, rng: np.random.Generator) -> np.ndarray:
-    bits = int(rng.integers(options.rough_bits[0], options.rough_bits[1] + 1))
-    q_levels = 2**bits
+    q_levels = 2 ** int(rng.integers(options.rough_bits[0], options.rough_bits[1] + 1))
     codes = audio.encode(wave, 256)
     if rng.random() < 0.6:
         jitter = rng.uniform(*options.rough_jitter) * 127.5
         noise = rng.standard_normal(len(wave), dtype=np.float32) * np.float32(jitter)
         codes = np.clip(codes + noise.round().astype(np.int64), 0, 255)
-    if q_levels < 256:
-        step = 256 // q_levels
-        codes = np.clip((codes + step // 2) // step * step, 0, 255)
-    return audio.decode(codes, 256)
+    step = 256 // q_levels
+    return audio.decode(np.clip((codes + step // 2) // step * step, 0, 255), 256)
 
 
 def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
@@ -243,9 +231,7 @@ def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
     soundfile.write(buffer, wave, 8000, format="WAV", subtype=codec)
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
-    result = np.zeros_like(wave)
-    result[: min(len(wave), len(decoded))] = decoded[: len(wave)]  # codecs work in blocks
-    return result
+    return np.pad(decoded, (0, len(wave)))[: len(wave)]  # codecs work in blocks
 
 
 def _envelope(samples: int, rng: np.random.Generator) -> np.ndarray:

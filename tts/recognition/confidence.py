@@ -43,13 +43,13 @@ def places(path: np.ndarray, blank: int) -> list[Place]:
     return found
 
 
-def pooled(layers: list[Tensor], place: Place) -> Tensor:
-    """One vector for a digit. layers: of one utterance, each (N, D) -> (3 x sum of the widths,)."""
-    parts = []
-    for layer in layers:
-        own = layer[place.low : place.high]
-        parts += [own.mean(0), own.amax(0), layer[place.start : place.end].mean(0)]
-    return torch.cat(parts)
+def pooled(layers: list[Tensor], found: list[Place]) -> Tensor:
+    """One vector for each digit. layers: of one utterance, each (N, D) -> (digits, POOLS x sum of the widths)."""
+    vectors = []
+    for place in found:
+        own = [(x[place.low : place.high], x[place.start : place.end]) for x in layers]
+        vectors.append(torch.cat([y for near, on in own for y in (near.mean(0), near.amax(0), on.mean(0))]))
+    return torch.stack(vectors)
 
 
 class ConfidenceNet(nn.Module):

@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from difflib import SequenceMatcher
+from itertools import islice
 
 import numpy as np
 import torch
@@ -29,9 +29,10 @@ from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.files import check_folder, new_folder, path_argument, write_together
 from tts.recognition import prompts
+from tts.recognition.alignment import align
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
-from tts.recognition.confidence import ConfidenceNet
-from tts.recognition.model import WEIGHTS, Recognizer
+from tts.recognition.confidence import ConfidenceNet, pooled
+from tts.recognition.model import WEIGHTS, Recognizer, rounded
 
 Item = tuple[np.ndarray, list[int]]  # a wave and the digits in it
 AS_THEY_LIE = RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
@@ -45,14 +46,10 @@ def digits(
     args: argparse.Namespace, recordings: list[Recording], plain: list[Recording], spoil: Augmenter
 ) -> list[Item]:
     """Waves with digits."""
-    stream = SequenceStream(recordings, JOINED, args.seed)
     items: list[Item] = []
-    for index in range(args.count):
+    for index, x in enumerate(islice(SequenceStream(recordings, JOINED, args.seed), args.count)):
         rng = np.random.default_rng([args.seed, 1, index])
-        sequence = stream[index]
-        damaged = rng.random() < 0.6
-        wave = spoil(sequence.audio, sequence.boundaries, rng) if damaged else sequence.audio
-        items.append((wave, sequence.digits))
+        items.append((spoil(x.audio, x.boundaries, rng) if rng.random() < 0.6 else x.audio, x.digits))
     for index, recording in enumerate([*plain[::2], *recordings[::10]]):
         items.append((_maybe(recording.audio, spoil, [args.seed, 2, index]), [recording.digit]))
     for digit in range(10):
@@ -66,9 +63,8 @@ def others(args: argparse.Namespace, recordings: list[Recording], spoil: Augment
     items: list[Item] = []
     for index, recording in enumerate(recordings[3::20]):
         items.append((_maybe(recording.audio[::-1].copy(), spoil, [args.seed, 4, index]), []))
-    by_speaker: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        by_speaker.setdefault(recording.speaker, []).append(recording)
+    speakers = {x.speaker for x in recordings}
+    by_speaker = {speaker: [x for x in recordings if x.speaker == speaker] for speaker in speakers}
     for index in range(args.count):
         rng = np.random.default_rng([args.seed, 5, index])
         own = by_speaker[recordings[int(rng.integers(len(recordings)))].speaker]
@@ -103,6 +99,7 @@ def fragments(recordings: list[Recording], rng: np.random.Generator) -> np.ndarr
 
 
 def _maybe(wave: np.ndarray, spoil: Augmenter, seed: list[int]) -> np.ndarray:
+    """Damaged or not."""
     rng = np.random.default_rng(seed)
     return spoil(wave, [len(wave)], rng) if rng.random() < 0.5 else wave
 
@@ -113,18 +110,15 @@ def _at_speeds(wave: np.ndarray, spoil: Augmenter, seed: list[int], times: int) 
 
 
 def is_digit(said: list[int], recognized: list[int]) -> list[float]:
-    """For each recognized digit 1.0 if it was said, by the longest blocks in common, else 0.0."""
-    right = [0.0] * len(recognized)
-    for block in SequenceMatcher(None, said, recognized, autojunk=False).get_matching_blocks():
-        right[block.b : block.b + block.size] = [1.0] * block.size
-    return right
+    """For each recognized digit 1.0 if it was said, else 0.0."""
+    return [float(digit == got) for digit, got in align(said, recognized) if got is not None]
 
 
 def examples(recognizer: Recognizer, items: list[Item]) -> tuple[Tensor, Tensor]:
     """What the recognizer takes for digits: vectors (n, D), and whether each is one (n,)."""
     vectors, right = [], []
-    for index, found, own in recognizer.pooled_digits([wave for wave, _ in items], Recognizer.sample_rate):
-        vectors.append(own)
+    for index, found, layers in recognizer.locate([wave for wave, _ in items], Recognizer.sample_rate):
+        vectors.append(pooled(layers, found))
         right += is_digit(items[index][1], [place.digit for place in found])
     return torch.cat(vectors), torch.tensor(right)
 
@@ -172,9 +166,7 @@ def train(args: argparse.Namespace) -> None:
     vectors, right = examples(recognizer, items)
     print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
     net = fit(vectors, right, args.seed)
-    weights = {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
-    net.load_state_dict({name: x.float() for name, x in weights.items()})
-    recognizer.confidence = net.eval()
+    recognizer.confidence = net.half().float().eval()  # as it is stored
     recognizer.card["confidence"] = {
         "hidden": HIDDEN,
         "threshold": THRESHOLD,
@@ -183,13 +175,10 @@ def train(args: argparse.Namespace) -> None:
         "examples": [int(right.sum()), len(right)],
         "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
     }
+    card = (json.dumps(recognizer.card, indent=1) + "\n").encode()
+    files = {args.out / "confidence.safetensors": save(rounded(net)), args.out / "recognizer.json": card}
     with new_folder(args.out):
-        write_together(
-            {
-                args.out / "confidence.safetensors": save(weights),
-                args.out / "recognizer.json": (json.dumps(recognizer.card, indent=1) + "\n").encode(),
-            }
-        )
+        write_together(files)
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
 
 
@@ -203,10 +192,7 @@ def run() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
     parser.add_argument(
-        "--prompts",
-        type=path_argument,
-        required=True,
-        help="folder of Asterisk's prompts, see tts/recognition/prompts.py",
+        "--prompts", type=path_argument, required=True, help="of Asterisk: see tts/recognition/prompts.py"
     )
     parser.add_argument("--voices", nargs="+", default=["en_US_f_Allison", "es_MX_f_Allison"], help="to learn from")
     parser.add_argument("--digit-voice", default="en_US_f_Allison", help="whose digits are used (English)")

@@ -9,15 +9,16 @@ machine; --note says what else the machine was doing. With --card the results ar
 
 import argparse
 import json
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
@@ -27,25 +28,25 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_folder, new_folder, path_argument, write_together
 from tts.core.machine import circumstances, heading
 from tts.core.statistics import wilson
-from tts.recognition.alignment import align, confusion_matrix, count_errors
+from tts.recognition import prompts
+from tts.recognition.alignment import Pair, align, confusion_matrix, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions
 from tts.recognition.model import WEIGHTS, Recognizer
 from tts.recognition.plots import confusions
-from tts.recognition.rejection import rejection_lines, rejection_metrics
-from tts.recognition.report import markdown
-from tts.recognition.training import Batches, Config
+from tts.recognition.report import markdown, rejection_lines
+from tts.recognition.training import Config, batches
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
 
 
-class Joined(NamedTuple):
-    """A wave (T,) float32 of recordings of one speaker, joined."""
+class Item(NamedTuple):
+    """A wave (T,) float32, its digits, by whom they are (or which word it is), and the recordings in it."""
 
     wave: np.ndarray
     digits: list[int]
-    speaker: str
+    name: str
     recordings: list[str]
 
 
@@ -62,7 +63,13 @@ def by_recording(errors: dict[str, list[int]], seed: int = 0) -> tuple[float, fl
     return float(low), float(high)
 
 
-def joined_metrics(recognizer: Recognizer, items: Sequence[Joined]) -> dict[str, Any]:
+def right_by(right: Sequence[bool], names: Sequence[str]) -> dict[str, list[int]]:
+    """[how many are right, how many there are] by name."""
+    pairs = list(zip(right, names, strict=True))
+    return {name: [pairs.count((True, name)), names.count(name)] for name in dict.fromkeys(names)}
+
+
+def joined_metrics(recognizer: Recognizer, items: Sequence[Item]) -> dict[str, Any]:
     """Error counts, their intervals, and for each speaker a confusion matrix.
 
     An insertion is counted as an error of the recording before it, or of the first one.
@@ -70,21 +77,19 @@ def joined_metrics(recognizer: Recognizer, items: Sequence[Joined]) -> dict[str,
     recognized = recognizer.recognize([item.wave for item in items], Recognizer.sample_rate)
     alignments = [align(item.digits, answer) for item, answer in zip(items, recognized, strict=True)]
     recordings: dict[str, list[int]] = {}
+    by_speaker: dict[str, list[list[Pair]]] = {name: [] for name in SPEAKERS}
     for item, pairs in zip(items, alignments, strict=True):
+        by_speaker[item.name].append(pairs)
         for name in item.recordings:
             recordings.setdefault(name, [0, 0])[1] += 1
         place = 0
         for said, got in pairs:
             place += said is not None
             recordings[item.recordings[max(place - 1, 0)]][0] += said != got
-    edits = count_errors(pair for pairs in alignments for pair in pairs)
+    edits = count_errors(chain.from_iterable(alignments))
     digits = sum(len(item.digits) for item in items)
     right = [item.digits == answer for item, answer in zip(items, recognized, strict=True)]
-    by_length: dict[int, list[int]] = {}
-    for item, exact in sorted(zip(items, right, strict=True), key=lambda pair: len(pair[0].digits)):
-        counts = by_length.setdefault(len(item.digits), [0, 0])
-        counts[0] += exact
-        counts[1] += 1
+    by_length = right_by(right, [str(len(item.digits)) for item in items])
     return {
         "sequences": len(items),
         "digits": digits,
@@ -96,49 +101,49 @@ def joined_metrics(recognizer: Recognizer, items: Sequence[Joined]) -> dict[str,
         "recordings_with_errors": sum(count > 0 for count, _ in recordings.values()),
         "exact": sum(right) / len(items),
         "exact_95": wilson(sum(right), len(items)),
-        "exact_by_length": {str(length): counts for length, counts in by_length.items()},
-        "confusion": {
-            name: confusion_matrix(
-                pairs for item, pairs in zip(items, alignments, strict=True) if item.speaker == name
-            ).tolist()
-            for name in SPEAKERS
-        },
+        "exact_by_length": dict(sorted(by_length.items())),
+        "confusion": {name: confusion_matrix(own).tolist() for name, own in by_speaker.items()},
     }
 
 
-def single_metrics(recognized: list[list[int]], said: list[int], names: list[str], ids: list[str]) -> dict[str, Any]:
+def single_metrics(recognizer: Recognizer, items: Sequence[Item]) -> dict[str, Any]:
     """Share of single digits recognized as exactly that digit, overall and by name, and every error."""
-    right = [answer == [digit] for answer, digit in zip(recognized, said, strict=True)]
-    by_name = {}
-    for name in dict.fromkeys(names):
-        mine = [ok for ok, other in zip(right, names, strict=True) if other == name]
-        by_name[name] = [sum(mine), len(mine)]
+    recognized = recognizer.recognize([item.wave for item in items], Recognizer.sample_rate)
+    right = [item.digits == answer for item, answer in zip(items, recognized, strict=True)]
+    errors = [(item.recordings[0], x) for item, x in zip(items, recognized, strict=True) if item.digits != x]
     return {
-        "recordings": len(said),
+        "recordings": len(items),
         "right": sum(right),
-        "accuracy": sum(right) / len(said),
-        "accuracy_95": wilson(sum(right), len(said)),
-        "by_name": by_name,
-        "errors": [f"{i}: recognized {' '.join(map(str, x)) or 'nothing'}"
-                   for i, x, ok in zip(ids, recognized, right, strict=True) if not ok],
-    }  # fmt: skip
+        "accuracy": sum(right) / len(items),
+        "accuracy_95": wilson(sum(right), len(items)),
+        "by_name": right_by(right, [item.name for item in items]),
+        "errors": [f"{name}: recognized {' '.join(map(str, x)) or 'nothing'}" for name, x in errors],
+    }
 
 
-def joined_sets(test: list[Recording], count: int, seed: int) -> dict[str, list[Joined]]:
+def single_items(recordings: list[Recording]) -> list[Item]:
+    """Recordings one by one."""
+    return [Item(x.audio, [x.digit], x.speaker, [x.id]) for x in recordings]
+
+
+def joined(
+    test: list[Recording], options: SequenceOptions, count: int, seed: int, augmenter: Augmenter | None = None
+) -> list[Item]:
+    """Test recordings joined."""
+    items = []
+    for index, x in enumerate(islice(SequenceStream(test, options, seed), count)):
+        wave = augmenter(x.audio, x.boundaries, np.random.default_rng([seed, index])) if augmenter else x.audio
+        items.append(Item(wave, x.digits, x.speaker, x.takes))
+    return items
+
+
+def joined_sets(test: list[Recording], count: int, seed: int) -> dict[str, list[Item]]:
     """Test recordings joined: with wide gaps as in training, with the tight ones that voices use, and damaged."""
-    augmenter = Augmenter(AugmentOptions(empty=0.0), test, seed)
-    result = {}
-    for name, options in (("joined", JOINED), ("joined tightly", TIGHT), ("joined, damaged", JOINED)):
-        stream = SequenceStream(test, options, seed)
-        items = []
-        for index in range(count):
-            x = stream[index]
-            wave = x.audio
-            if name == "joined, damaged":
-                wave = augmenter(wave, x.boundaries, np.random.default_rng([seed, index]))
-            items.append(Joined(wave, x.digits, x.speaker, x.takes))
-        result[name] = items
-    return result
+    return {
+        "joined": joined(test, JOINED, count, seed),
+        "joined tightly": joined(test, TIGHT, count, seed),
+        "joined, damaged": joined(test, JOINED, count, seed, Augmenter(AugmentOptions(empty=0.0), test, seed)),
+    }
 
 
 def empty_metrics(recognizer: Recognizer, test: list[Recording], count: int, seed: int) -> dict[str, Any]:
@@ -149,20 +154,47 @@ def empty_metrics(recognizer: Recognizer, test: list[Recording], count: int, see
     return {"waves": count, "recognized_nothing": right, "share": right / count, "share_95": wilson(right, count)}
 
 
-def speech_commands(folder: Path) -> tuple[list[Path], list[np.ndarray]]:
-    """The files `{word}/{speaker}_nohash_{n}.wav` of the ten digits, and their waves (T,) float32 at 8 kHz."""
+def speech_commands(folder: Path) -> list[Item]:
+    """The files `{word}/{speaker}_nohash_{n}.wav` of the ten digits: other speakers, other microphones."""
     paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
     if not paths:
         raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
-    return paths, [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
+    waves = [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
+    words = [path.parent.name for path in paths]
+    return [Item(wave, [WORDS.index(word)], word, [f"{word}/{path.name}"])
+            for wave, word, path in zip(waves, words, paths, strict=True)]  # fmt: skip
 
 
-def speech_commands_metrics(recognizer: Recognizer, paths: list[Path], waves: list[np.ndarray]) -> dict[str, Any]:
-    """Other speakers, other microphones, nothing tuned."""
-    recognized = recognizer.recognize(waves, Recognizer.sample_rate)
-    said = [WORDS.index(path.parent.name) for path in paths]
-    return single_metrics(recognized, said, [path.parent.name for path in paths],
-                          [f"{path.parent.name}/{path.name}" for path in paths])  # fmt: skip
+def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
+    """The digits of each wave whose confidence reaches the threshold, as `tts recognize` prints them."""
+    scored = recognizer.scored(waves, Recognizer.sample_rate)
+    return [[digit for digit, confidence in own if confidence >= threshold] for own in scored]
+
+
+def rejection_metrics(recognizer: Recognizer, folder: Path, spoken: dict[str, list[Item]]) -> dict[str, Any]:
+    """What the default threshold costs and brings: waves of digits that are exactly right, with it and without; and the
+    prompts without digits, by voice, in which nothing is recognized."""
+    threshold = recognizer.threshold
+    learned = recognizer.card["confidence"]["voices"]
+    metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
+
+    def shares(waves: list[np.ndarray], said: list[list[int]]) -> dict[str, Any]:
+        """Of the waves in which exactly what is said is recognized."""
+        found: dict[str, Any] = {}
+        for key, least in (("without", 0.0), ("with", threshold)):
+            right, of = sum(map(operator.eq, kept(recognizer, waves, least), said)), len(said)
+            found[key] = {"count": right, "of": of, "share": right / of, "share_95": wilson(right, of)}
+        return found
+
+    for name, items in spoken.items():
+        metrics["digits"][name] = shares([item.wave for item in items], [item.digits for item in items])
+    others: list[np.ndarray] = []
+    for voice in prompts.voices(folder):
+        waves = list(prompts.digitless(folder, voice).values())
+        metrics["prompts"][voice] = shares(waves, [[]] * len(waves))
+        others += waves * (voice not in learned)
+    metrics["prompts"]["all but those learned from"] = shares(others, [[]] * len(others))
+    return metrics
 
 
 def speed_metrics(recognizer: Recognizer, waves: list[np.ndarray]) -> dict[str, float]:
@@ -182,30 +214,15 @@ def loader_metrics(train: list[Recording]) -> dict[str, float]:
     """Waves a second out of the training loader by its workers."""
     loader = {}
     for workers in (0, 1, 2):
-        batches = iter(DataLoader(Batches(Config(), train, short=False), batch_size=None, num_workers=workers))
+        made = batches(Config(), train, short=False).made(range(10**6), workers)
         for _ in range(12):
-            next(batches)
+            next(made)
         started, count = time.perf_counter(), 0
         while time.perf_counter() - started < 8:
-            count += len(next(batches)[1])
+            count += len(next(made)[1])
         loader[str(workers)] = count / (time.perf_counter() - started)
-        del batches
+        del made
     return loader
-
-
-def rejection(
-    args: argparse.Namespace, recognizer: Recognizer, prepared: list[Recording], as_they_lie: list[Recording]
-) -> dict[str, Any]:
-    """How well digits are kept and other speech is rejected, on each of the corpora."""
-    singles = {"FSDD test recordings, unprepared": as_they_lie, "FSDD test recordings, trimmed and leveled": prepared}
-    spoken = {name: ([x.audio for x in items], [[x.digit] for x in items]) for name, items in singles.items()}
-    stream = SequenceStream(prepared, JOINED, args.seed)
-    sequences = [stream[i] for i in range(min(args.count, 500))]
-    spoken["test recordings joined, whole sequences"] = ([x.audio for x in sequences], [x.digits for x in sequences])
-    if args.speech_commands:
-        paths, waves = speech_commands(args.speech_commands)
-        spoken["Speech Commands, untuned"] = (waves, [[WORDS.index(path.parent.name)] for path in paths])
-    return rejection_metrics(recognizer, args.prompts, spoken)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -214,62 +231,56 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.speech_commands and not is_folder(args.speech_commands):
         raise InputError(f"--speech-commands {args.speech_commands}: no such folder; leave it out, or give the corpus")
     recognizer = Recognizer.load(args.weights)
+    results: dict[str, Any] = {"command": args.command, "circumstances": circumstances(args.note)}
     recordings = build_recordings(args.fsdd)
-    as_they_lie = build_recordings(
-        args.fsdd, RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
-    )
+    test = recordings["test"]
+    as_they_lie = RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
+    singles = {
+        "FSDD test recordings, unprepared": single_items(build_recordings(args.fsdd, as_they_lie)["test"]),
+        "FSDD test recordings, trimmed and leveled": single_items(test),
+    }
+    whole = joined(test, JOINED, min(args.count, 500), args.seed)
+    spoken = {**singles, "test recordings joined, whole sequences": whole}
+    if args.speech_commands:
+        singles["Speech Commands, untuned"] = spoken["Speech Commands, untuned"] = speech_commands(args.speech_commands)
+    if args.prompts:
+        results["rejection"] = rejection_metrics(recognizer, args.prompts, spoken)
     if args.only_rejection:
-        metrics = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
-        made = {"command": args.command, "circumstances": circumstances(args.note), "rejection": metrics}
         args.out.mkdir(parents=True, exist_ok=True)
-        atomic_write(args.out / "rejection.json", (json.dumps(made) + "\n").encode())
-        text = "\n".join(["# The recognizer's rejection", "", *heading(made), *rejection_lines(metrics)]) + "\n"
+        atomic_write(args.out / "rejection.json", (json.dumps(results) + "\n").encode())
+        lines = ["# The recognizer's rejection", "", *heading(results), *rejection_lines(results["rejection"])]
+        text = "\n".join(lines) + "\n"
         atomic_write(args.out / "rejection.md", text.encode())
         print(text)
         return
-    sets = joined_sets(recordings["test"], args.count, args.seed)
-    results: dict[str, Any] = {
-        "command": args.command,
-        "circumstances": circumstances(args.note),
+    sets = joined_sets(test, args.count, args.seed)
+    results |= {
         "sequences": {name: joined_metrics(recognizer, items) for name, items in sets.items()},
-        "singles": {},
-        "empty": empty_metrics(recognizer, recordings["test"], 500, args.seed),
+        "singles": {name: single_metrics(recognizer, items) for name, items in singles.items()},
+        "empty": empty_metrics(recognizer, test, 500, args.seed),
     }
-    for name, items in (("FSDD test recordings, unprepared", as_they_lie["test"]),
-                        ("FSDD test recordings, trimmed and leveled", recordings["test"])):  # fmt: skip
-        recognized = recognizer.recognize([x.audio for x in items], Recognizer.sample_rate)
-        results["singles"][name] = single_metrics(
-            recognized, [x.digit for x in items], [x.speaker for x in items], [x.id for x in items]
-        )
-    if args.speech_commands:
-        paths, waves = speech_commands(args.speech_commands)
-        results["singles"]["Speech Commands, untuned"] = speech_commands_metrics(recognizer, paths, waves)
-    if args.prompts:
-        results["rejection"] = rejection(args, recognizer, recordings["test"], as_they_lie["test"])
     if args.speed:
         results["real_time_factor_one_core"] = speed_metrics(recognizer, [item.wave for item in sets["joined"][:300]])
     if args.loader:
         results["loader_waves_per_second"] = loader_metrics(recordings["train"])
+    page, overall = markdown(results), results["sequences"]["joined"]
+    files = {
+        "recognizer.json": (json.dumps(results) + "\n").encode(),
+        "recognizer.md": page.encode(errors="backslashreplace"),
+        "recognizer_confusion.png": confusions({name: np.array(table) for name, table in overall["confusion"].items()}),
+    }
     with new_folder(args.out):
-        write_together(
-            {
-                args.out / "recognizer.json": (json.dumps(results) + "\n").encode(),
-                args.out / "recognizer.md": markdown(results).encode(errors="backslashreplace"),
-                args.out / "recognizer_confusion.png": confusions(
-                    {name: np.array(table) for name, table in results["sequences"]["joined"]["confusion"].items()}
-                ),
-            }
-        )
+        write_together({args.out / name: data for name, data in files.items()})
     if args.card:
         recognizer.card["metrics"] |= {
-            "test_digit_error": results["sequences"]["joined"]["digit_error"],
-            "test_digit_error_95": results["sequences"]["joined"]["digit_error_95"],
+            "test_digit_error": overall["digit_error"],
+            "test_digit_error_95": overall["digit_error_95"],
             "test_single_accuracy": {name: x["accuracy"] for name, x in results["singles"].items()},
             "test_command": args.command,
         }
         path = (args.weights or WEIGHTS) / "recognizer.json"
         atomic_write(path, (json.dumps(recognizer.card, indent=1) + "\n").encode())
-    print(markdown(results).split("## Confusion")[0])
+    print(page.split("## Confusion")[0])
 
 
 def main() -> int:
@@ -293,15 +304,12 @@ def run() -> None:
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--card", action="store_true", help="put the results into the weights' card too")
     args = parser.parse_args()
-    args.command = (
-        f"python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
-        f"--count {args.count} --seed {args.seed}"
-        + " --prompts FOLDER" * bool(args.prompts)
-        + " --only-rejection" * args.only_rejection
-        + " --speed" * args.speed
-        + " --loader" * args.loader
-        + " --card" * args.card
-    )
+    flags = [
+        f" --{name}" for name in ("only-rejection", "speed", "loader", "card") if vars(args)[name.replace("-", "_")]
+    ]
+    args.command = ("python scripts/evaluate_recognizer.py --fsdd FSDD_FOLDER --speech-commands FOLDER "
+                    f"--count {args.count} --seed {args.seed}" + " --prompts FOLDER" * bool(args.prompts)
+                    + "".join(flags))  # fmt: skip
     if args.only_rejection and not args.prompts:
         raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
     evaluate(args)

@@ -20,13 +20,9 @@ Answer = list[tuple[int, float]]
 def recognize_files(
     recognizer: Recognizer, paths: Iterable[Path], batch_size: int, threshold: float
 ) -> Iterator[tuple[Path, Answer | InputError]]:
-    """Recognize the digits of files.
+    """Recognize the digits of WAV or FLAC files of any sample rate, or pipes, `batch_size` at once.
 
-    Args:
-        recognizer: any; without confidences `threshold` has no effect.
-        paths: WAV or FLAC files of any sample rate, or pipes.
-        batch_size: files recognized at once.
-        threshold: digits of a lower confidence are left out.
+    Digits of a confidence below `threshold` are left out; it has no effect where the recognizer has no confidences.
 
     Yields:
         Each path with its answer. Errors of files that cannot be read come before the answers of the `FILES_AT_ONCE`

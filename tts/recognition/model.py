@@ -15,7 +15,7 @@ Letters: B batch, T samples, N frames after the front end (one each 20 ms), M me
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -33,6 +33,7 @@ from tts.recognition.confidence import POOLS, ConfidenceNet, Place, places, pool
 
 BLANK = 10
 CLASSES = 11
+Device = str | torch.device
 WEIGHTS = Path(__file__).parent / "weights"
 MIN_SECONDS = 0.06
 """Shorter audio holds no digit: the answer is an empty list."""
@@ -67,13 +68,12 @@ class RecognizerConfig:
 
     def __post_init__(self) -> None:
         check(self, "model.")
-        if self.window > self.n_fft:
-            raise InputError(f"model.window is {self.window}; it must be at most model.n_fft, {self.n_fft}")
-        if self.hop > self.window:
-            raise InputError(f"model.hop is {self.hop}; it must be at most model.window, {self.window}")
+        for low, high in (("window", "n_fft"), ("hop", "window")):
+            if (value := getattr(self, low)) > (most := getattr(self, high)):
+                raise InputError(f"model.{low} is {value}; it must be at most model.{high}, {most}")
         if self.mels > self.n_fft // 2 + 1:
-            raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most "
-                             f"{self.n_fft // 2 + 1}")  # fmt: skip
+            most = self.n_fft // 2 + 1
+            raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most {most}")
         if self.low_hz >= self.high_hz:
             raise InputError(f"model.low_hz is {self.low_hz}; it must be below model.high_hz, {self.high_hz}")
 
@@ -95,33 +95,18 @@ class FrontEnd(nn.Module):
 
     def __init__(self, config: RecognizerConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config = c = config
+        # Padded by zeros, as a batch is.
         self.mel = torchaudio.transforms.MelSpectrogram(
-            config.sample_rate,
-            n_fft=config.n_fft,
-            win_length=config.window,
-            hop_length=config.hop,
-            f_min=config.low_hz,
-            f_max=config.high_hz,
-            n_mels=config.mels,
-            center=True,
-            pad_mode="constant",  # zeros, as the padding of a batch is
+            c.sample_rate, c.n_fft, c.window, c.hop, c.low_hz, c.high_hz, n_mels=c.mels, pad_mode="constant"
         )
-        for buffer in ("spectrogram.window", "mel_scale.fb"):  # fixed by the config: not part of the weights
-            owner, name = buffer.split(".")
-            module = getattr(self.mel, owner)
-            module.register_buffer(name, getattr(module, name), persistent=False)
-
-    def frames(self, lengths: Tensor) -> Tensor:
-        """How many frames, hop apart, belong to an utterance of so many samples."""
-        return (lengths + 2 * self.config.edge) // self.config.hop + 1
 
     @torch.no_grad()
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """waves (B, T) float32, zero beyond lengths (B,) int64 -> (B, frames, M) float32 about 0, and frames (B,)."""
         edge = self.config.edge
         power: Tensor = self.mel(nn.functional.pad(waves, (edge, edge))).transpose(1, 2)
-        counts = self.frames(lengths)
+        counts = (lengths + 2 * edge) // self.config.hop + 1
         inside = mask(counts, power.shape[1])[:, :, None]
         decibels = 10 * torch.log10(power + 1e-10)
         loudest = decibels.masked_fill(~inside, -1e9).amax(dim=(1, 2), keepdim=True)
@@ -155,9 +140,8 @@ class RecognizerNet(nn.Module):
         self.first = nn.Conv1d(config.mels, config.channels, 5, padding=2)
         self.second = nn.Conv1d(config.channels, config.channels, 5, stride=config.stride, padding=2)
         self.norm = nn.LayerNorm(config.channels)
-        sizes = [config.channels] + [2 * config.width] * (config.layers - 1)
         self.layer_widths = [config.channels] + [2 * config.width] * config.layers
-        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in sizes)
+        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in self.layer_widths[:-1])
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(2 * config.width, CLASSES)
 
@@ -174,29 +158,20 @@ class RecognizerNet(nn.Module):
             outputs.append(self.dropout(layer(outputs[-1], reversed_frames)))
         return outputs, lengths
 
-    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """mels (B, frames, M), counts (B,) -> last hidden layer (B, N, 2 x width), lengths (B,) in frames of 20 ms."""
-        outputs, lengths = self.layers(mels, counts)
-        return outputs[-1], lengths
-
     def forward(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, C) float32 and lengths (B,) int64."""
-        x, lengths = self.hidden(mels, counts)
-        return self.out(x).float().log_softmax(-1), lengths
+        outputs, lengths = self.layers(mels, counts)
+        return self.out(outputs[-1]).float().log_softmax(-1), lengths
 
 
-def greedy(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-    """CTC's best path: log_probs (B, N, C), lengths (B,) -> the digits of each, repeats merged and blanks dropped.
+def rounded(net: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are stored: float16, to be small."""
+    return {name: x.detach().to(torch.float16).contiguous() for name, x in net.state_dict().items()}
 
-    Where on the path a digit stands says little about when it was said: both directions of the network were free to
-    settle on any frame, and they put a digit out when the next one begins.
-    """
-    answers = []
-    for path, length in zip(log_probs.argmax(-1).cpu().numpy(), lengths.tolist(), strict=True):
-        path = path[:length]
-        changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
-        answers.append(changes[changes != BLANK].tolist())
-    return answers
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a file as float32, what a CPU computes in."""
+    return {name: x.float() for name, x in load_file(path).items()}
 
 
 class ScoredDigit(NamedTuple):
@@ -212,20 +187,14 @@ class Recognizer:
     sample_rate = 8000
 
     def __init__(
-        self,
-        net: RecognizerNet,
-        card: dict[str, Any],
-        device: str | torch.device = "cpu",
-        confidence: ConfidenceNet | None = None,
+        self, net: RecognizerNet, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
     ) -> None:
+        self.net, self.front_end = net.to(device).eval(), FrontEnd(net.config).to(device)
         self.confidence = confidence.to(device).eval() if confidence else None
-        self.net = net.to(device).eval()
-        self.front_end = FrontEnd(net.config).to(device)
-        self.card = card
-        self.device = torch.device(device)
+        self.card, self.device = card, torch.device(device)
 
     @classmethod
-    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> "Recognizer":
+    def load(cls, folder: Path | None = None, device: Device = "cpu") -> "Recognizer":
         """The recognizer in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
 
         With confidence.safetensors beside them (`scripts/train_confidence.py`) it gives each digit a confidence.
@@ -233,26 +202,22 @@ class Recognizer:
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
         folder = Path(folder or WEIGHTS)
+        hint = "give a folder that scripts/train_recognizer.py wrote"
         for name in ("recognizer.json", "recognizer.safetensors"):
             if not is_file(folder / name):
-                raise InputError(f"{folder}: no recognizer there (it has no {name}); "
-                                 "give a folder that scripts/train_recognizer.py wrote")  # fmt: skip
+                raise InputError(f"{folder}: no recognizer there (it has no {name}); {hint}")
         try:
             card = json.loads((folder / "recognizer.json").read_text())
+            confidence = None
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
                 net = RecognizerNet(RecognizerConfig(**card["config"]))
-            # Stored as float16 to be small; float32 is what a CPU computes in.
-            weights = {name: x.float() for name, x in load_file(folder / "recognizer.safetensors").items()}
-            net.load_state_dict(weights, assign=True)
-            confidence = None
-            if is_file(folder / "confidence.safetensors"):
-                with torch.device("meta"):
+                if is_file(folder / "confidence.safetensors"):
                     confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
-                weights = {name: x.float() for name, x in load_file(folder / "confidence.safetensors").items()}
-                confidence.load_state_dict(weights, assign=True)
+            net.load_state_dict(read_weights(folder / "recognizer.safetensors"), assign=True)
+            if confidence:
+                confidence.load_state_dict(read_weights(folder / "confidence.safetensors"), assign=True)
         except OSError as error:
-            raise InputError(f"{folder}: no recognizer there ({error.strerror or error}); "
-                             "give a folder that scripts/train_recognizer.py wrote") from None  # fmt: skip
+            raise InputError(f"{folder}: no recognizer there ({error.strerror or error}); {hint}") from None
         except Exception as error:  # whatever is wrong inside the files, they are the user's
             detail = str(error).splitlines()[0][:200]
             raise InputError(f"{folder}: the recognizer is damaged ({detail}); train or copy it again") from None
@@ -263,7 +228,6 @@ class Recognizer:
         """The confidence below which `tts recognize` rejects a digit; 0 where the recognizer has no confidence."""
         return float(self.card["confidence"]["threshold"]) if self.confidence else 0.0
 
-    @torch.inference_mode()
     def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
         """The digits in each wave, [] for none. Nothing is rejected: see `scored`.
 
@@ -272,38 +236,31 @@ class Recognizer:
         Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
         """
         result: list[list[int]] = [[] for _ in waves]
-        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
-            for index, digits in zip(indices, greedy(*self.net(*self.front_end(padded, lengths))), strict=True):
-                result[index] = digits
+        for index, found, _ in self.locate(waves, sample_rate, batch_size):
+            result[index] = [place.digit for place in found]
         return result
 
-    @torch.inference_mode()
     def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
-        """The digits of `recognize`, each with its confidence.
-
-        Args and Raises as `recognize`; InputError also for a recognizer without confidence.
-        """
+        """The digits of `recognize`, each with its confidence. Raises InputError too for a recognizer without one."""
         if self.confidence is None:
             raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
         result: list[list[ScoredDigit]] = [[] for _ in waves]
-        for index, found, vectors in self.pooled_digits(waves, sample_rate, batch_size):
-            scores = self.confidence(vectors).sigmoid().tolist()
+        for index, found, layers in self.locate(waves, sample_rate, batch_size):
+            with torch.inference_mode():
+                scores = self.confidence(pooled(layers, found)).sigmoid().tolist()
             result[index] = [ScoredDigit(place.digit, score) for place, score in zip(found, scores, strict=True)]
         return result
 
     @torch.inference_mode()
-    def pooled_digits(
+    def locate(
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32
-    ) -> Iterator[tuple[int, list[Place], Tensor]]:
-        """For each wave with digits: its index, where they are, and the confidence's inputs, (digits, D)."""
-        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
-            layers, counts = self.net.layers(*self.front_end(padded, lengths))
+    ) -> Iterator[tuple[int, list[Place], list[Tensor]]]:
+        """For each wave with digits: its index, where they are, and what each layer puts out, (N, its width)."""
+        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
             paths = self.net.out(layers[-1]).argmax(-1).cpu().numpy()
             for row, (index, count) in enumerate(zip(indices, counts.tolist(), strict=True)):
-                found = places(paths[row, :count], BLANK)
-                if found:
-                    own = [layer[row, :count] for layer in layers]
-                    yield index, found, torch.stack([pooled(own, place) for place in found])
+                if found := places(paths[row, :count], BLANK):
+                    yield index, found, [layer[row, :count] for layer in layers]
 
     @torch.inference_mode()
     def features(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
@@ -312,10 +269,9 @@ class Recognizer:
         A wave too short to hold a digit gives zeros. Args and Raises as `recognize`.
         """
         result = np.zeros((len(waves), 2 * self.net.config.width), dtype=np.float32)
-        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
-            hidden, counts = self.net.hidden(*self.front_end(padded, lengths))
-            inside = mask(counts, hidden.shape[1])[:, :, None]
-            result[indices] = ((hidden * inside).sum(1) / counts[:, None]).cpu().numpy()
+        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
+            inside = mask(counts, layers[-1].shape[1])[:, :, None]
+            result[indices] = ((layers[-1] * inside).sum(1) / counts[:, None]).cpu().numpy()
         return result
 
     @torch.inference_mode()
@@ -326,29 +282,22 @@ class Recognizer:
         gives a flat row. Args and Raises as `recognize`.
         """
         result = np.full((len(waves), 10), 0.1, dtype=np.float32)
-        for indices, padded, lengths in self._batches(waves, sample_rate, batch_size):
-            log_probs, counts = self.net(*self.front_end(padded, lengths))
-            b = len(indices)
-            targets = torch.arange(10, device=self.device).repeat(b)[:, None]
-            nll = nn.functional.ctc_loss(
-                log_probs.repeat_interleave(10, dim=0).transpose(0, 1),
-                targets,
-                counts.repeat_interleave(10),
-                torch.ones(10 * b, dtype=torch.int64, device=self.device),
-                blank=BLANK,
-                reduction="none",
-            )
-            result[indices] = (-nll.view(b, 10)).softmax(-1).cpu().numpy()
+        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
+            log_probs = self.net.out(layers[-1]).log_softmax(-1).repeat_interleave(10, dim=0).transpose(0, 1)
+            targets = torch.arange(10, device=self.device).repeat(len(indices))[:, None]
+            ones = torch.ones(len(targets), dtype=torch.int64, device=self.device)
+            lengths = counts.repeat_interleave(10)
+            nll = nn.functional.ctc_loss(log_probs, targets, lengths, ones, blank=BLANK, reduction="none")
+            result[indices] = (-nll.view(-1, 10)).softmax(-1).cpu().numpy()
         return result
 
-    def _batches(
+    def _outputs(
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
-    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-        """Waves of like length together: their indices, (B, T) float32 zero-padded at self.sample_rate, and lengths."""
+    ) -> Iterator[tuple[list[int], list[Tensor], Tensor]]:
+        """Waves of like length together: their indices, the network's layers and lengths as `RecognizerNet.layers`."""
         if not audio.RATES[0] <= sample_rate <= audio.RATES[1]:
-            raise InputError(
-                f"the sample rate is {sample_rate} Hz; it must be from {audio.RATES[0]} to {audio.RATES[1]}"
-            )
+            low, high = audio.RATES
+            raise InputError(f"the sample rate is {sample_rate} Hz; it must be from {low} to {high}")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
         ready: list[Tensor] = []
@@ -359,17 +308,12 @@ class Recognizer:
             if not np.isfinite(array).all():
                 raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
             ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
-        order = [i for i in range(len(ready)) if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
-        order.sort(key=lambda i: -len(ready[i]))
+        order = sorted(range(len(ready)), key=lambda i: -len(ready[i]))
+        order = [i for i in order if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
         while order:
             fits = int(BATCH_SECONDS * self.sample_rate // len(ready[order[0]]))
-            indices = order[: max(1, min(batch_size, fits))]
-            order = order[len(indices) :]
-            chosen = [ready[i] for i in indices]
-            lengths = torch.tensor([len(x) for x in chosen], device=self.device)
-            yield indices, nn.utils.rnn.pad_sequence(chosen, batch_first=True).to(self.device), lengths
-
-
-def card_config(config: RecognizerConfig) -> dict[str, Any]:
-    """The part of the card from which `Recognizer.load` builds the network."""
-    return asdict(config)
+            size = max(1, min(batch_size, fits))
+            indices, order = order[:size], order[size:]
+            lengths = torch.tensor([len(ready[i]) for i in indices], device=self.device)
+            padded = nn.utils.rnn.pad_sequence([ready[i] for i in indices], batch_first=True).to(self.device)
+            yield indices, *self.net.layers(*self.front_end(padded, lengths))

@@ -7,7 +7,7 @@ number of loader workers nor on whether the run was interrupted.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, groupby
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from tts.text.encoder import TextEncoder
 from tts.text.units import UNITS_PER_WORD, unit_ends, unit_vectors
 from tts.training.config import RunConfig
 
+T = TypeVar("T")
 EDGE_FRAMES = 2
 """The first frames of each pause, and of what follows it, are always loss frames."""
 CORRUPTION_SECONDS = (0.002, 0.05)
@@ -64,16 +65,11 @@ class WordVectors:
 
     def __call__(self, texts: Sequence[list[str]]) -> list[np.ndarray]:
         """Words of each text to vectors: (W, word_dim) float32 each."""
-        if self.encoder.config.context == "text":
-            self._learn([text for text in texts if " ".join(text) not in self._known])
-            return [self._known[" ".join(text)] for text in texts]
-        self._learn([[word] for word in {word for text in texts for word in text} if word not in self._known])
-        return [np.concatenate([self._known[word] for word in text]) for text in texts]
-
-    def _learn(self, texts: list[list[str]]) -> None:
-        if texts:
-            for text, vectors in zip(texts, self.encoder.encode(texts), strict=True):
-                self._known[" ".join(text)] = vectors
+        whole = self.encoder.config.context == "text"
+        keys = [[" ".join(text)] if whole else text for text in texts]
+        if new := [key for key in dict.fromkeys(chain.from_iterable(keys)) if key not in self._known]:
+            self._known |= zip(new, self.encoder.encode([key.split() for key in new]), strict=True)
+        return [np.concatenate([self._known[key] for key in own]) for own in keys]
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,8 @@ class Collate:
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
         words = self.vectors([sequence.text.split() for sequence in sequences])
-        noisy = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
-        U = max(map(len, noisy))
+        units = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
+        U = max(map(len, units))
 
         wave = np.zeros((B, N * F), np.float32)
         corruptions: list[tuple[int, int, np.ndarray]] = []
@@ -105,7 +101,7 @@ class Collate:
         advance = np.zeros((B, N), np.float32)
         valid = np.zeros((B, N), bool)
         loss_frames = []
-        for b, (sequence, vectors) in enumerate(zip(sequences, noisy, strict=True)):
+        for b, (sequence, vectors) in enumerate(zip(sequences, units, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
             padded_units[b, : len(vectors)] = vectors
             boundaries = sequence.boundaries
@@ -118,20 +114,18 @@ class Collate:
             valid[b, : frames[b]] = True
             loss_frames.append(b * N + self._loss_frames(frames[b], ends, rng))
             if self.pause_corruption:
-                found = self._corruptions(sequence, ends * F, rng)
-                corruptions += [(b, begin, sound) for begin, sound in found]
+                corruptions += [(b, *found) for found in self._corruptions(sequence, ends * F, rng)]
         codes = inputs = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
         if corruptions:
             inputs = codes.clone()
             for b, begin, sound in corruptions:
-                inputs[b, begin : begin + len(sound)] = torch.from_numpy(
-                    audio.encode(sound, c.q_levels, c.quantization)
-                )
+                corrupted = audio.encode(sound, c.q_levels, c.quantization)
+                inputs[b, begin : begin + len(sound)] = torch.from_numpy(corrupted)
         return Batch(
             codes=codes,
             inputs=inputs,
             units=torch.from_numpy(padded_units),
-            n_units=torch.tensor([len(vectors) for vectors in noisy]),
+            n_units=torch.tensor([len(vectors) for vectors in units]),
             pointer=torch.from_numpy(pointer),
             advance=torch.from_numpy(advance),
             valid=torch.from_numpy(valid),
@@ -156,12 +150,12 @@ class Collate:
 
     def _corruptions(
         self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
-    ) -> list[tuple[int, np.ndarray]]:
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Sounds for the input of a share of the pauses: first sample, and (n,) float32 in [-1, 1].
 
         Half of them are a piece of the sequence, half are noise. `ends` (U,): the segments', in samples.
         """
-        rate, wave, found = sequence.sample_rate, sequence.audio, []
+        rate, wave = sequence.sample_rate, sequence.audio
         for begin, end in zip([0, *ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]], ends[::UNITS_PER_WORD], strict=True):
             if rng.random() >= self.pause_corruption:
                 continue
@@ -171,10 +165,8 @@ class Collate:
                 start = int(rng.integers(len(wave) - count + 1))
                 sound = wave[start : start + count] * 10 ** (rng.uniform(*CORRUPTION_DB) / 20)
             else:
-                rms = np.exp(rng.uniform(*np.log(CORRUPTION_RMS)))
-                sound = rms * rng.standard_normal(count)
-            found.append((first, np.clip(sound, -1, 1).astype(np.float32)))
-        return found
+                sound = np.exp(rng.uniform(*np.log(CORRUPTION_RMS))) * rng.standard_normal(count)
+            yield first, np.clip(sound, -1, 1).astype(np.float32)
 
     def _noisy(self, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Word vectors (W, word_dim) with Gaussian noise of `word_noise` times each one's own spread."""
@@ -188,16 +180,8 @@ def training_collate(
     config: RunConfig, speakers: tuple[str, ...], vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
 ) -> Collate:
     """What makes a run's training batches. Validation draws nothing: `Collate(model, speakers, vectors)`."""
-    t = config.train
-    return Collate(
-        model=config.model,
-        speakers=speakers,
-        vectors=vectors,
-        frame_share=config.loss.frame_share,
-        frame_dropout=t.frame_dropout,
-        word_noise=t.word_noise,
-        pause_corruption=t.pause_corruption,
-    )
+    t, share = config.train, config.loss.frame_share
+    return Collate(config.model, speakers, vectors, share, t.frame_dropout, t.word_noise, t.pause_corruption)
 
 
 def segment_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:
@@ -218,8 +202,8 @@ class Stream(Protocol):
         """Sequence number `index`, from 0."""
 
 
-class Batches(Dataset[Batch]):
-    """Micro-batches of a run by number.
+class Batches(Dataset[T]):
+    """Micro-batches of a run by number, as `collate` makes them of sequences and a generator.
 
     A step takes `parts` micro-batches of `batch_size` sequences, from number step x parts on. The sequences of `bucket`
     steps are a pool, sorted by length and cut into steps, which saves padding; the steps come in a drawn order. So the
@@ -228,46 +212,40 @@ class Batches(Dataset[Batch]):
     """
 
     def __init__(
-        self, stream: Stream, collate: Collate, batch_size: int, seed: int, bucket: int = 1, parts: int = 1
+        self,
+        stream: Stream,
+        collate: Callable[[Sequence[Spoken], np.random.Generator], T],
+        batch_size: int,
+        seed: int,
+        bucket: int = 1,
+        parts: int = 1,
     ) -> None:
-        self.stream, self.collate, self.batch_size, self.seed, self.bucket = stream, collate, batch_size, seed, bucket
-        self.parts = parts
+        self.stream, self.collate, self.batch_size = stream, collate, batch_size
+        self.seed, self.bucket, self.parts = seed, bucket, parts
         self._pool: tuple[int, list[list[Spoken]]] = (-1, [])
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> T:
         number, place = divmod(index, self.bucket * self.parts)
         if self._pool[0] != number:
             self._pool = (number, self._draw_pool(number))
         return self.collate(self._pool[1][place], np.random.default_rng([self.seed, 1, index]))
 
-    def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[Batch]:
+    def made(self, numbers: Sequence[int], workers: int = 0, pin_memory: bool = False) -> Iterator[T]:
         """The batches of these numbers in order, made ahead by `workers` processes; 0: each when it is needed."""
         if not workers:
             return (self[number] for number in numbers)
         size = self.bucket * self.parts
-        pools = [list(pool) for _, pool in groupby(numbers, lambda number: number // size)]
-        loader = DataLoader(_Pools(self, pools), batch_size=None, num_workers=workers, pin_memory=pin_memory)
+        # A worker makes the batches of a pool together, as it draws the pool once.
+        pools = (list(pool) for _, pool in groupby(numbers, lambda number: number // size))
+        loader = DataLoader(self, batch_sampler=pools, collate_fn=list, num_workers=workers, pin_memory=pin_memory)
         return chain.from_iterable(loader)
 
     def _draw_pool(self, number: int) -> list[list[Spoken]]:
         """The sequences of each of the pool's micro-batches."""
         step = self.parts * self.batch_size
         size = self.bucket * step
-        sequences = [self.stream[i] for i in range(number * size, (number + 1) * size)]
-        sequences.sort(key=lambda sequence: len(sequence.audio))
+        numbers = range(number * size, (number + 1) * size)
+        sequences = sorted((self.stream[i] for i in numbers), key=lambda sequence: len(sequence.audio))
         order = np.random.default_rng([self.seed, 2, number]).permutation(self.bucket)
         # Every parts-th one: no process gets all the long ones while the others wait.
         return [sequences[i * step + part : (i + 1) * step : self.parts] for i in order for part in range(self.parts)]
-
-
-class _Pools(Dataset[list[Batch]]):
-    """By number of a pool: its batches that are needed. A worker makes them together, as it draws the pool once."""
-
-    def __init__(self, batches: Batches, pools: list[list[int]]) -> None:
-        self.batches, self.pools = batches, pools
-
-    def __len__(self) -> int:
-        return len(self.pools)
-
-    def __getitem__(self, index: int) -> list[Batch]:
-        return [self.batches[number] for number in self.pools[index]]

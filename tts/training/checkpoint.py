@@ -6,17 +6,16 @@ function of its seed and the batch's number.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
 
 from tts.core.errors import InputError
 from tts.core.files import atomic_write
@@ -43,22 +42,17 @@ def save(
     path: Path,
     objective: nn.Module,
     ema: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    config: Mapping[str, Any],
+    optimizer: Optimizer,
+    config: dict[str, Any],
     state: LoopState,
 ) -> None:
-    """Write a checkpoint to `path`; an older one there is replaced only once the new one is on the disk.
-
-    Raises:
-        InputError: a tensor is not finite; the older checkpoint stays.
-    """
+    """Write a checkpoint; an older one there stays until it is on the disk. Raises InputError for a NaN or infinity."""
     tensors = {f"objective.{name}": tensor for name, tensor in objective.state_dict().items()}
     if ema is not None:
         tensors |= {f"ema.{name}": tensor for name, tensor in ema.state_dict().items()}
-    names: dict[Tensor, str] = {parameter: name for name, parameter in objective.named_parameters()}
-    for parameter, moments in optimizer.state.items():
-        for key, tensor in moments.items():
-            tensors[f"optimizer.{names[parameter]}.{key}"] = tensor
+    for name, parameter in objective.named_parameters():
+        for key, tensor in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = tensor
     # Contiguous copies: tied or strided tensors (an RNN's flattened weights) are refused by safetensors.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
@@ -99,20 +93,19 @@ class Checkpoint:
         """
         weights = self.part("ema.module.") or self.part("objective.")
         own = objective.state_dict()
-        for name, new in own.items():
-            old = weights.get(name)
-            if old is not None and old.shape != new.shape:
-                if name == INPUTS and old.shape[0] == new.shape[0] and old.shape[1] < new.shape[1]:
-                    weights[name] = functional.pad(old, (0, new.shape[1] - old.shape[1]))
-                elif name.startswith(ADVANCE):
-                    del weights[name]
+        for name in own.keys() & weights.keys():
+            old, new = weights[name].shape, own[name].shape
+            if name == INPUTS and old[0] == new[0] and old[1] < new[1]:
+                weights[name] = functional.pad(weights[name], (0, new[1] - old[1]))
+            elif name.startswith(ADVANCE) and old != new:
+                del weights[name]
         try:
             objective.load_state_dict({**own, **weights})
         except RuntimeError as error:
             first = str(error).splitlines()[1].strip()
             raise InputError(f"train.start_from: {path} is of another model: {first}") from error
 
-    def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: torch.optim.Optimizer) -> LoopState:
+    def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: Optimizer) -> LoopState:
         """Put weights, averaged weights and the optimizer's moments back; returns the loop's state."""
         objective.load_state_dict(self.part("objective."))
         if ema is not None:
@@ -125,11 +118,7 @@ class Checkpoint:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint.
-
-    Raises:
-        InputError: no such file, cut short, or not a checkpoint of this project.
-    """
+    """Read a checkpoint. Raises InputError for no such file, one cut short, or no checkpoint of this project."""
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}; train one with `tts train CONFIG`")
     try:

@@ -20,11 +20,11 @@ VALIDATED_TOGETHER = 2
 """Sequences a batch: all their frames are loss frames, so each takes several times the memory that training takes."""
 
 
+@dataclass
 class Repeat:
     """A stream that is one sequence, repeated."""
 
-    def __init__(self, sequence: Sequence) -> None:
-        self.sequence = sequence
+    sequence: Sequence
 
     def __getitem__(self, index: int) -> Sequence:
         return self.sequence
@@ -70,10 +70,8 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
     """A run on one recording, which shows that the model can learn at all. Returns as `load_data`.
 
-    Args:
-        config: of its `data` section, only `recordings` is used.
-        path: the recording.
-        spoken: its text, e.g. "4 7 2"; the segments are taken to be equally long.
+    Args: config, of whose `data` section only `recordings` is used; spoken, the recording's text, e.g. "4 7 2": its
+    segments are taken to be equally long.
     """
     encoder = _encoder(config)
     words = text.words(spoken)
@@ -82,21 +80,13 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
     prepared = prepare(resample(wave, sample_rate, options.sample_rate), options)
     if prepared is None:
         raise InputError(f"{path} holds silence only; use a recording of speech")
-    sequence = Sequence(
-        audio=prepared,
-        text=" ".join(words),
-        digits=text.digits(words),
-        speaker="speaker",
-        takes=[path.stem],
-        boundaries=[round(len(prepared) * (k + 1) / len(words)) for k in range(len(words))],
-        sample_rate=options.sample_rate,
-        combination_split="seen",
-    )
+    ends = [round(len(prepared) * (k + 1) / len(words)) for k in range(len(words))]
+    digits, rate = text.digits(words), options.sample_rate
+    sequence = Sequence(prepared, " ".join(words), digits, "speaker", [path.stem], ends, rate, "seen")
     return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",))
 
 
 def _encoder(config: RunConfig) -> TextEncoder:
-    """The text encoder. Raises: InputError where there is none, or the config gives another size than it has."""
     encoder = TextEncoder(config.text)
     _check_filled_in(config, word_dim=encoder.width)
     return encoder
@@ -113,8 +103,7 @@ def _assemble(
     config: RunConfig, encoder: TextEncoder, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
 ) -> tuple[RunConfig, TrainingData]:
     _check_filled_in(config, n_speakers=len(speakers))
-    model = replace(config.model, word_dim=encoder.width, n_speakers=len(speakers))
-    config = replace(config, model=model)
+    config = replace(config, model=replace(config.model, word_dim=encoder.width, n_speakers=len(speakers)))
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
     vectors([[digit] for digit in "0123456789"])

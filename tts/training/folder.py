@@ -5,11 +5,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tts.core.errors import InputError
+from tts.core.files import new_folder
 
 LOCK = ".lock"
 _held: set[int] = set()
@@ -32,40 +33,25 @@ def opened(path: Path) -> Iterator[RunFolder]:
     Raises:
         InputError: the folder cannot be made, or another process trains in it.
     """
-    made = [folder for folder in (path, *path.parents) if not os.path.exists(folder)]  # the innermost first
-    try:
-        _make(path)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(new_folder(path))
+        except (OSError, InputError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"cannot make the folder {path}: {reason}; give another output=FOLDER") from error
         before = set(path.iterdir())
-        with _locked(path):
-            folder = RunFolder()
-            try:
-                yield folder
-            except BaseException:
-                if not folder.keep:
-                    _empty(path, before)
-                raise
-    except BaseException:
-        for parent in made:
-            with suppress(OSError):  # it holds something, or is gone
-                parent.rmdir()
-        raise
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {path}: {error.strerror}; give another output=FOLDER") from error
-
-
-def _empty(path: Path, before: set[Path]) -> None:
-    for entry in set(path.iterdir()) - before:
-        if entry.name == LOCK:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
+        stack.enter_context(_locked(path))
+        folder = RunFolder()
+        try:
+            yield folder
+        except BaseException:
+            new = set() if folder.keep else set(path.iterdir()) - before - {path / LOCK}
+            for entry in new:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

@@ -34,7 +34,6 @@ def conflicts(
     """One line for each argument of `accelerate launch` that contradicts the config, which holds.
 
     Args:
-        train: the config's section.
         precision: what `train.precision` came to, "fp32" or "bf16".
         environment: what the launcher sets; its defaults ("no", one thread) contradict nothing.
         arguments: the launcher's own command line, which it does not pass on; None: look for it.
@@ -49,10 +48,14 @@ def conflicts(
     if "ACCELERATE_MIXED_PRECISION" in environment and train.threads:
         threads = environment.get("OMP_NUM_THREADS", "")
         compare("--num_cpu_threads_per_process", threads, "1", "train.threads", str(train.threads))
-    found = launcher_arguments() if arguments is None else arguments
-    accumulation = environment.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "") or _value(
-        found, "gradient_accumulation_steps"
-    )
+    accumulation = environment.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "")
+    if not accumulation:
+        words = launcher_arguments() if arguments is None else arguments
+        for word, following in zip(words, [*words[1:], ""], strict=False):
+            name, _, value = word.partition("=")
+            if name.replace("-", "_") == "__gradient_accumulation_steps":
+                accumulation = value or following
+                break
     compare("--gradient_accumulation_steps", accumulation, "", "train.accumulation", str(train.accumulation))
     return lines
 
@@ -64,12 +67,3 @@ def launcher_arguments() -> list[str]:
     except OSError:
         return []
     return words if any("accelerate" in word for word in words[:3]) else []
-
-
-def _value(arguments: Sequence[str], flag: str) -> str:
-    """The value of --flag VALUE or --flag=VALUE, with - for _ as well; "" where it is missing."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
-        name, _, value = word.partition("=")
-        if name.replace("-", "_") == f"__{flag}":
-            return value or following
-    return ""

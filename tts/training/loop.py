@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import TensorBoardTracker
 from accelerate.utils import set_seed
 from torch import Tensor
 from tqdm import tqdm
@@ -74,7 +75,7 @@ def train(
         data: what to train on.
         callbacks: what else to run at validations.
         resume: resume the run in `config.output`.
-        start: what `started` decided before the data was read, in place of `resume`; None: decide it here.
+        start: what `started` decided before the data was read, in place of `resume`.
 
     Raises:
         InputError: as `started`, or the folder holds a run of another config.
@@ -88,7 +89,6 @@ def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Sta
     check_config(config, start)
     t, resumed = config.train, start.resumed
     checkpoints = config.output / "checkpoints"
-
     if t.threads:
         torch.set_num_threads(t.threads)
     accelerator = Accelerator(mixed_precision="bf16" if t.precision == "bf16" else "no")
@@ -99,32 +99,36 @@ def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Sta
         checkpoint.load(t.start_from).begin(objective, t.start_from)
     optimizer = make_optimizer(objective, t)
     wrapped, optimizer = accelerator.prepare(objective, optimizer)
-    raw_optimizer = getattr(optimizer, "optimizer", optimizer)
     ema = average_of(objective, t.ema) if t.ema else None
-    state = resumed.restore(objective, ema, raw_optimizer) if resumed else checkpoint.LoopState()
+    state = resumed.restore(objective, ema, optimizer) if resumed else checkpoint.LoopState()
     state.sequences_per_step = sequences_per_step(t, accelerator.num_processes)
 
     if accelerator.is_main_process:
         print(configs.dump(config), *(f"tts: {note}" for note in start.notes), sep="\n", file=sys.stderr)
         checkpoint.clean(checkpoints)
         atomic_write(config.output / "config.yaml", configs.dump(config).encode())
-    accelerator.trackers = _trackers(accelerator, config, state.step)
+        tensorboard = TensorBoardTracker("tensorboard", config.output, purge_step=state.step + 1)
+        tensorboard.start()
+        accelerator.trackers = [tensorboard, JsonLinesTracker(config.output, resume_step=state.step)]
 
     def save(name: str) -> None:
         if accelerator.is_main_process:
             path = checkpoints / f"{name}.safetensors"
-            checkpoint.save(path, objective, ema, raw_optimizer, configs.to_dict(config), state)
+            checkpoint.save(path, objective, ema, optimizer, configs.to_dict(config), state)
 
-    batches = _batches(config, data, accelerator, state.step)
-    bar = tqdm(
-        total=t.steps, initial=state.step, unit="step", desc=config.name, disable=not accelerator.is_main_process
-    )
-    meter, watch = _Meter(accelerator), SpeedWatch()
+    world, rank = accelerator.num_processes, accelerator.process_index
+    parts = t.accumulation * world
+    collate = training_collate(config, data.speakers, data.vectors)
+    series = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket, parts)
+    own = range(state.step * parts + rank, t.steps * parts + rank, world)  # this process's micro-batches
+    batches = series.made(own, t.workers, pin_memory=accelerator.device.type == "cuda")
+    bar = tqdm(total=t.steps, initial=state.step, unit="step", desc=config.name, disable=rank > 0)
+    meter, watch = _Meter(world), SpeedWatch()
     began = time.perf_counter() - state.seconds
     try:
         while state.step < t.steps:
             micros = [next(batches).to(accelerator.device) for _ in range(t.accumulation)]
-            set_learning_rate(raw_optimizer, learning_rate(state.step, t))
+            set_learning_rate(optimizer, learning_rate(state.step, t))
             sums, counts, norm = update(accelerator, wrapped, objective, optimizer, micros, t.clip)
             _check_finite(sums, norm, state.step + 1, config)
             if ema is not None:
@@ -137,8 +141,7 @@ def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Sta
             meter.add(sums, counts, norm, micros)
             last = state.step == t.steps
             if state.step % t.log_every == 0 or last:
-                metrics = meter.metrics()
-                metrics["lr"] = learning_rate(state.step - 1, t)
+                metrics = {**meter.metrics(), "lr": learning_rate(state.step - 1, t)}
                 accelerator.log({f"train/{k}": v for k, v in metrics.items()}, step=state.step)
                 bar.set_postfix_str(f"{metrics['nll_bits']:.3f} bits, {metrics['samples_per_second']:,.0f} samples/s")
             state.seconds = time.perf_counter() - began
@@ -208,41 +211,39 @@ def _check_finite(sums: Tensor, norm: float, step: int, config: RunConfig) -> No
 class _Meter:
     """Means over the steps since the last log line."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
-        self.processes = accelerator.num_processes
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
         self.restart()
 
     def restart(self) -> None:
-        self.sums: Tensor | float = 0.0
-        self.counts: Tensor | float = 0.0
+        self.losses: list[tuple[Tensor, Tensor]] = []
         self.norms: list[float] = []
         self.samples = 0
         self.began = time.perf_counter()
 
     def add(self, sums: Tensor, counts: Tensor, norm: float, micros: list[Batch]) -> None:
-        self.sums = self.sums + sums.double()
-        self.counts = self.counts + counts
-        self.norms.append(norm)
         frame_size = micros[0].codes.shape[1] // micros[0].valid.shape[1]
         self.samples += sum(int(batch.valid.sum()) for batch in micros) * frame_size
+        self.losses.append((sums.double(), counts))
+        self.norms.append(norm)
 
     def metrics(self) -> dict[str, float]:
-        assert isinstance(self.sums, Tensor)
-        metrics = _means(self.sums, self.counts)
         seconds = time.perf_counter() - self.began
-        metrics["samples_per_second"] = self.samples * self.processes / seconds
-        metrics["steps_per_second"] = len(self.norms) / seconds
-        metrics["gradient_norm"] = sum(self.norms) / len(self.norms)
+        sums, counts = (torch.stack([step[i] for step in self.losses]).sum(0) for i in (0, 1))
+        metrics = {
+            **_means(sums, counts),
+            "samples_per_second": self.samples * self.processes / seconds,
+            "steps_per_second": len(self.norms) / seconds,
+            "gradient_norm": sum(self.norms) / len(self.norms),
+        }
         self.restart()
         return metrics
 
 
-def _means(sums: Tensor, counts: Tensor | float) -> dict[str, float]:
-    means = dict(zip(PARTS, (sums / counts).tolist(), strict=True))
-    nll = means.pop("nll")
-    next_frame = means.pop("next_frame")
-    metrics = {"nll_bits": bits(nll), "advance_loss": means["advance"], "spectral_loss": means["spectral"]}
-    return {**metrics, "next_frame_bits": bits(next_frame)}
+def _means(sums: Tensor, counts: Tensor) -> dict[str, float]:
+    nll, advance, spectral, next_frame = (sums / counts).tolist()
+    losses = {"nll_bits": bits(nll), "advance_loss": advance, "spectral_loss": spectral}
+    return {**losses, "next_frame_bits": bits(next_frame)}
 
 
 @torch.no_grad()
@@ -257,19 +258,19 @@ def _validate(
     """Losses on the fixed sequences, each process a share, then the callbacks. True if this is the best so far."""
     assert isinstance(objective, Objective)
     objective.eval()
-    sums = torch.zeros(len(PARTS), dtype=torch.float64, device=accelerator.device)
-    counts = torch.zeros(len(PARTS), dtype=torch.int64, device=accelerator.device)
+    device = accelerator.device
+    sums = torch.zeros(len(PARTS), dtype=torch.float64, device=device)
+    counts = torch.zeros(len(PARTS), dtype=torch.int64, device=device)
     for batch in data.validation_batches(accelerator.process_index, accelerator.num_processes):
-        moved = batch.to(accelerator.device)
+        moved = batch.to(device)
         sums += torch.stack(objective(moved)).double()
         counts += torch.stack(objective.counts(moved))
     sums = accelerator.reduce(sums, "sum")
     _check_finite(sums, 0.0, state.step, config)
     metrics = _means(sums, accelerator.reduce(counts, "sum"))
-    better = torch.zeros((), dtype=torch.int64, device=accelerator.device)
+    metrics["minutes"] = state.seconds / 60  # without the callbacks: their time is not the training's
+    better = torch.zeros((), dtype=torch.int64, device=device)
     snapshot = Snapshot(state.step, objective.model, data, config, config.output)
-    # Before the callbacks: their time is not the training's.
-    metrics["minutes"] = state.seconds / 60
     if accelerator.is_main_process:
         for callback in callbacks.on_validation:
             metrics |= callback(snapshot)
@@ -287,27 +288,3 @@ def _validate(
             on_logged(snapshot)
     objective.train()
     return bool(accelerator.reduce(better, "sum") > 0)
-
-
-def _batches(config: RunConfig, data: TrainingData, accelerator: Accelerator, step: int) -> Iterator[Batch]:
-    """This process's micro-batches from a step on."""
-    t = config.train
-    collate = training_collate(config, data.speakers, data.vectors)
-    world, rank = accelerator.num_processes, accelerator.process_index
-    parts = t.accumulation * world
-    batches = Batches(data.stream, collate, t.batch_size, config.seed, t.bucket, parts)
-    mine = range(step * parts + rank, t.steps * parts + rank, world)
-    return batches.made(mine, t.workers, accelerator.device.type == "cuda")
-
-
-def _trackers(accelerator: Accelerator, config: RunConfig, step: int) -> list[Any]:
-    from accelerate.tracking import TensorBoardTracker
-
-    if not accelerator.is_main_process:
-        return []
-    tensorboard = TensorBoardTracker("tensorboard", config.output, purge_step=step + 1)
-    tensorboard.start()
-    return [
-        tensorboard,
-        JsonLinesTracker(config.output, resume_step=step),
-    ]

@@ -1,8 +1,8 @@
 """The training objective, as sums and counts, so that every sample of a step has the same weight."""
 
+import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -13,8 +13,6 @@ from tts.models.two_tier import Output, TwoTier
 from tts.training.batches import Batch
 from tts.training.config import LossConfig
 
-PARTS = ("nll", "advance", "spectral", "next_frame")
-
 
 class Sums(NamedTuple):
     """Summed losses in nats (spectral: squared errors), and how many terms each sum has. All scalars."""
@@ -23,6 +21,9 @@ class Sums(NamedTuple):
     advance: Tensor
     spectral: Tensor
     next_frame: Tensor
+
+
+PARTS = Sums._fields
 
 
 class Objective(nn.Module):
@@ -35,12 +36,8 @@ class Objective(nn.Module):
         self.model = model
         self.config = config
         c = model.config
-        self.weights = {
-            "nll": 1.0,
-            "advance": config.advance_weight,
-            "spectral": config.spectral_weight,
-            "next_frame": config.next_frame_weight,
-        }
+        weights = (1.0, config.advance_weight, config.spectral_weight, config.next_frame_weight)
+        self.weights = dict(zip(PARTS, weights, strict=True))
         if config.spectral_weight:
             self.spectral_head = nn.Linear(c.dim, len(config.spectral_offsets) * config.n_mels)
             self.mel = torchaudio.transforms.MelSpectrogram(
@@ -51,14 +48,9 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Sums:
         """Sums of each part over the batch."""
+        b = batch
         output: Output = self.model(
-            batch.inputs,
-            batch.units,
-            batch.n_units,
-            batch.pointer,
-            batch.speaker,
-            loss_frames=batch.loss_frames,
-            keep_frame=batch.keep_frame,
+            b.inputs, b.units, b.n_units, b.pointer, b.speaker, loss_frames=b.loss_frames, keep_frame=b.keep_frame
         )
         target = batch.codes.unflatten(1, (-1, self.model.config.frame_size)).flatten(0, 1)[batch.loss_frames]
         zero = output.advance_logits.new_zeros(())
@@ -85,17 +77,13 @@ class Objective(nn.Module):
     def _spectral(self, states: Tensor, batch: Batch) -> Tensor:
         """Squared error of the log-mel spectra around the starts of frames n + offset, from the state of frame n."""
         with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
-            spectrum = log_mel(self.mel(self.wave_table[batch.codes]))  # (B, N + 1, mels)
+            power = self.mel(self.wave_table[batch.codes]).transpose(1, 2)
+            spectrum = (power + 1e-3).log().add(1.5).div(3.5)  # (B, N + 1, mels); on speech about 0 +- 1
             place = torch.arange(states.shape[1], device=states.device)[:, None]
             place = place + torch.tensor(self.config.spectral_offsets, device=states.device)
             target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last one
         error = (self.spectral_head(states).float() - target).square()
         return (error * batch.valid[..., None]).sum()
-
-
-def log_mel(mel: Tensor) -> Tensor:
-    """Mel power spectra (B, mels, N) to (B, N, mels) logarithms of about zero mean and unit variance on speech."""
-    return (mel.transpose(1, 2) + 1e-3).log().add(1.5).div(3.5)
 
 
 def _nll(logits: Tensor, target: Tensor) -> Tensor:
@@ -104,4 +92,4 @@ def _nll(logits: Tensor, target: Tensor) -> Tensor:
 
 def bits(nats: float) -> float:
     """Nats to bits."""
-    return nats / float(np.log(2))
+    return nats / math.log(2)

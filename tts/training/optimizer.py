@@ -1,4 +1,7 @@
-"""AdamW, its parameter groups by name pattern, the learning-rate schedule, and the moving average of the weights."""
+"""AdamW, its parameter groups by name pattern, the learning-rate schedule, and the moving average of the weights.
+
+The recognizer's training (`tts.recognition.training`) uses them too.
+"""
 
 import math
 from fnmatch import fnmatchcase
@@ -19,24 +22,22 @@ def make_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     Raises:
         InputError: a pattern matches no parameter.
     """
-    default = GroupConfig()
-    members: dict[str | None, list[Tensor]] = {}
+    patterns = {**config.groups, "*": config.groups.get("*", GroupConfig())}
+    members: dict[str, list[Tensor]] = {}
     for name, parameter in module.named_parameters():
-        pattern = next((pattern for pattern in config.groups if fnmatchcase(name, pattern)), None)
-        members.setdefault(pattern, []).append(parameter)
-    for pattern in config.groups:
-        if pattern not in members:
-            names = ", ".join(name for name, _ in module.named_parameters())
-            raise InputError(f"train.groups: {pattern!r} is the first match of no parameter; parameters are {names}")
+        members.setdefault(next(p for p in patterns if fnmatchcase(name, p)), []).append(parameter)
+    if missing := [pattern for pattern in config.groups if pattern not in members]:
+        names = ", ".join(name for name, _ in module.named_parameters())
+        raise InputError(f"train.groups: {missing[0]!r} is the first match of no parameter; parameters are {names}")
     groups = []
     for pattern, parameters in members.items():
-        group = default if pattern is None else config.groups[pattern]
+        group = patterns[pattern]
         decay = config.weight_decay if group.weight_decay is None else group.weight_decay
         groups.append({"params": parameters, "lr_scale": group.lr_scale, "weight_decay": decay})
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
+def learning_rate(step: float, config: TrainConfig) -> float:
     """The base learning rate of a step, counted from 0: linear warm-up, then half a cosine to `final_lr` x `lr`."""
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps

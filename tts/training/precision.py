@@ -31,15 +31,12 @@ class Bf16:
 def resolve(asked: Asked, device: torch.device, stored: str | None = None) -> tuple[Precision, str]:
     """The precision to train in on `device`, and one line with the reason; "" where there is nothing to report.
 
-    Args:
-        asked: the config's `train.precision`.
-        device: where the training will run.
-        stored: the precision that the checkpoint of a resumed run was trained in; None: a new run.
+    Args: asked, the config's `train.precision`; stored, that of the checkpoint of a resumed run.
 
     Raises:
         InputError: bf16, asked for or stored, does not work on this device.
     """
-    if asked == "fp32":
+    if asked == "fp32":  # no need to try
         return "fp32", ""
     precision, reason = choose(asked, probe(device), stored)
     return precision, f"precision: {precision} ({reason})" if reason else ""
@@ -55,14 +52,14 @@ def choose(asked: Asked, bf16: Bf16, stored: str | None = None) -> tuple[Precisi
                 f"train.precision is bf16, but {bf16.reason}; give train.precision=fp32, or auto for what there is"
             )
         return "bf16", "" if bf16.native else f"as train.precision says, but slow: {bf16.reason}"
-    if stored == "bf16" and not bf16.works:
-        raise InputError(
-            f"the run was trained in bf16, but {bf16.reason}; give train.precision=fp32 to resume it in fp32"
-        )
-    if stored == "bf16":
-        return "bf16", "as the run began" if bf16.native else f"as the run began, but slow: {bf16.reason}"
     if stored == "fp32":
         return "fp32", "as the run began"
+    if stored == "bf16":
+        if not bf16.works:
+            raise InputError(
+                f"the run was trained in bf16, but {bf16.reason}; give train.precision=fp32 to resume it in fp32"
+            )
+        return "bf16", "as the run began" if bf16.native else f"as the run began, but slow: {bf16.reason}"
     return ("bf16" if bf16.works and bf16.native else "fp32"), bf16.reason
 
 
@@ -70,7 +67,11 @@ def probe(device: torch.device) -> Bf16:
     """Try a small LSTM in bfloat16 on `device`, and find out whether the device has instructions for it."""
     name = "this processor" if device.type == "cpu" else f"the device {device}"
     try:
-        _small_lstm(device)
+        with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
+            lstm = nn.LSTM(8, 8, batch_first=True).to(device)
+        with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16):
+            states, _ = lstm(torch.ones(2, 3, 8, device=device))
+        states.float().sum().backward()
     except (RuntimeError, NotImplementedError):  # oneDNN has no bf16 LSTM for AVX2
         return Bf16(False, False, f"{name} cannot train an LSTM in bf16")
     if not _is_native(device):
@@ -81,14 +82,6 @@ def probe(device: torch.device) -> Bf16:
 def accelerate_state() -> PartialState:
     """This process's device and rank, as accelerate chooses them; an Accelerator made later has the same."""
     return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-
-
-def _small_lstm(device: torch.device) -> None:
-    with torch.random.fork_rng(devices=[]):  # leaves the global generator as it was
-        lstm = nn.LSTM(8, 8, batch_first=True).to(device)
-    with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16):
-        states, _ = lstm(torch.ones(2, 3, 8, device=device))
-    states.float().sum().backward()
 
 
 def _is_native(device: torch.device) -> bool:

@@ -15,9 +15,8 @@ class SpeedWatch:
     """Compares the speed of each minute with the initial one. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self._clock, self._reported = clock, False
         self._first: float | None = None
-        self._reported = False
         self._steps, self._seconds, self._mark = 0, 0.0, clock()
 
     def skip(self) -> None:
@@ -34,8 +33,7 @@ class SpeedWatch:
             return None
         if self._reported or self._seconds < SECONDS:
             return None
-        speed = self._speed()
-        if speed >= SHARE * self._first:
+        if (speed := self._speed()) >= SHARE * self._first:
             return None
         self._reported = True
         return (

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
@@ -75,7 +74,12 @@ def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = 
 
 
 def _decide(config: RunConfig, resume: bool, allow_batch_change: bool, state: PartialState, folder: RunFolder) -> Start:
-    resumed = _resumable(config.output, resume)
+    latest = config.output / "checkpoints" / "latest.safetensors"
+    if resume and not latest.exists():
+        raise InputError(f"no checkpoint at {latest} to resume from; start without --resume")
+    if not resume and latest.exists():
+        raise InputError(f"{config.output} holds a run; give --resume to resume it, or another output=FOLDER")
+    resumed = checkpoint.load(latest) if resume else None
     first = config.train.start_from
     if first and not resumed and not is_file(first):
         raise InputError(f"train.start_from is {first}, and no file is there; give a checkpoint, or leave it out")
@@ -85,15 +89,6 @@ def _decide(config: RunConfig, resume: bool, allow_batch_change: bool, state: Pa
         check_batch(config.train, state.num_processes, resumed.state.sequences_per_step)
     notes = [reason] * bool(reason) + [f"warning: {line}" for line in launcher.conflicts(config.train, precision)]
     return Start(precision, resumed, folder, notes, allow_batch_change)
-
-
-def _resumable(output: Path, resume: bool) -> checkpoint.Checkpoint | None:
-    latest = output / "checkpoints" / "latest.safetensors"
-    if resume and not latest.exists():
-        raise InputError(f"no checkpoint at {latest} to resume from; start without --resume")
-    if not resume and latest.exists():
-        raise InputError(f"{output} holds a run; give --resume to resume it, or another output=FOLDER")
-    return checkpoint.load(latest) if resume else None
 
 
 def sequences_per_step(train: TrainConfig, processes: int) -> int:
@@ -129,30 +124,19 @@ def check_config(config: RunConfig, start: Start) -> None:
         return
     known = start.resumed.state.sequences_per_step is not None
     free = FREE_ON_RESUME + BATCH * (known or start.allow_batch_change)
-    differences = _differences(_completed(start.resumed.config), configs.to_dict(config))
-    changed = sorted(key for key in differences if not any(key == f or key.startswith(f"{f}.") for f in free))
-    if changed:
+    # A key that the checkpoint's version did not have had its default.
+    old, new = _flat(configs.to_dict(RunConfig())) | _flat(start.resumed.config), _flat(configs.to_dict(config))
+    differences = {key for key in old | new if old.get(key) != new.get(key)}
+    if changed := sorted(key for key in differences if not f"{key}.".startswith(tuple(f"{f}." for f in free))):
         raise InputError(
             f"{config.output}/checkpoints/latest.safetensors is of another config: {', '.join(changed)} differ; "
             f"use its own {config.output}/config.yaml"
         )
 
 
-def _completed(stored: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config, with the defaults of the keys that its version did not have."""
-
-    def fill(known: Any, default: Any) -> Any:
-        if not (isinstance(known, dict) and isinstance(default, dict)):
-            return known
-        return {**default, **{key: fill(value, default.get(key)) for key, value in known.items()}}
-
-    return fill(stored, configs.to_dict(RunConfig()))
-
-
-def _differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return {} if old == new else {where: (old, new)}
-    differences: dict[str, tuple[Any, Any]] = {}
-    for key in old.keys() | new.keys():
-        differences |= _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
-    return differences
+def _flat(tree: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """The values of nested dicts by dotted key."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        values |= _flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+    return values

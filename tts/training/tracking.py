@@ -31,10 +31,6 @@ class JsonLinesTracker(GeneralTracker):
         return self.path
 
     @on_main_process
-    def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Nothing: the resolved config is in the run's folder."""
-
-    @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Append a line, on the disk before this returns."""
         with self.path.open("a") as file:
