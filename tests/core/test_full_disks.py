@@ -12,6 +12,7 @@ from helpers.places import WAV, error_line, snapshot
 
 import tts
 from data_recipes import dataset
+from data_recipes.fsdd import Corpus, RecordingOptions
 from tts.cli import bench
 from tts.cli import main as cli
 from tts.core import files
@@ -50,7 +51,7 @@ def test_a_full_disk_leaves_the_older_file(here, voice_folder, capsys):
 def test_a_dataset_on_a_full_disk(here, name):
     wave = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
     rows = [dataset.Sequence(wave, "4", [4], "ann", ["a"], [4000], 8000, "seen")]
-    recipe = dataset.Recipe("fsdd", "title", "description", "license", "source", {}, [], 8000)
+    recipe = dataset.Recipe(Corpus({}, [], RecordingOptions()), "fsdd", "title", "description")
     out = here / name
     with full_disk(), pytest.raises(InputError, match="File too large"):
         dataset.write_dataset({"train": (1, rows)}, recipe, out)

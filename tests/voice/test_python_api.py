@@ -363,4 +363,5 @@ def test_a_model_without_initial_weights_is_whole(options):
     for name, buffer in drawn.named_buffers():
         assert torch.equal(model.get_buffer(name), buffer)
     for name, parameter in drawn.named_parameters():
-        torch.testing.assert_close(model.get_parameter(name), parameter, rtol=0.01, atol=1e-3)
+        half_step = parameter.abs().max().item() / 250  # of a row of integers up to 127
+        torch.testing.assert_close(model.get_parameter(name), parameter, rtol=1e-3, atol=half_step)

@@ -203,7 +203,10 @@ class _Batch:
         F = self._c.frame_size
         made = torch.empty((frames, n, F), dtype=torch.int16, device=self._device)
         events = torch.empty((frames, n), dtype=torch.uint8, device=self._device)
+        on_cpu = self._device.type == "cpu"  # there, nothing waits when it is asked whether anybody is left
         for k in range(frames):
+            if on_cpu and not _live(state.counts).any():
+                break
             state.uniforms[0].copy_(uniforms[k])
             self._make_frame(n)
             made[k].copy_(state.codes[0, :, self._past - F : self._past])
@@ -298,11 +301,11 @@ class _Batch:
     def _frame(self, state: _State) -> None:
         """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
         c, model, past = self._c, self._model, self._past
-        unit, since, frames, units, max_frames, max_unit_frames, text_first, durations_first, speaker = state.counts
+        unit, since, frames, _, _, max_unit_frames, text_first, durations_first, speaker = state.counts
         hazard, threshold, spread, temperature = state.timing
         codes, uniforms = state.codes[0], state.uniforms[0]
         place = torch.arange(len(unit), device=self._device)
-        live = (unit < units) & (frames < max_frames)
+        live = _live(state.counts)
         text = state.text[0][place, (unit - text_first).clamp(0, WINDOW - 1)]
         clocks = [since]
         if self._duration_sampler:
@@ -355,6 +358,12 @@ class _Batch:
                 state.c[layer] = cells
             state.h[layer] = inputs
         return inputs
+
+
+def _live(counts: Tensor) -> Tensor:
+    """(B,) bool: which places hold an utterance that has not ended, from `_State.counts`."""
+    unit, _, frames, units, max_frames, *_ = counts
+    return (unit < units) & (frames < max_frames)
 
 
 def duration_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:
