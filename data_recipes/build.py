@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_recipes.corpus import Corpus
 from data_recipes.dataset import Recipe, write_dataset
-from data_recipes.fsdd import Corpus
 from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, available_splits, fixed_split, join
 
 ALONE = SequenceOptions(edge_seconds=(0, 0), dither=0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data_recipes.fsdd import LICENSE, SOURCE, Corpus
+from data_recipes.corpus import Corpus
 from data_recipes.sequences import Sequence
 from tts.audio import to_bytes
 from tts.core.errors import InputError
@@ -108,8 +108,8 @@ def write_dataset(
     corpus = recipe.corpus
     made: dict[str, Any] = {
         "recipe": recipe.name,
-        "source": SOURCE,
-        "license": LICENSE,
+        "source": corpus.source,
+        "license": corpus.license,
         "sample_rate": corpus.options.sample_rate,
         "options": {"recordings": asdict(corpus.options), **recipe.options},
         "notes": corpus.notes,
@@ -195,7 +195,7 @@ def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
     notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
-license: {LICENSE}
+license: {recipe.corpus.license}
 language:
 - en
 task_categories:
@@ -209,7 +209,7 @@ configs:
 
 {recipe.description}
 
-Source: {SOURCE}
+Source: {recipe.corpus.source}
 
 {notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
 

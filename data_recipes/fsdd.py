@@ -2,25 +2,18 @@
 
 License CC BY-SA 4.0, https://github.com/Jakobovski/free-spoken-digit-dataset. Takes 0-4 are the corpus's own test
 split and stay it; takes 5-7 are `validation`, 8-49 are `train`.
-
-Levels differ by 20 dB between speakers and some files are mostly silence, so each recording is prepared by itself:
-DC removed, silence at the ends trimmed, brought to one level, ends faded. Letters: T samples.
 """
 
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import numpy as np
 from tqdm import tqdm
 
-from data_recipes.denoise import denoise
+from data_recipes.corpus import SPLITS, Corpus, Recording, RecordingOptions, prepare
 from data_recipes.download import FSDD_REVISION, TAKES, differing_groups, fetch_fsdd
 from tts.audio import read, read_channels, resample, to_mono
-from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 
@@ -32,70 +25,6 @@ SOURCE = (
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TEST_TAKES = range(5)
 VALIDATION_TAKES = range(5, 8)
-SPLITS = ("train", "validation", "test")
-
-FRAME_SECONDS = 0.010  # the window in which levels are compared
-LEAD_CLICK_GAP_SECONDS = 0.050  # no digit begins with a short sound, then silence this long: it is a click
-LEAD_CLICK_SECONDS = 0.030
-LEAD_GAP_SECONDS = 0.150  # nor with any sound followed by this much silence
-TAIL_GAP_SECONDS = 0.200  # longer than the silence before the burst that ends "eight" and "six"
-ACTIVE_RANGE_DB = 20.0  # frames this close to the loudest count as active speech
-PEAK_LIMIT = 0.95
-
-Decibels = Annotated[float, Range(0, 60)]
-DecibelsBelow = Annotated[float, Range(-120, 0)]
-Second = Annotated[float, Range(0, 1)]
-
-
-@dataclass(frozen=True)
-class RecordingOptions:
-    """How one recording is prepared. Recorded in the dataset card.
-
-    sample_rate: Hz. remove_dc: subtract the mean. denoise_db: lower steady noise by up to so much, see `denoise`; 0
-    leaves it. trim: cut silence at both ends, which is what lies under a threshold relative to the loudest 10 ms:
-    `trim_margin_db` above the quietest twentieth of the frames, but within `trim_floor_db` and `trim_ceiling_db`.
-    pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the active frames, in dB below full scale; None
-    leaves the level. fade_seconds: linear, at both ends.
-    """
-
-    sample_rate: Annotated[int, Range(1000, 192_000)] = 8000
-    remove_dc: bool = True
-    denoise_db: Decibels = 0.0
-    trim: bool = True
-    trim_floor_db: DecibelsBelow = -40.0
-    trim_ceiling_db: DecibelsBelow = -28.0
-    trim_margin_db: Decibels = 10.0
-    pad_seconds: Second = 0.020
-    level_dbfs: Annotated[float, Range(-60, 0)] | None = -20.0
-    fade_seconds: Second = 0.005
-
-    def __post_init__(self) -> None:
-        """Raises: InputError for a value outside what makes sense."""
-        check(self)
-        if self.trim_floor_db > self.trim_ceiling_db:
-            found = f"trim_floor_db is {self.trim_floor_db} and trim_ceiling_db {self.trim_ceiling_db}"
-            raise InputError(f"{found}; the floor must not be above the ceiling")
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One person saying one digit once: audio (T,) float32 in [-1, 1] at sample_rate Hz; id like "4_jackson_7"."""
-
-    audio: np.ndarray
-    digit: int
-    speaker: str
-    take: int
-    sample_rate: int
-    id: str
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Recordings by split, and what a reader should know about how they came about (one line each)."""
-
-    splits: dict[str, list[Recording]]
-    notes: list[str]
-    options: RecordingOptions
 
 
 def split_of_take(take: int) -> str:
@@ -145,7 +74,7 @@ def load_corpus(
         audio = prepare(resample(to_mono(wave, path), rate, options.sample_rate), options)
         if audio is None:
             raise InputError(f"{path}: holds only silence; restore it from the corpus")
-        splits[split_of_take(take)].append(Recording(audio, digit, speaker, take, options.sample_rate, path.stem))
+        splits[split_of_take(take)].append(Recording(audio, str(digit), speaker, take, options.sample_rate, path.stem))
     notes = []
     if foreign:
         notes.append(f"{foreign} files in the source are not part of the corpus and were left out")
@@ -158,7 +87,7 @@ def load_corpus(
         notes.append(f"{resampled} of {len(wanted)} files were resampled to {options.sample_rate} Hz")
     for note in notes:
         print(f"fsdd: {note}", file=sys.stderr)
-    return Corpus(splits, notes, options)
+    return Corpus(splits, notes, options, source=SOURCE, license=LICENSE)
 
 
 def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]) -> list[Recording]:
@@ -177,7 +106,7 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
     present = sorted(path.name for path in folder.iterdir()) if is_folder(folder) else []
     found = []
     for match in filter(None, map(pattern.fullmatch, present)):
-        digit, speaker, take = int(match[1]), match[2], int(match[3])
+        digit, speaker, take = match[1], match[2], int(match[3])
         path = folder / match[0]
         wave, rate = read(path)
         audio = prepare(resample(wave, rate, options.sample_rate), options)
@@ -187,7 +116,7 @@ def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]
     if not found:
         names = ", ".join(speakers)
         raise InputError(f"{folder}: no recordings of {names} there; files are named like 4_jackson_7.wav")
-    return sorted(found, key=lambda one: (one.speaker, one.digit, one.take))
+    return sorted(found, key=lambda one: (one.speaker, one.word, one.take))
 
 
 def _check_speakers(speakers: Sequence[str]) -> tuple[str, ...]:
@@ -216,77 +145,3 @@ def _check_complete(folder: Path, names: Sequence[str]) -> int:
         raise InputError(f"{folder}: {len(missing)} of {len(names)} recordings are missing: {shown}; restore them")
     ours = re.compile(rf"\d_({'|'.join(SPEAKERS)})_\d+\.wav")
     return sum(1 for name in present if not ours.fullmatch(name))
-
-
-def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
-    """One recording made ready: wave (T,) float32 at options.sample_rate Hz to (T',) float32, or None for silence."""
-    audio = _centered(wave.astype(np.float32), options)
-    if np.abs(audio).max() < 1e-5:
-        return None
-    if options.denoise_db:
-        audio = denoise(audio, options.sample_rate, options.denoise_db)
-    if options.trim:
-        start, end = _speech_span(audio, options)
-        audio = _centered(audio[start:end], options)  # the mean of what was cut away need not be that of what stays
-    if options.level_dbfs is not None:
-        levels = frame_levels(audio, options.sample_rate)
-        active = levels[levels > levels.max() - ACTIVE_RANGE_DB]
-        rms = np.sqrt(np.mean(10 ** (active / 10)))
-        gain = min(10 ** (options.level_dbfs / 20) / rms, PEAK_LIMIT / float(np.abs(audio).max()))
-        audio = (audio * gain).astype(np.float32)
-    fade = min(round(options.fade_seconds * options.sample_rate), len(audio) // 2)
-    if fade:
-        ramp = (np.arange(fade, dtype=np.float32) + 0.5) / fade
-        audio = audio.copy()
-        audio[:fade] *= ramp
-        audio[-fade:] *= ramp[::-1]
-    return audio
-
-
-def _centered(audio: np.ndarray, options: RecordingOptions) -> np.ndarray:
-    return audio - audio.mean(dtype=np.float64).astype(np.float32) if options.remove_dc else audio
-
-
-def frame_levels(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mean power in dB of each 10 ms of audio (T,), the last of them shorter: (ceil(T / frame),) float64."""
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
-    starts = np.arange(0, len(audio), frame)
-    sums = np.add.reduceat(audio.astype(np.float64) ** 2, starts)
-    counts = np.minimum(frame, len(audio) - starts)
-    return 10 * np.log10(sums / counts + 1e-12)
-
-
-def _speech_span(audio: np.ndarray, options: RecordingOptions) -> tuple[int, int]:
-    """First and one-past-last sample of the speech in audio (T,), padding included."""
-    frame = max(1, round(FRAME_SECONDS * options.sample_rate))
-    # Judged by power alone, the s of a "six" at 8 kHz, 40 dB under its vowel, is cut off. So a frame also counts where
-    # its first difference stands out, without a ceiling: where white noise is loud in it, the power decides.
-    levels = frame_levels(audio - audio.mean(), options.sample_rate)
-    sharp = frame_levels(np.diff(audio, prepend=audio[:1]), options.sample_rate)
-    loud = _loud_frames(levels, options, options.trim_ceiling_db) | _loud_frames(sharp, options, 0.0)
-    relative = levels - levels.max()
-    # Islands of sound: [first frame, one past last frame). The one with most energy is speech; clicks far from it,
-    # and what follows a silence longer than any inside a digit, are not.
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], loud.astype(np.int8), [0]))))
-    islands = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    main = int(np.argmax([np.sum(10 ** (relative[a:b] / 10)) for a, b in islands]))
-    first, last = islands[main]
-    for a, b in islands[main + 1 :]:
-        if (a - last) * FRAME_SECONDS >= TAIL_GAP_SECONDS:
-            break
-        last = b
-    for a, b in reversed(islands[:main]):
-        gap = (first - b) * FRAME_SECONDS
-        click = gap >= LEAD_CLICK_GAP_SECONDS and (b - a) * FRAME_SECONDS <= LEAD_CLICK_SECONDS
-        if click or gap >= LEAD_GAP_SECONDS:
-            break
-        first = a
-    pad = round(options.pad_seconds * options.sample_rate)
-    return max(0, first * frame - pad), min(len(audio), last * frame + pad)
-
-
-def _loud_frames(levels: np.ndarray, options: RecordingOptions, ceiling_db: float) -> np.ndarray:
-    """Which frames stand out of the quiet ones: levels (N,) in dB to (N,) bool."""
-    relative = levels - levels.max()
-    quiet = float(np.quantile(relative, 0.05))
-    return relative > np.clip(quiet + options.trim_margin_db, options.trim_floor_db, ceiling_db)

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import numpy as np
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from data_recipes.splits import DEFAULT_HOLD_OUTS, HOLD_OUTS, TRAINED_LENGTH, check_hold_outs, combination_split
 from tts.core.config import Range, check, check_order, shown
 from tts.core.errors import InputError

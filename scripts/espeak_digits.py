@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from data_recipes.sequences import SequenceOptions, join
 from tts import audio
 from tts.core.console import Parser, run_command
@@ -136,7 +136,7 @@ def _write(espeak: Espeak, out: Path, count: int, seed: int) -> None:
     for index, spoken in enumerate(tqdm(draw(count, seed), total=count, desc="espeak", unit="file")):
         wave = audio.resample(espeak.say(spoken), espeak.sample_rate, SAMPLE_RATE)
         name = f"{index:05d}.wav"
-        recording = Recording(wave, spoken.digit, spoken.speaker, index, SAMPLE_RATE, name)
+        recording = Recording(wave, str(spoken.digit), spoken.speaker, index, SAMPLE_RATE, name)
         sequence = join([recording], SequenceOptions(), np.random.default_rng([seed, index]))
         audio.write(out / name, sequence.audio.clip(-1, 1), SAMPLE_RATE, force=True)
         rows.writerow([name, spoken.digit, spoken.speaker])

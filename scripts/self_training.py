@@ -21,7 +21,8 @@ from torch.nn import functional
 from torchaudio.transforms import MelSpectrogram
 from tqdm import tqdm
 
-from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
+from data_recipes.corpus import Recording, RecordingOptions
+from data_recipes.fsdd import build_recordings
 from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_recipes.fsdd import RecordingOptions
+from data_recipes.corpus import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core import config as configs
 from tts.core.config import Range

@@ -12,7 +12,7 @@ from helpers.places import WAV, error_line, snapshot
 
 import tts
 from data_recipes import dataset
-from data_recipes.fsdd import Corpus, RecordingOptions
+from data_recipes.corpus import Corpus, RecordingOptions
 from tts.cli import bench
 from tts.cli import main as cli
 from tts.core import files

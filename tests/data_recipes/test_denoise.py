@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from data_recipes.corpus import RecordingOptions, frame_levels, prepare
 from data_recipes.denoise import denoise, noise_power
-from data_recipes.fsdd import RecordingOptions, frame_levels, prepare
 from tts import audio
 
 RATE = 8000

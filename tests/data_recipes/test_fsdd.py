@@ -9,17 +9,8 @@ import pytest
 import soundfile
 from helpers.miniature_fsdd import RATE, tone, write_corpus
 
-from data_recipes.fsdd import (
-    PEAK_LIMIT,
-    SPEAKERS,
-    Recording,
-    RecordingOptions,
-    build_recordings,
-    frame_levels,
-    load_corpus,
-    prepare,
-    split_of_take,
-)
+from data_recipes.corpus import PEAK_LIMIT, Recording, RecordingOptions, frame_levels, prepare
+from data_recipes.fsdd import SPEAKERS, build_recordings, load_corpus, split_of_take
 from tts.core.errors import InputError
 
 THEO = ("theo",)

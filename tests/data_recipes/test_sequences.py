@@ -6,7 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from data_recipes.fsdd import Recording, build_recordings, split_of_take
+from data_recipes.corpus import Recording
+from data_recipes.fsdd import build_recordings, split_of_take
 from data_recipes.sequences import (
     FIXED_SPLITS,
     Sequence,
@@ -24,7 +25,7 @@ RATE = 8000
 
 def recording(digit: int, speaker: str, take: int) -> Recording:
     audio = np.full(200 + 10 * digit + take, 0.1 * (digit + 1) / 10 + 0.2, np.float32)
-    return Recording(audio, digit, speaker, take, RATE, f"{digit}_{speaker}_{take}")
+    return Recording(audio, str(digit), speaker, take, RATE, f"{digit}_{speaker}_{take}")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from tts.recognition.augment import CODECS, Augmenter, AugmentOptions, _filter, active_rms, at_speeds, through_codec
 
 
@@ -13,7 +13,7 @@ def recordings():
         t = np.arange(3000 + 100 * digit) / 8000
         wave = 0.2 * np.sin(2 * np.pi * (200 + 100 * digit) * t) * np.hanning(len(t))
         wave = (wave + 0.001 * rng.standard_normal(len(t))).astype(np.float32)
-        result.append(Recording(wave, digit, "someone", 0, 8000, f"{digit}_someone_0"))
+        result.append(Recording(wave, str(digit), "someone", 0, 8000, f"{digit}_someone_0"))
     return result
 
 

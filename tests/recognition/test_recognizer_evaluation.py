@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.miniature_fsdd import tone
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from tts.core.machine import circumstances
 from tts.recognition.evaluation import Item, empty_metrics, joined_metrics, joined_sets, single_metrics
 from tts.recognition.report import markdown
@@ -25,7 +25,7 @@ class Fixed:
 
 @pytest.fixture(scope="module")
 def recordings():
-    return [Recording(tone(digit, 0), digit, "theo", 0, 8000, f"{digit}_theo_0") for digit in range(10)]
+    return [Recording(tone(digit, 0), str(digit), "theo", 0, 8000, f"{digit}_theo_0") for digit in range(10)]
 
 
 def test_joined_recordings_by_hand():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.miniature_fsdd import tone
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from tts.recognition.model import RecognizerConfig
 from tts.recognition.training import Config, TrainConfig, Trainer, batches, spec_augment
 
@@ -17,7 +17,7 @@ CONFIG = Config(model=RecognizerConfig(channels=8, width=8, layers=1), train=Tra
 
 @pytest.fixture(scope="module")
 def recordings():
-    return [Recording(tone(digit, 0), digit, "theo", 0, 8000, f"{digit}_theo_0") for digit in range(10)]
+    return [Recording(tone(digit, 0), str(digit), "theo", 0, 8000, f"{digit}_theo_0") for digit in range(10)]
 
 
 @pytest.mark.parametrize("short", [True, False])

@@ -11,7 +11,8 @@ import torch
 from helpers.miniature_fsdd import tone, write_corpus
 from helpers.voices import SMALL, make_voice
 
-from data_recipes.fsdd import RecordingOptions, build_recordings, build_takes
+from data_recipes.corpus import RecordingOptions
+from data_recipes.fsdd import build_recordings, build_takes
 from tts import load_voice
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling

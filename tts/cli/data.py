@@ -87,8 +87,9 @@ def run(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> Path:
     """Build what the parsed arguments of `tts data build` say; returns the folder."""
     from data_recipes.build import build_fsdd, build_sequences
+    from data_recipes.corpus import RecordingOptions
     from data_recipes.dataset import check_output, check_repo_id
-    from data_recipes.fsdd import RecordingOptions, load_corpus
+    from data_recipes.fsdd import load_corpus
     from data_recipes.sequences import SequenceOptions
 
     if args.push_to_hub:

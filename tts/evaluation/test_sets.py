@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
+from data_recipes.corpus import Recording, RecordingOptions
+from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import (
     FIXED_SPLITS,
     Sequence,
@@ -274,7 +275,7 @@ def segments(sequence: Sequence) -> list[Recording]:
     """A sequence cut at its boundaries: each digit with the pause after it, the first also with what is before it."""
     waves = np.split(sequence.audio, sequence.boundaries[:-1])
     return [
-        Recording(wave, digit, sequence.speaker, 0, sequence.sample_rate, take)
+        Recording(wave, str(digit), sequence.speaker, 0, sequence.sample_rate, take)
         for wave, digit, take in zip(waves, sequence.digits, sequence.takes, strict=True)
     ]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from data_recipes.fsdd import frame_levels
+from data_recipes.corpus import frame_levels
 from tts.evaluation.clicks import find_clicks
 
 SILENCE_DB = 35.0

@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 import soundfile
 
-from data_recipes.fsdd import Recording
+from data_recipes.corpus import Recording
 from tts import audio
 from tts.core.config import Range, check, check_order
 from tts.core.errors import InputError

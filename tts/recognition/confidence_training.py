@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from data_recipes.fsdd import Recording, RecordingOptions, build_recordings
+from data_recipes.corpus import Recording, RecordingOptions
+from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.core.console import Parser, run_command

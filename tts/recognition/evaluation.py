@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from data_recipes.fsdd import SPEAKERS, Recording, RecordingOptions, build_recordings
+from data_recipes.corpus import Recording, RecordingOptions
+from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.core.console import Parser, run_command

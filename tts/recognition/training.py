@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torchaudio.functional import mask_along_axis_iid
 from tqdm import tqdm
 
-from data_recipes.fsdd import Recording, build_recordings
+from data_recipes.corpus import Recording
+from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import Digits, Seconds, SequenceOptions, SequenceStream
 from data_recipes.sequences import Sequence as Spoken
 from tts.core import config as configs

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from data_recipes.fsdd import RecordingOptions
+from data_recipes.corpus import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check, shown
 from tts.core.errors import InputError

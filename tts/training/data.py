@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_recipes.fsdd import build_recordings, build_takes, prepare
+from data_recipes.corpus import prepare
+from data_recipes.fsdd import build_recordings, build_takes
 from data_recipes.sequences import Sequence, SequenceStream, fixed_split
 from tts.audio import read, resample
 from tts.core.errors import InputError
