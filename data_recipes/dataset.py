@@ -222,7 +222,8 @@ Source: {recipe.corpus.source}
 {notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
 
 Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("{example}"), `words`,
-{digits}`speaker`, `takes` (ids of the recordings), `boundaries` (end sample of each word's segment; the last is the number of samples) and
+{digits}`speaker`, `takes` (ids of the recordings), `boundaries` (end sample of each word's segment; the last is the
+number of samples) and
 `combination_split` ("seen", or the hold-out that owns the words).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
