@@ -52,11 +52,11 @@ def build_sequences(
     """
     stream = SequenceStream(corpus.splits["train"], options, seed)
     splits: dict[str, tuple[int, Iterable[Sequence]]] = {"train": (count, map(stream.__getitem__, range(count)))}
-    for name in available_splits(options):
+    for name in available_splits(options, corpus.vocabulary):
         splits[name] = (eval_count, fixed_split(corpus.splits, options, name, eval_count, seed))
     description = (
         "Recordings of one speaker joined with drawn silences. `train` joins training recordings, `validation` "
-        "validation recordings, every other split test recordings. No combination of digits of a hold-out in force is "
+        "validation recordings, every other split test recordings. No combination of words of a hold-out in force is "
         "in `train`."
     )
     title = "Spoken digit sequences from the Free Spoken Digit Dataset"

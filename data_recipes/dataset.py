@@ -23,6 +23,7 @@ from tts.audio import to_bytes
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, failure, is_empty, is_file, is_folder, kind
 from tts.core.tables import markdown_table
+from tts.text.normalize import is_digits
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -32,15 +33,16 @@ ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
 
 
-def features(sample_rate: int) -> "Features":
-    """The columns of every dataset here."""
+def features(sample_rate: int, digits: bool = True) -> "Features":
+    """The columns of every dataset here; `digits` only where every word of the corpus is one."""
     from datasets import Audio, Features, List, Value
 
     return Features(
         {
             "audio": Audio(sampling_rate=sample_rate, decode=False),
             "text": Value("string"),
-            "digits": List(Value("int64")),
+            "words": List(Value("string")),
+            **({"digits": List(Value("int64"))} if digits else {}),
             "speaker": Value("string"),
             "takes": List(Value("string")),
             "boundaries": List(Value("int64")),
@@ -49,13 +51,13 @@ def features(sample_rate: int) -> "Features":
     )
 
 
-def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
+def sequences_dataset(sequences: Iterable[Sequence], digits: bool = True) -> "Dataset":
     """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
     from datasets import Dataset, Features, Value
 
     sequences = list(sequences)
     rate = sequences[0].sample_rate
-    final = features(rate)
+    final = features(rate, digits)
     # Audio as a feature imports a decoder when rows are encoded; rows that are bytes already need only the cast.
     plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
     rows = {name: [getattr(item, name) for item in sequences] for name in final}
@@ -123,7 +125,9 @@ def write_dataset(
         total = sum(count for count, _ in splits.values())
         with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
             for name, (count, rows) in splits.items():
-                made["splits"][name] = _write_split(name, count, rows, temporary / "data", bar)
+                made["splits"][name] = _write_split(
+                    name, count, rows, temporary / "data", bar, is_digits(corpus.vocabulary)
+                )
         atomic_write(temporary / RECIPE_FILE, (json.dumps(made, indent=2) + "\n").encode())
         atomic_write(temporary / "README.md", _card(recipe, made).encode())
         temporary.chmod(0o755)
@@ -135,20 +139,22 @@ def write_dataset(
     return out
 
 
-def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm) -> dict[str, Any]:
+def _write_split(
+    name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm, digits: bool
+) -> dict[str, Any]:
     """Write a split's shards; returns what `recipe.json` says of it."""
     from pyarrow import parquet
 
     folder.mkdir(exist_ok=True)
     speakers: Counter[str] = Counter()
-    digits: Counter[int] = Counter()
+    lengths: Counter[int] = Counter()
     seconds = 0.0
 
     def counted() -> Iterator[Sequence]:
         nonlocal seconds
         for row in rows:
             speakers[row.speaker] += 1
-            digits[len(row.digits)] += 1
+            lengths[len(row.words)] += 1
             seconds += len(row.audio) / row.sample_rate
             bar.update()
             yield row
@@ -158,7 +164,7 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
     for shard in range(shards):
         path = folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet"
         # One shard at a time in memory, and none of it in the cache of `datasets`.
-        dataset = sequences_dataset(islice(stream, ROWS_PER_SHARD))
+        dataset = sequences_dataset(islice(stream, ROWS_PER_SHARD), digits)
         table = dataset.data.table.cast(dataset.features.arrow_schema)
         parquet.write_table(table, path, row_group_size=ROWS_PER_GROUP)
         with path.open("rb") as file:
@@ -168,7 +174,7 @@ def _write_split(name: str, count: int, rows: Iterable[Sequence], folder: Path, 
         "rows": count,
         "hours": round(seconds / 3600, 4),
         "speakers": dict(sorted(speakers.items())),
-        "rows_by_number_of_digits": {str(number): times for number, times in sorted(digits.items())},
+        "rows_by_number_of_digits": {str(number): times for number, times in sorted(lengths.items())},
     }
 
 
@@ -192,6 +198,8 @@ def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
     splits = made["splits"]
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
     rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    vocabulary = recipe.corpus.vocabulary
+    example, digits = " ".join(vocabulary[:3]), "`digits`, " if is_digits(vocabulary) else ""
     notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
@@ -213,9 +221,10 @@ Source: {recipe.corpus.source}
 
 {notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
 
-Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
-(ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
-`combination_split` ("seen", or the hold-out that owns the digits).
+Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("{example}"), `words`,
+{digits}`speaker`, `takes` (ids of the recordings), `boundaries` (end sample of each word's segment; the last is the
+number of samples) and
+`combination_split` ("seen", or the hold-out that owns the words).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 

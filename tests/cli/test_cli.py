@@ -318,9 +318,9 @@ def test_voices(capsys, monkeypatch, voice_folder):
     monkeypatch.setattr("tts.voice.installed_voices", lambda: {"small": voice_folder})
     assert main(["voices"]) == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["voice", "size", "rate", "license", "speakers"]
+    assert header.split() == ["voice", "size", "rate", "license", "speakers", "words"]
     assert row.startswith("small")
-    assert "ann, bob" in row
+    assert "ann, bob  digits" in row
     assert "8000 Hz" in row
 
 

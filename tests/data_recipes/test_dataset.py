@@ -13,6 +13,8 @@ import pytest
 from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import dataset
+from data_recipes.build import build_sequences
+from data_recipes.corpus import Corpus, Recording, RecordingOptions
 from data_recipes.dataset import push_to_hub, sequences_dataset
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
@@ -20,6 +22,7 @@ from data_recipes.splits import combination_split
 from tts.audio import from_bytes
 from tts.cli import data as cli
 from tts.core.errors import InputError
+from tts.evaluation.test_sets import read_rows
 
 SMALL = ("--count", "30", "--eval-count", "10")
 
@@ -254,3 +257,16 @@ def test_a_dataset_needs_no_audio_decoder(source: Path) -> None:
     stream = SequenceStream(build_recordings(source, speakers=("theo",))["train"], SequenceOptions(), 0)
     rows = sequences_dataset([stream[0], stream[1]])
     assert rows.features == dataset.features(8000) and "torchcodec" not in sys.modules
+
+
+def test_a_dataset_of_other_words_has_no_digits(tmp_path: Path) -> None:
+    wave = 0.1 * np.ones(800, np.float32)
+    rows = [Recording(wave, word, "ann", 0, 8000, word) for word in ("hundred", "three")]
+    corpus = Corpus({"train": rows, "validation": rows, "test": rows}, [], RecordingOptions())
+    folder = build_sequences(corpus, SequenceOptions(max_digits=2), tmp_path / "words", count=8, eval_count=2)
+    train = load(folder, tmp_path)["train"]
+    assert "digits" not in train.column_names
+    assert all(" ".join(row["words"]) == row["text"] for row in train)
+    assert {word for row in train for word in row["words"]} == {"hundred", "three"}
+    with pytest.raises(InputError, match="words that are no digits"):
+        list(read_rows(folder, "train", ["ann"]))

@@ -1,6 +1,7 @@
 """Sequences: the stream depends on (seed, index) only and never says what is held out; the fixed splits say it all."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -201,3 +202,26 @@ def test_real_recordings_make_whole_sequences(fsdd_dir) -> None:
         assert item.boundaries == sorted(item.boundaries) and item.boundaries[-1] == len(item.audio)
         for end in item.boundaries[:-1]:  # a segment ends at a faded edge, not in a click
             assert np.abs(np.diff(item.audio[end - 3 : end + 3])).max() < 0.02
+
+
+def test_sequences_of_other_words() -> None:
+    words = [f"word{number}" for number in range(40)]
+    rows = {
+        split: [replace(recording(0, speaker, 0), word=word, id=f"{word}_{speaker}") for speaker in ("anna", "ben")
+                for word in words[: 40 if speaker == "anna" else 30]]
+        for split in ("train", "validation", "test")
+    }  # fmt: skip
+    said = Counter(
+        word for item in islice(SequenceStream(rows["train"], SequenceOptions(), 0), 1500) for word in item.words
+    )
+    assert set(said) == set(words)
+    assert max(said.values()) < 4 * min(said.values())  # those that only anna has are half as frequent
+    assert available_splits(SequenceOptions(), words) == list(FIXED_SPLITS)
+    for split in FIXED_SPLITS:
+        items = fixed_split(rows, SequenceOptions(max_digits=4), split, 20, 0)
+        assert all(item.text == " ".join(item.words) for item in items)
+        assert {word for item in items if item.speaker == "ben" for word in item.words} <= set(words[:30])
+        assert Counter(item.speaker for item in items) == {"anna": 10, "ben": 10}
+        assert all(set(item.words) < set(words) for item in items)
+        if split in ("repeat", "bigram", "position"):
+            assert {item.combination_split for item in items} == {split}

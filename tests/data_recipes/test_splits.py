@@ -21,8 +21,8 @@ from tts.core.errors import InputError
 COMBINATIONS = st.lists(st.integers(0, 9), min_size=1, max_size=9)
 
 
-def all_of(length: int) -> list[tuple[int, ...]]:
-    return list(product(range(10), repeat=length))
+def all_of(length: int) -> list[tuple[str, ...]]:
+    return list(product("0123456789", repeat=length))
 
 
 def test_golden() -> None:
@@ -59,8 +59,8 @@ def test_seen_combinations_hold_nothing_held_out() -> None:
 def test_every_digit_is_seen_left_right_and_in_every_other_position() -> None:
     seen = [digits for length in (2, 3, 4) for digits in all_of(length) if combination_split(digits) == "seen"]
     present = {(digit, position) for digits in seen for position, digit in enumerate(digits)}
-    assert {(digit, position) for digit in range(10) for position in range(4)} - present == HELD_POSITIONS
-    assert set(product(range(10), repeat=2)) - {pair for digits in seen for pair in pairwise(digits)} == HELD_BIGRAMS
+    assert {(digit, position) for digit in "0123456789" for position in range(4)} - present == HELD_POSITIONS
+    assert set(product("0123456789", repeat=2)) - {pair for digits in seen for pair in pairwise(digits)} == HELD_BIGRAMS
 
 
 @given(COMBINATIONS, st.sets(st.sampled_from(HOLD_OUTS)))
@@ -69,6 +69,22 @@ def test_the_first_in_force_owns(digits: list[int], names: set[str]) -> None:
     assert owner == combination_split(tuple(digits), sorted(names, reverse=True))
     owners = [name for name in HOLD_OUTS if combination_split(digits, (name,)) == name and name in names]
     assert owner == (owners[0] if owners else "seen")
+
+
+def test_other_words_are_held_out_by_hash() -> None:
+    assert combination_split(["three", "eight"]) == combination_split(["3", "eight"]) == "bigram"
+    assert combination_hash(["four", "7", "two"]) == combination_hash([4, 7, 2])
+    words = [f"word{number}" for number in range(60)]
+    pairs = list(product(words, repeat=2))
+    assert sum(combination_split(pair, ("bigram",)) == "bigram" for pair in pairs) / 3600 == pytest.approx(
+        0.03, abs=0.01
+    )
+    held = sum(combination_split(["4"] * place + [word], ("position",)) == "position" for word in words
+               for place in range(1, 60))  # fmt: skip
+    assert held / (60 * 59) == pytest.approx(0.02, abs=0.01)
+    assert combination_split(["hundred"] * 3) == "repeat"
+    golden = [combination_split(text.split()) for text in GOLDEN_WORDS]
+    assert dict(zip(GOLDEN_WORDS, golden, strict=True)) == GOLDEN_WORDS
 
 
 def test_names_are_checked() -> None:
@@ -93,4 +109,11 @@ GOLDEN_COUNTS: dict[int, dict[str, int]] = {
     2: {"seen": 77, "bigram": 3, "position": 10, "unseen": 10},
     3: {"repeat": 10, "seen": 754, "bigram": 60, "unseen": 77, "position": 99},
     4: {"repeat": 190, "seen": 6445, "position": 1773, "unseen": 707, "bigram": 885},
+}
+GOLDEN_WORDS = {
+    "three hundred": "seen",
+    "hundred three": "unseen",
+    "hundred and two": "seen",
+    "and and and": "repeat",
+    "forty two thousand sixteen": "seen",
 }
