@@ -60,6 +60,26 @@ class RecordingOptions:
 
 
 @dataclass(frozen=True)
+class CorpusOptions:
+    """What is taken of a corpus. A corpus refuses those that it does not have.
+
+    words: which; empty: the corpus's default. languages: of the folders of prompts, or of eSpeak's voices. voices,
+    takes: how many eSpeak's are; None: its defaults. one_speaker: all speakers are taken as one, "everyone", for a
+    corpus in which nobody says all words, or speakers of `validation` are none of `train`.
+    """
+
+    words: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    voices: Annotated[int, Range(1, 10_000)] | None = None
+    takes: Annotated[int, Range(3, 1000)] | None = None
+    one_speaker: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises: InputError for a number out of range."""
+        check(self)
+
+
+@dataclass(frozen=True)
 class Recording:
     """One person saying one word once: audio (T,) float32 in [-1, 1] at sample_rate Hz; id like "4_jackson_7"."""
 

@@ -61,8 +61,8 @@ MONTHS = {
 }
 OTHERS = {
     "en": "hundred:hundred thousand:thousand million:million billion:billion minus:minus dollars:dollars pound:pound "
-    "star:star at:at oh:oh oclock:o'clock today:today tomorrow:tomorrow yesterday:yesterday and:and h-hundred:hundredth "
-    "h-thousand:thousandth h-million:millionth h-billion:billionth",
+    "star:star at:at oh:oh oclock:o'clock today:today tomorrow:tomorrow yesterday:yesterday and:and "
+    "h-hundred:hundredth h-thousand:thousandth h-million:millionth h-billion:billionth",
     "es": "hundred:cien 100-and:ciento thousand:mil million:millón millions:millones minus:menos dollars:dólares y:y "
     "and:y today:hoy tomorrow:mañana yesterday:ayer 1M:un 1F:una 21:veintiuno 22:veintidós 23:veintitrés "
     "24:veinticuatro 25:veinticinco 26:veintiséis 27:veintisiete 28:veintiocho 29:veintinueve 200:doscientos "

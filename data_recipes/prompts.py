@@ -23,6 +23,7 @@ from tqdm import tqdm
 from data_recipes.corpus import SPLITS, Corpus, Recording, RecordingOptions, prepare
 from data_recipes.prompt_words import KINDS, LANGUAGES, words_of
 from data_recipes.reading import SUFFIXES, is_audio, is_clipped, read_recording
+from tts.audio import resample
 from tts.core.errors import InputError
 from tts.core.files import is_file, is_folder
 from tts.core.messages import one_line
@@ -87,11 +88,11 @@ def load_corpus(
                 continue
             take = takes[prompt.word] = takes.get(prompt.word, -1) + 1
             again += take > 0
-            wave, rate = read_recording(prompt.path, options.sample_rate)
+            wave, rate = read_recording(prompt.path)
             resampled += rate != options.sample_rate
-            if rate == options.sample_rate and is_clipped(wave):
+            if is_clipped(wave):
                 raise InputError(f"{one_line(str(prompt.path))}: is clipped; record it again at a lower level")
-            audio = prepare(wave, options)
+            audio = prepare(resample(wave, rate, options.sample_rate), options)
             if audio is None:
                 raise InputError(f"{one_line(str(prompt.path))}: holds only silence; replace or remove it")
             name = f"{prompt.word}_{voice.name}_{take}"

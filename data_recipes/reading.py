@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tts.audio import read_channels, resample, to_mono
+from tts.audio import read_channels, to_mono
 from tts.core.errors import InputError
 from tts.core.extras import require
 from tts.core.messages import one_line
@@ -33,8 +33,8 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def read_recording(path: Path, sample_rate: int) -> tuple[np.ndarray, int]:
-    """A file as one channel, (T,) float32 at `sample_rate` Hz, and the sample rate that it had.
+def read_recording(path: Path) -> tuple[np.ndarray, int]:
+    """A file as one channel, (T,) float32 in [-1, 1], and its sample rate in Hz.
 
     Raises: InputError, naming the file, if it is missing, empty or no audio, or if PyAV, which it needs, is missing.
     """
@@ -48,7 +48,7 @@ def read_recording(path: Path, sample_rate: int) -> tuple[np.ndarray, int]:
         wave = to_mono(channels, path)
     if not len(wave):
         raise InputError(f"{one_line(str(path))}: holds no samples; replace it by a longer recording")
-    return resample(wave, rate, sample_rate), rate
+    return wave, rate
 
 
 def is_clipped(wave: np.ndarray) -> bool:
