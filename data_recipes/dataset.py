@@ -175,7 +175,7 @@ def write_parquet(rows: Iterable[Sequence], path: Path) -> Facts:
     from pyarrow.parquet import ParquetWriter
 
     speakers: Counter[str] = Counter()
-    digits: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
     seconds = 0.0
     stream = iter(rows)
     writer = None
@@ -185,25 +185,25 @@ def write_parquet(rows: Iterable[Sequence], path: Path) -> Facts:
             writer = writer or ParquetWriter(path, table.schema)
             writer.write_table(table)
             speakers.update(row.speaker for row in group)
-            digits.update(str(len(row.digits)) for row in group)
+            lengths.update(str(len(row.text.split())) for row in group)
             seconds += sum(len(row.audio) / row.sample_rate for row in group)
     finally:
         if writer is not None:
             writer.close()
-    return {"rows": speakers.total(), "seconds": seconds, "speakers": speakers, "digits": digits}
+    return {"rows": speakers.total(), "seconds": seconds, "speakers": speakers, "lengths": lengths}
 
 
 def _summary(facts: list[Facts]) -> dict[str, Any]:
     speakers: Counter[str] = Counter()
-    digits: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
     for one in facts:
         speakers.update(one["speakers"])
-        digits.update(one["digits"])
+        lengths.update(one["lengths"])
     return {
         "rows": sum(one["rows"] for one in facts),
         "hours": round(sum(one["seconds"] for one in facts) / 3600, 4),
         "speakers": dict(sorted(speakers.items())),
-        "rows_by_number_of_digits": dict(sorted(digits.items(), key=lambda pair: int(pair[0]))),
+        "rows_by_number_of_digits": dict(sorted(lengths.items(), key=lambda pair: int(pair[0]))),
     }
 
 

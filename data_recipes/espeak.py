@@ -1,16 +1,15 @@
-"""Synthetic recordings of single words, said by eSpeak NG, a formant synthesizer: any voices, any words, no download.
+"""Synthetic recordings of words, said by eSpeak NG, a formant synthesizer: any voices, any words, no download.
 
-Pass `voices`, a number, for voices drawn from a fixed list without end, or name them: `en-us+f3@45` is an accent, a
-variant (male or female timbre) and a pitch of 0 to 100, all of eSpeak's. A voice says each word `takes` times, at a rate
-and with an intonation that are drawn for each take. Takes 0 and 1 are `test`, take 2 is `validation`, the others are
-`train`.
+Pass `voices`, a number, for voices out of a fixed list, or name them: `en-us+f3@45` is an accent, a variant (male or
+female timbre) and a pitch of 0 to 100, all of eSpeak's. A voice says each word `takes` times, at a rate and with an
+intonation that are drawn for each take. Takes 0 and 1 are `test`, take 2 is `validation`, the others are `train`.
 
 Ends of words are exact: a recording begins with its first phoneme and ends with its last one, by eSpeak's own events,
 and the silences between words are ours. eSpeak's state leaks from call to call, so the library is loaded anew for each
 recording: it depends on nothing else, however many processes make them.
 
-The wheel espeakng-loader carries eSpeak NG 1.52, which is under the GNU GPL, version 3 or later. It is an extra for that reason:
-`pip install "twotier-tts[espeak]"`; nothing of it is part of this package.
+The wheel espeakng-loader carries eSpeak NG 1.52, which is under the GNU GPL, version 3 or later. So it is an extra,
+`pip install "twotier-tts[espeak]"`, and nothing of it is part of this package.
 """
 
 import _ctypes

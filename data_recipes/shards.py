@@ -131,7 +131,7 @@ def _written(
                 raise
     except BrokenProcessPool:
         raise InputError(
-            f"a process that wrote shards ended early (killed, or out of memory); what it finished is kept in {folder}: "
+            f"a process that wrote shards ended early (killed, or out of memory); finished shards are in {folder}: "
             "run again to resume, with a smaller --num-proc if memory is short"
         ) from None
     finally:
