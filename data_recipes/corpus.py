@@ -71,7 +71,7 @@ class CorpusOptions:
     words: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     voices: Annotated[int, Range(1, 10_000)] | None = None
-    takes: Annotated[int, Range(3, 1000)] | None = None
+    takes: Annotated[int, Range(4, 1000)] | None = None
     one_speaker: bool = False
 
     def __post_init__(self) -> None:
