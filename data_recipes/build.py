@@ -71,7 +71,7 @@ def build_sequences(
 
     splits: dict[str, tuple[int, Rows]] = {"train": (count, drawn)}
     left_out = []
-    for name in available_splits(options):
+    for name in available_splits(options, corpus.vocabulary):
         if corpus.splits["validation" if name == "validation" else "test"]:
             splits[name] = (eval_count, of_fixed(name))
         else:

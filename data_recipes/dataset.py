@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from tts.audio import to_bytes
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, is_empty, is_file, is_folder, kind
 from tts.core.tables import markdown_table
+from tts.text.normalize import is_digits
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,15 +37,16 @@ ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
 
 
-def features(sample_rate: int) -> "Features":
-    """The columns of every dataset here."""
+def features(sample_rate: int, digits: bool = True) -> "Features":
+    """The columns of every dataset here; `digits` only where every word of the corpus is one."""
     from datasets import Audio, Features, List, Value
 
     return Features(
         {
             "audio": Audio(sampling_rate=sample_rate, decode=False),
             "text": Value("string"),
-            "digits": List(Value("int64")),
+            "words": List(Value("string")),
+            **({"digits": List(Value("int64"))} if digits else {}),
             "speaker": Value("string"),
             "takes": List(Value("string")),
             "boundaries": List(Value("int64")),
@@ -52,19 +55,19 @@ def features(sample_rate: int) -> "Features":
     )
 
 
-def sequences_dataset(sequences: Iterable[Sequence]) -> "Dataset":
+def sequences_dataset(sequences: Iterable[Sequence], digits: bool = True) -> "Dataset":
     """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
     from datasets import Dataset
 
-    return Dataset(_table(list(sequences)))
+    return Dataset(_table(list(sequences), digits))
 
 
-def _table(sequences: list[Sequence]) -> "pyarrow.Table":
+def _table(sequences: list[Sequence], digits: bool) -> "pyarrow.Table":
     """At least one sequence as rows, with the schema by which `datasets` knows the features."""
     import pyarrow
 
     rate = sequences[0].sample_rate
-    schema = features(rate).arrow_schema
+    schema = features(rate, digits).arrow_schema
     rows = {name: [getattr(item, name) for item in sequences] for name in schema.names}
     rows["audio"] = [
         {"bytes": to_bytes(item.audio, rate, "FLAC"), "path": f"{item.speaker}_{item.text.replace(' ', '-')[:80]}.flac"}
@@ -137,9 +140,8 @@ def write_dataset(
     plan = json.dumps({**made, "content": recipe.content or _content(corpus), "shards": [list(one) for one in shards]})
     with partial_folder(out, plan) as temporary:
         (temporary / "data").mkdir(exist_ok=True)
-        facts = write_shards(
-            shards, {name: rows for name, (_, rows) in splits.items()}, write_parquet, temporary, num_proc
-        )
+        write = partial(write_parquet, digits=is_digits(corpus.vocabulary))
+        facts = write_shards(shards, {name: rows for name, (_, rows) in splits.items()}, write, temporary, num_proc)
         for name in splits:
             made["splits"][name] = _summary([facts[shard] for shard in shards if shard.split == name])
         atomic_write(temporary / RECIPE_FILE, (json.dumps(made, indent=2) + "\n").encode())
@@ -170,7 +172,7 @@ def _content(corpus: Corpus) -> str:
     return whole.hexdigest()
 
 
-def write_parquet(rows: Iterable[Sequence], path: Path) -> Facts:
+def write_parquet(rows: Iterable[Sequence], path: Path, digits: bool) -> Facts:
     """Write one shard, a group of rows in memory at a time; returns what `recipe.json` says of it."""
     from pyarrow.parquet import ParquetWriter
 
@@ -181,11 +183,11 @@ def write_parquet(rows: Iterable[Sequence], path: Path) -> Facts:
     writer = None
     try:
         while group := list(islice(stream, ROWS_PER_GROUP)):
-            table = _table(group)
+            table = _table(group, digits)
             writer = writer or ParquetWriter(path, table.schema)
             writer.write_table(table)
             speakers.update(row.speaker for row in group)
-            lengths.update(str(len(row.text.split())) for row in group)
+            lengths.update(str(len(row.words)) for row in group)
             seconds += sum(len(row.audio) / row.sample_rate for row in group)
     finally:
         if writer is not None:
@@ -227,6 +229,8 @@ def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
     splits = made["splits"]
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
     rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    vocabulary = recipe.corpus.vocabulary
+    example, digits = " ".join(vocabulary[:3]), "`digits`, " if is_digits(vocabulary) else ""
     notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
@@ -248,9 +252,9 @@ Source: {recipe.corpus.source}
 
 {notes if made["notes"] else ""}{markdown_table(["split", "rows", "hours", "speakers"], rows)}
 
-Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("4 7 2"), `digits`, `speaker`, `takes`
-(ids of the recordings), `boundaries` (end sample of each digit's segment; the last is the number of samples) and
-`combination_split` ("seen", or the hold-out that owns the digits).
+Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("{example}"), `words`,
+{digits}`speaker`, `takes` (ids of the recordings), `boundaries` (end sample of each word's segment; the last is the
+number of samples) and `combination_split` ("seen", or the hold-out that owns the words).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 

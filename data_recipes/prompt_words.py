@@ -1,8 +1,9 @@
 """What the prompts of telephone systems say: from the names of Asterisk's and FreeSWITCH's files to words, by language.
 
-Only names whose recording is one word, known for sure, are here: of the alphabets those of English and Russian, of the
-ordinals those that are one word. Words are written as in their language, letters as the letter. Where a language has
-several forms, it is the one of Asterisk's core sounds: Russian months in the genitive, ordinals in the masculine.
+Only names whose recording is one word, known for sure, are here: of the alphabets those of English and Russian, and
+nothing with a hyphen, which parts words ("dix-sept" is two). Words are written as in their language, letters as the
+letter. Where a language has several forms, it is the one of Asterisk's core sounds: Russian months in the genitive,
+ordinals in the masculine.
 """
 
 import string
@@ -13,8 +14,7 @@ NUMERALS = {
     "seventeen eighteen nineteen",
     "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
     "diecisiete dieciocho diecinueve",
-    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept "
-    "dix-huit dix-neuf",
+    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize",
     "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici "
     "diciassette diciotto diciannove",
     "ru": "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать "
@@ -23,7 +23,7 @@ NUMERALS = {
 TENS = {
     "en": "twenty thirty forty fifty sixty seventy eighty ninety",
     "es": "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa",
-    "fr": "vingt trente quarante cinquante soixante soixante-dix quatre-vingts quatre-vingt-dix",
+    "fr": "vingt trente quarante cinquante soixante",
     "it": "venti trenta quaranta cinquanta sessanta settanta ottanta novanta",
     "ru": "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто",
 }
@@ -32,7 +32,7 @@ ORDINALS = {
     "fifteenth sixteenth seventeenth eighteenth nineteenth",
     "es": "primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo",
     "fr": "premier deuxième troisième quatrième cinquième sixième septième huitième neuvième dixième onzième douzième "
-    "treizième quatorzième quinzième seizième dix-septième dix-huitième dix-neuvième",
+    "treizième quatorzième quinzième seizième",
     "it": "primo secondo terzo quarto quinto sesto settimo ottavo nono decimo undicesimo dodicesimo tredicesimo "
     "quattordicesimo quindicesimo sedicesimo diciassettesimo diciottesimo diciannovesimo",
     "ru": "первый второй третий четвёртый пятый шестой седьмой восьмой девятый десятый одиннадцатый двенадцатый "
@@ -84,7 +84,7 @@ SYMBOLS = {
 }
 PHONETIC = {
     "en": "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec "
-    "romeo sierra tango uniform victor whiskey x-ray yankee zulu",
+    "romeo sierra tango uniform victor whiskey xray yankee zulu",
     "ru": "альфа браво чарли дельта эхо фокстрот гольф отель индия джульетта кило лима майк ноябрь оскар папа квебек "
     "ромео сьерра танго униформа виктор виски рентген янки зулу",
 }

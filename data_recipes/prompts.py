@@ -27,6 +27,7 @@ from tts.audio import resample
 from tts.core.errors import InputError
 from tts.core.files import is_file, is_folder
 from tts.core.messages import one_line
+from tts.text.normalize import check_vocabulary
 
 TITLE = "Recorded prompts"
 ASTERISK = "Asterisk core sounds 1.6.1, https://downloads.asterisk.org/pub/telephony/sounds/"
@@ -230,9 +231,11 @@ def _plain_prompts(folder: Path) -> tuple[list[_Prompt], int]:
         prompts = [_Prompt(path, name.lower()) for name, path in _by_name(folder).items()]
     of_word: dict[str, Path] = {}
     for prompt in prompts:
-        if not prompt.word or prompt.word.split() != [prompt.word]:
+        try:
+            check_vocabulary([prompt.word])
+        except InputError:
             found = f"{one_line(str(prompt.path))}: {prompt.word!r} is not one word"
-            raise InputError(f"{found}; name the file after the word, or list it in {TABLE}")
+            raise InputError(f"{found}; name the file after the word, or list it in {TABLE}") from None
         if prompt.word in of_word:
             other = of_word[prompt.word].name
             raise InputError(f"{prompt.path}: says {prompt.word!r}, as {other} does; keep one recording of each word")

@@ -1,13 +1,13 @@
 """Sequences: recordings of one speaker joined with drawn silences, the segments' ends kept.
 
 One function, `join`, has two uses: an endless seeded stream for training and fixed splits for evaluation. Recordings
-are split first and joined afterwards, so none crosses splits. Letters: T samples, W digits.
+are split first and joined afterwards, so none crosses splits. Letters: T samples, W words.
 
-    |edge| digit 0 |gap| digit 1 |gap| digit 2 |edge|
+    |edge| word 0  |gap| word 1  |gap| word 2  |edge|
     |--- segment 0 ----||- segment 1 -||- segment 2 -|
                         ^              ^              ^  boundaries
 
-A segment is a digit and the silence after it; the first one takes the opening silence as well. So a digit begins where
+A segment is a word and the silence after it; the first one takes the opening silence as well. So a word begins where
 its segment begins: the pointer decides when the voice speaks, not a random draw in the middle of a silence.
 """
 
@@ -21,14 +21,23 @@ from typing import Annotated
 import numpy as np
 
 from data_recipes.corpus import Recording
-from data_recipes.splits import DEFAULT_HOLD_OUTS, HOLD_OUTS, TRAINED_LENGTH, check_hold_outs, combination_split
+from data_recipes.splits import (
+    DEFAULT_HOLD_OUTS,
+    HOLD_OUTS,
+    REPEAT_RUN,
+    TRAINED_LENGTH,
+    check_hold_outs,
+    combination_split,
+)
 from tts.core.config import Range, check, check_order, shown
 from tts.core.errors import InputError
+from tts.text.normalize import SPOKEN
 
+DIGITS = tuple("0123456789")
 FIXED_SPLITS = ("validation", "test_seen", "test_unseen", "bigram", "position", "length", "repeat")
 """Every fixed split. `validation` joins validation recordings, all others test recordings."""
 
-ENUMERATED = 4  # combinations up to this many digits are listed, longer ones drawn
+ENUMERATED, LISTED = 4, 10_000  # up to so many words, if so many combinations, they are listed; else drawn
 MAX_TRIES = 10_000
 
 Digits = Annotated[int, Range(1, 100)]
@@ -39,8 +48,8 @@ Seconds = Annotated[float, Range(0, 10)]
 class SequenceOptions:
     """How sequences are drawn. Recorded in the dataset card.
 
-    min_digits, max_digits: W is uniform between them, or as `length_weights` says (one weight per length).
-    gap_seconds: range of the silence between two digits. edge_seconds: range of the silence at both ends.
+    min_digits, max_digits: of words; W is uniform between them, or as `length_weights` says (one weight per length).
+    gap_seconds: range of the silence between two words. edge_seconds: range of the silence at both ends.
     long_gap_probability, long_gap_seconds: this share of the gaps is drawn from the upper end of the ordinary range up
     to long_gap_seconds, so that training has longer silences than are usual.
     dither: RMS of the Gaussian noise added throughout, full scale 1. hold_outs: names out of `splits.HOLD_OUTS` that
@@ -75,7 +84,7 @@ class SequenceOptions:
 
     @property
     def lengths(self) -> range:
-        """The numbers of digits of a sequence."""
+        """The numbers of words of a sequence."""
         return range(self.min_digits, self.max_digits + 1)
 
     def length_shares(self) -> np.ndarray:
@@ -96,17 +105,23 @@ class SequenceOptions:
 
 @dataclass(frozen=True)
 class Sequence:
-    """audio (T,) float32 in [-1, 1] at sample_rate Hz; text "4 7 2"; boundaries, the end sample of each digit's
-    segment; takes, the recordings' ids; combination_split, "seen" or the name of the hold-out that owns the digits."""
+    """audio (T,) float32 in [-1, 1] at sample_rate Hz; text "4 7 2"; words ["4", "7", "2"]; boundaries, the end sample
+    of each word's segment; takes, the recordings' ids; combination_split, "seen" or the name of the hold-out that owns
+    the words."""
 
     audio: np.ndarray
     text: str
-    digits: list[int]
+    words: list[str]
     speaker: str
     takes: list[str]
     boundaries: list[int]
     sample_rate: int
     combination_split: str
+
+    @property
+    def digits(self) -> list[int]:
+        """What the words stand for, where all of them are digits."""
+        return [SPOKEN[word] for word in self.words]
 
 
 def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random.Generator) -> Sequence:
@@ -123,16 +138,16 @@ def join(recordings: Series[Recording], options: SequenceOptions, rng: np.random
         audio[position : position + len(recording.audio)] += recording.audio
         position += len(recording.audio) + silence
         boundaries.append(position)
-    digits = [recording.digit for recording in recordings]
+    words = [recording.word for recording in recordings]
     return Sequence(
         audio=audio,
-        text=" ".join(map(str, digits)),
-        digits=digits,
+        text=" ".join(words),
+        words=words,
         speaker=recordings[0].speaker,
         takes=[recording.id for recording in recordings],
         boundaries=boundaries,
         sample_rate=rate,
-        combination_split=combination_split(digits, options.hold_outs),
+        combination_split=combination_split(words, options.hold_outs),
     )
 
 
@@ -144,7 +159,7 @@ def _draw_gap(options: SequenceOptions, rng: np.random.Generator) -> float:
 
 
 class _Recordings:
-    """Recordings by speaker and digit."""
+    """Recordings by speaker and word."""
 
     def __init__(self, recordings: Series[Recording], speakers: tuple[str, ...] | None) -> None:
         present = sorted({recording.speaker for recording in recordings})
@@ -154,15 +169,17 @@ class _Recordings:
         self.speakers = [name for name in present if speakers is None or name in speakers]
         if not self.speakers:
             raise InputError("there are no recordings to join; name at least one speaker who has some")
-        self.of: dict[tuple[str, int], list[Recording]] = {}
+        self.of: dict[tuple[str, str], list[Recording]] = {}
+        self.words: dict[str, list[str]] = {name: [] for name in self.speakers}
         for recording in recordings:
             if recording.speaker in self.speakers:
-                self.of.setdefault((recording.speaker, recording.digit), []).append(recording)
-        self.digits = {name: [digit for digit in range(10) if (name, digit) in self.of] for name in self.speakers}
+                self.of.setdefault((recording.speaker, recording.word), []).append(recording)
+        for name, word in sorted(self.of):
+            self.words[name].append(word)
 
-    def draw(self, speaker: str, digits: Series[int], rng: np.random.Generator) -> list[Recording]:
-        """One recording of each digit, uniformly."""
-        choices = [self.of[speaker, digit] for digit in digits]
+    def draw(self, speaker: str, words: Series[str], rng: np.random.Generator) -> list[Recording]:
+        """One recording of each word, uniformly."""
+        choices = [self.of[speaker, word] for word in words]
         return [recordings[int(rng.integers(len(recordings)))] for recordings in choices]
 
 
@@ -187,27 +204,27 @@ class SequenceStream:
             raise IndexError(f"a stream has no end to count back from: {index}")
         rng = np.random.default_rng([self.seed, index])
         speaker = self._recordings.speakers[int(rng.integers(len(self._recordings.speakers)))]
-        digits = self._draw_digits(speaker, rng)
-        return join(self._recordings.draw(speaker, digits, rng), self.options, rng)
+        words = self._draw_words(speaker, rng)
+        return join(self._recordings.draw(speaker, words, rng), self.options, rng)
 
     def __iter__(self) -> Iterator[Sequence]:
         """All sequences from number 0, without end."""
         return map(self.__getitem__, count())
 
-    def _draw_digits(self, speaker: str, rng: np.random.Generator) -> tuple[int, ...]:
+    def _draw_words(self, speaker: str, rng: np.random.Generator) -> tuple[str, ...]:
         # The length is kept when a combination is refused, so that hold-outs do not make sequences shorter.
         drawn = int(np.searchsorted(self._weights, rng.random(), side="right"))
         length = self.options.lengths[min(drawn, len(self._weights) - 1)]
-        sayable = self._recordings.digits[speaker]
+        sayable = self._recordings.words[speaker]
         for _ in range(MAX_TRIES):
-            digits = _draw_combination(sayable, length, rng)
-            if combination_split(digits, self.options.hold_outs) == "seen":
-                return digits
-        found = f"speaker {speaker!r} has recordings of {sayable} only"
+            words = _draw_combination(sayable, length, rng)
+            if combination_split(words, self.options.hold_outs) == "seen":
+                return words
+        found = f"speaker {speaker!r} has recordings of {shown(sayable)} only"
         raise InputError(f"{found}; every combination of {length} of them is held out")
 
 
-def _draw_combination(sayable: Series[int], length: int, rng: np.random.Generator) -> tuple[int, ...]:
+def _draw_combination(sayable: Series[str], length: int, rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(sayable[i] for i in rng.integers(len(sayable), size=length).tolist())
 
 
@@ -221,8 +238,9 @@ def fixed_split(
         split: one of `FIXED_SPLITS`. `validation` and `test_seen` take combinations that training may have; each other
             one takes those that the hold-out of its name owns (`test_unseen`: "unseen"), whether or not
             options.hold_outs names it; if it does not, training may have them. `length` not held out is any seen
-            combination of 4 or more digits. Where `length` is held out, the other splits keep to 3 digits.
+            combination of 4 or more words. Where `length` is held out, the other splits keep to 3.
         count: how many; lengths, then speakers, come in equal shares, and combinations repeat only when all were used.
+            Where speakers have recordings of different words, each says combinations of its own.
 
     Raises: InputError for an unknown split or one that has no combination of the lengths in the options.
     """
@@ -230,53 +248,56 @@ def fixed_split(
         raise InputError(f"split {split!r} is unknown; choose among {', '.join(FIXED_SPLITS)}")
     assert count >= 0 and seed >= 0, (count, seed)
     sources = _Recordings(recordings["validation" if split == "validation" else "test"], options.speakers)
-    everyone = sorted(set.intersection(*(set(digits) for digits in sources.digits.values())))
     rng = np.random.default_rng([seed, FIXED_SPLITS.index(split)])
-    pools = _pools(split, options, everyone, rng)
-    if not pools:
+    own = {name: tuple(words) for name, words in sources.words.items()}
+    pools = {words: _pools(split, options, words, rng) for words in dict.fromkeys(own.values())}
+    names = [name for name in sources.speakers if pools[own[name]]]
+    if not names:
         found = f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} digits"
         raise InputError(f"{found}; raise max_digits or leave the split out")
     sequences = []
     speakers: list[str] = []
     for number in range(count):
         if not speakers:
-            speakers = [sources.speakers[i] for i in rng.permutation(len(sources.speakers))]
-        digits = next(pools[number % len(pools)])
-        sequences.append(join(sources.draw(speakers.pop(), digits, rng), options, rng))
+            speakers = [names[i] for i in rng.permutation(len(names))]
+        speaker = speakers.pop()
+        of_lengths = pools[own[speaker]]
+        words = next(of_lengths[number % len(of_lengths)])
+        sequences.append(join(sources.draw(speaker, words, rng), options, rng))
     return sequences
 
 
-def available_splits(options: SequenceOptions) -> list[str]:
-    """The fixed splits that have at least one combination of the lengths in the options, all digits being there."""
-    return [split for split in FIXED_SPLITS if _pools(split, options, range(10), np.random.default_rng(0))]
+def available_splits(options: SequenceOptions, vocabulary: Series[str] = DIGITS) -> list[str]:
+    """The fixed splits that have a combination of the lengths in the options, all words of a vocabulary being there."""
+    return [split for split in FIXED_SPLITS if _pools(split, options, vocabulary, np.random.default_rng(0))]
 
 
 def count_combinations(options: SequenceOptions, split: str, most: int = 10**9) -> int:
-    """How many combinations of the lengths in the options a fixed split has, all digits being there; up to `most`."""
-    every = (digits for length in options.lengths for digits in product(range(10), repeat=length))
-    return sum(1 for _ in islice((digits for digits in every if _belongs(split, digits, options.hold_outs)), most))
+    """How many combinations of digits of the lengths in the options a fixed split has, all digits there; up to `most`."""
+    every = (words for length in options.lengths for words in product(DIGITS, repeat=length))
+    return sum(1 for _ in islice((words for words in every if _belongs(split, words, options.hold_outs)), most))
 
 
-def _belongs(split: str, digits: tuple[int, ...], hold_outs: tuple[str, ...]) -> bool:
+def _belongs(split: str, words: tuple[str, ...], hold_outs: tuple[str, ...]) -> bool:
     if split == "length" and "length" not in hold_outs:
-        return len(digits) > TRAINED_LENGTH and combination_split(digits, hold_outs) == "seen"
+        return len(words) > TRAINED_LENGTH and combination_split(words, hold_outs) == "seen"
     if split in ("validation", "test_seen"):
-        return combination_split(digits, hold_outs) == "seen"
-    if split != "length" and "length" in hold_outs and len(digits) > TRAINED_LENGTH:
+        return combination_split(words, hold_outs) == "seen"
+    if split != "length" and "length" in hold_outs and len(words) > TRAINED_LENGTH:
         return False
-    return combination_split(digits, HOLD_OUTS) == ("unseen" if split == "test_unseen" else split)
+    return combination_split(words, HOLD_OUTS) == ("unseen" if split == "test_unseen" else split)
 
 
 @lru_cache(maxsize=256)
-def _listed(split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...]) -> list[tuple[int, ...]]:
-    return [digits for digits in product(sayable, repeat=length) if _belongs(split, digits, hold_outs)]
+def _listed(split: str, length: int, sayable: tuple[str, ...], hold_outs: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [words for words in product(sayable, repeat=length) if _belongs(split, words, hold_outs)]
 
 
 def _pools(
-    split: str, options: SequenceOptions, sayable: Series[int], rng: np.random.Generator
-) -> list[Iterator[tuple[int, ...]]]:
+    split: str, options: SequenceOptions, sayable: Series[str], rng: np.random.Generator
+) -> list[Iterator[tuple[str, ...]]]:
     """The combinations of each length that has any."""
-    pools: list[Iterator[tuple[int, ...]]] = []
+    pools: list[Iterator[tuple[str, ...]]] = []
     for length in options.lengths:
         combinations = _drawn(split, length, tuple(sayable), options.hold_outs, rng)
         if first := next(combinations, None):
@@ -285,20 +306,24 @@ def _pools(
 
 
 def _drawn(
-    split: str, length: int, sayable: tuple[int, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
-) -> Iterator[tuple[int, ...]]:
+    split: str, length: int, sayable: tuple[str, ...], hold_outs: tuple[str, ...], rng: np.random.Generator
+) -> Iterator[tuple[str, ...]]:
     """Combinations of one length in one split, in a drawn order, none twice until all were drawn; without end."""
-    if length <= ENUMERATED:
+    if length <= ENUMERATED and len(sayable) ** length <= LISTED:
         while listed := _listed(split, length, sayable, hold_outs):
             yield from [listed[i] for i in rng.permutation(len(listed))][::-1]
         return
-    used: set[tuple[int, ...]] = set()
+    used: set[tuple[str, ...]] = set()
     while True:
         for _ in range(MAX_TRIES):
-            digits = _draw_combination(sayable, length, rng)
-            if digits not in used and _belongs(split, digits, hold_outs):
-                used.add(digits)
-                yield digits
+            words = _draw_combination(sayable, length, rng)
+            if split == "repeat" and len(sayable) > len(DIGITS) and length >= REPEAT_RUN:
+                # Of many words hardly any combination drawn at random has a run.
+                start = int(rng.integers(length - REPEAT_RUN + 1))
+                words = (*words[:start], *[words[start]] * REPEAT_RUN, *words[start + REPEAT_RUN :])
+            if words not in used and _belongs(split, words, hold_outs):
+                used.add(words)
+                yield words
                 break
         else:
             if not used:

@@ -69,9 +69,14 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         "config": without_local_paths(config),
     }
     c = voice.config
-    vectors = {word: voice.word_vectors([word])[0] for word in c.vocabulary}
+    vectors = {word: voice.word_vectors([word])[0] for word in c.shipped}
     rounded = Voice.from_model(
-        voice.model(), speakers=c.speakers, sample_rate=c.sample_rate, text_encoder=c.text_encoder, word_vectors=vectors
+        voice.model(),
+        speakers=c.speakers,
+        sample_rate=c.sample_rate,
+        text_encoder=c.text_encoder,
+        word_vectors=vectors,
+        vocabulary=c.vocabulary,
     )
     changed = replace(
         c,

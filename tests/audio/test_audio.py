@@ -185,6 +185,16 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch, raised, seen):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wav_file_is_what_libsndfile_writes():
+    """Byte for byte, also where samples are between two integers, at full scale and beyond."""
+    edges = [k / 32768 + offset for k in (-32768, -2, -1, 0, 1, 32767) for offset in (0, 0.4e-5, -0.4e-5, 1.5e-5)]
+    drawn = np.random.default_rng(0).uniform(-1.2, 1.2, 50_000)
+    wave = np.concatenate([edges, [1, -1, 1.5, -1.5, 0.99999997], drawn]).astype(np.float32)
+    expected = io.BytesIO()
+    soundfile.write(expected, wave, 8000, format="WAV", subtype="PCM_16")
+    assert audio.to_bytes(wave, 8000) == expected.getvalue()
+
+
 def test_a_stream_in_pieces_is_the_file(tmp_path):
     """In memory and in a file, where the header can be corrected, the bytes are those of a whole file."""
     wave = np.random.default_rng(0).uniform(-1, 1, 1000).astype("f")

@@ -10,6 +10,7 @@ import torch
 import tts
 from tts.bench import report as reports
 from tts.bench import rows, timing
+from tts.bench.plain import PlainSampleRNN
 from tts.cli.main import main, make_parser
 
 
@@ -64,6 +65,22 @@ def test_what_rows_measure(here, voice_folder, monkeypatch):
     assert many["samples"] == sum(len(one.samples) for one in voice.speak_batch(texts, ["ann", "bob"] * 4))
     assert "first_audio_ms" not in many
     assert many["memory_mb"] > 30
+
+
+def test_the_peer_is_as_wide_as_the_voice_and_repeats_its_draws(voice_folder, monkeypatch):
+    monkeypatch.setattr(rows, "_stay_on", lambda _: None)
+    state = torch.get_rng_state()
+    metrics = rows._measure("plain", rows.Settings(str(voice_folder), 0.01, 2, 3, None))
+    assert metrics["samples"] == rows.TORCH_SECONDS * 8000
+    assert metrics["samples_per_second"] > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    peer = PlainSampleRNN(tts.load_voice(voice_folder).config.model).eval()
+    one, again, other = (peer.generate(64, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    with torch.no_grad():
+        peer.output.bias[7] = 100.0
+    assert (peer.generate(32, torch.Generator().manual_seed(1)) == 7).all()
 
 
 @pytest.mark.parametrize("name", ["help", "cold"])
@@ -153,7 +170,7 @@ def test_a_busy_machine_brings_a_warning(here, voice_folder, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "gpu"], "--rows names 'gpu'; the rows are native, native-many, torch, torch-many, help"),
+        (["--rows", "gpu"], "--rows names 'gpu'; the rows are native, native-many, torch, torch-many, plain, help"),
         (["--rows", ""], "--rows names ''"),
         (["--seconds", "0"], "--seconds is 0"),
         (["--seconds", "nan"], "--seconds is nan"),

@@ -50,7 +50,7 @@ def test_a_full_disk_leaves_the_older_file(here, voice_folder, capsys):
 @pytest.mark.parametrize("name", ["made", "x" * 255])
 def test_a_dataset_on_a_full_disk(here, name):
     wave = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
-    rows = [dataset.Sequence(wave, "4", [4], "ann", ["a"], [4000], 8000, "seen")]
+    rows = [dataset.Sequence(wave, "4", ["4"], "ann", ["a"], [4000], 8000, "seen")]
     recipe = dataset.Recipe(Corpus({}, [], RecordingOptions()), "fsdd", "title", "description")
     out = here / name
     with full_disk(), pytest.raises(InputError, match="File too large"):

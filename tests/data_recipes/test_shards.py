@@ -52,12 +52,12 @@ def interrupted(corpus: Corpus, out: Path, monkeypatch: pytest.MonkeyPatch, afte
     """Build until so many shards are finished, then the error comes, a shard half-written."""
     real, written = dataset.write_parquet, []
 
-    def write(rows: Iterable, path: Path) -> dict:
+    def write(rows: Iterable, path: Path, digits: bool) -> dict:
         if len(written) == after:
             path.write_bytes(b"PAR1 half")
             raise error
         written.append(path.name)
-        return real(rows, path)
+        return real(rows, path, digits)
 
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "write_parquet", write)
@@ -67,9 +67,9 @@ def interrupted(corpus: Corpus, out: Path, monkeypatch: pytest.MonkeyPatch, afte
 def count_writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real, written = dataset.write_parquet, []
 
-    def write(rows: Iterable, path: Path) -> dict:
+    def write(rows: Iterable, path: Path, digits: bool) -> dict:
         written.append(path.name.removeprefix("."))
-        return real(rows, path)
+        return real(rows, path, digits)
 
     monkeypatch.setattr(dataset, "write_parquet", write)
     return written
@@ -132,10 +132,10 @@ def test_a_full_disk_is_one_line_and_resumable(corpus: Corpus, tmp_path: Path, m
 def test_a_worker_that_dies(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = dataset.write_parquet
 
-    def write(rows: Iterable, path: Path) -> dict:
+    def write(rows: Iterable, path: Path, digits: bool) -> dict:
         if "train-00004" in path.name:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(rows, path)
+        return real(rows, path, digits)
 
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "write_parquet", write)

@@ -88,7 +88,7 @@ def test_a_run_s_voice_names_no_path(tmp_path):
     model = TwoTierConfig(n_speakers=1, dim=8, sample_dim=8, hist_size=8, text_dim=4)
     config = config_with_paths(model=model, name="mini")
     sequence = SimpleNamespace(boundaries=[800])
-    data = SimpleNamespace(validation=[sequence], sample_rate=8000, speakers=["ann"])
+    data = SimpleNamespace(validation=[sequence], sample_rate=8000, speakers=["ann"], vocabulary=("4",))
     keep_voice(SimpleNamespace(model=TwoTier(model), config=config, data=data, folder=tmp_path, step=7))
     saved = read_config(tmp_path / "voice")
     assert HERE not in (tmp_path / "voice" / "config.json").read_text()

@@ -43,7 +43,7 @@ def tone(digits, seed, speaker="a"):
     audio = np.concatenate(parts).astype(np.float32) + rng.normal(0, 2e-4, sum(map(len, parts))).astype(np.float32)
     ends = np.cumsum([len(part) for part in parts]).tolist()
     text = " ".join(map(str, digits))
-    return Sequence(audio, text, list(digits), speaker, ["x"] * len(digits), ends, 8000, "seen")
+    return Sequence(audio, text, text.split(), speaker, ["x"] * len(digits), ends, 8000, "seen")
 
 
 class Tones:

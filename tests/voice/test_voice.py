@@ -372,7 +372,7 @@ def test_mistakes(way, arguments, message):
         ({"sample_rate": 0}, "sample_rate"),
         ({"max_unit_seconds": 0}, "max_unit_seconds"),
         ({"name": ""}, "name"),
-        ({"word_vectors": {"ten": VECTORS["4"]}}, "sayable"),
+        ({"word_vectors": {"Ten": VECTORS["4"]}}, "in lower case"),
         ({"word_vectors": {"4": np.zeros(3, "f")}}, "8 finite numbers"),
         ({"word_vectors": {"4": np.full(8, np.nan, "f")}}, "8 finite numbers"),
     ],

@@ -189,9 +189,12 @@ def write(path: str | Path, wave: np.ndarray, sample_rate: int, force: bool = Fa
 
 def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> bytes:
     """A whole 16-bit audio file in memory; `wave` as in `write`, `audio_format` "WAV" or "FLAC"."""
+    assert np.isfinite(wave).all(), wave
+    if audio_format == "WAV":  # what speaking writes: without the time that the library takes to be loaded
+        samples = _pcm16(wave)
+        return _wav_header(sample_rate, len(samples)) + samples
     import soundfile
 
-    assert np.isfinite(wave).all(), wave
     buffer = io.BytesIO()
     soundfile.write(buffer, wave, sample_rate, format=audio_format, subtype="PCM_16")
     return buffer.getvalue()
@@ -203,6 +206,12 @@ def from_bytes(data: bytes) -> tuple[np.ndarray, int]:
 
     wave, sample_rate = soundfile.read(io.BytesIO(data), dtype="float32")
     return wave, int(sample_rate)
+
+
+def _pcm16(wave: np.ndarray) -> bytes:
+    """Samples, clipped, as libsndfile rounds them: down, after scaling to 32 bits."""
+    scaled = np.rint(np.asarray(wave, np.float32).astype(np.float64) * 2.0**31)
+    return (np.clip(scaled, -(2.0**31), 2.0**31 - 1).astype(np.int64) >> 16).astype("<i2").tobytes()
 
 
 def _wav_header(sample_rate: int, size: int) -> bytes:
@@ -221,16 +230,11 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
 
     Yields: a function that writes samples, (n,) float32 in [-1, 1], and flushes.
     """
-    import soundfile
-
     written = 0
 
     def write(samples: np.ndarray) -> None:
         nonlocal written
-        # By the library that writes files, so that a stream holds the same bytes as a file.
-        raw = io.BytesIO()
-        soundfile.write(raw, samples, sample_rate, format="RAW", subtype="PCM_16", endian="LITTLE")
-        file.write((b"" if written else _wav_header(sample_rate, UNKNOWN_SIZE)) + raw.getvalue())
+        file.write((b"" if written else _wav_header(sample_rate, UNKNOWN_SIZE)) + _pcm16(samples))
         file.flush()
         written += 2 * len(samples)
 

@@ -1,4 +1,4 @@
-"""What `tts bench train` compares with: one training step of the two-tier SampleRNN, written straight from the paper.
+"""What `tts bench` compares with: the two-tier SampleRNN, written straight from the paper.
 
 Mehri et al. 2017, arXiv 1612.07837, section 2, with the widths of a model of ours: a GRU over frames of real values, a
 linear upsampling of its own for each place of a frame, the embeddings of the last frame_size codes through one
@@ -42,6 +42,31 @@ class PlainSampleRNN(nn.Module):
         past = functional.pad(codes, (c.frame_size, 0), value=silence)[:, :-1]
         x = conditioning + self.history_in(self.embedding(past).transpose(1, 2)).transpose(1, 2)
         return self.output(functional.relu(self.hidden(functional.relu(x))))
+
+    @torch.inference_mode()
+    def generate(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Draw one stream, as PyTorch code for SampleRNN usually does: a call of each layer for each sample.
+
+        Args:
+            samples: how many, a multiple of frame_size.
+            generator: of all draws, on the CPU.
+
+        Returns:
+            (samples,) int64 codes.
+        """
+        c = self.config
+        silence = c.q_levels // 2
+        codes = torch.full((c.frame_size + samples,), silence)
+        state = self.h0[:, None].contiguous()
+        for frame in range(c.frame_size, len(codes), c.frame_size):
+            values = (codes[frame - c.frame_size : frame] - silence).float() / silence
+            states, state = self.rnn(self.expand(values)[None, None], state)
+            for place, conditioning in enumerate(self.upsample(states[0, 0]).view(c.frame_size, -1), frame):
+                past = self.embedding(codes[place - c.frame_size : place])
+                x = functional.relu(conditioning + self.history_in(past.T[None])[0, :, 0])
+                logits = self.output(functional.relu(self.hidden(x)))
+                codes[place] = torch.multinomial(logits.softmax(0), 1, generator=generator)[0]
+        return codes[c.frame_size :]
 
     def multiply_adds(self) -> float:
         """Multiply-adds of one forward pass per sample: all matrix products."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tts.bench.rows import ROWS, Engine, Settings, measure_in_process, measure_limits
+from tts.bench.rows import ROWS, Settings, Start, measure_in_process, measure_limits
 from tts.bench.tables import Table, page, text
 from tts.core.machine import add_load_after, circumstances, cores, described
 from tts.voice import Voice
@@ -64,8 +64,8 @@ def about(report: Report) -> str:
 
 def tables(report: Report) -> list[Table]:
     """Speech, starts, and what limits the native engine: those that were measured."""
-    speech = [row for row in report["rows"] if isinstance(ROWS[row["row"]], Engine)]
-    starts = [row for row in report["rows"] if not isinstance(ROWS[row["row"]], Engine)]
+    speech = [row for row in report["rows"] if not isinstance(ROWS[row["row"]], Start)]
+    starts = [row for row in report["rows"] if isinstance(ROWS[row["row"]], Start)]
     found: list[Table] = []
     if speech:
         header = ["engine", "streams", "samples/s", "x real time", "first 20 ms", "memory", "of the limit"]

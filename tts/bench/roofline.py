@@ -22,6 +22,9 @@ from tts.models.config import TwoTierConfig
 
 CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
 """Bytes that one core of a Zen 4 server has or can reach; the defaults below."""
+MODEL_BYTES = 4 << 20
+"""At most so much is read to measure a cache, twice what the voice that ships takes: on a shared machine a core has
+only a part of L3 for itself, and half of all of it would be measured at the speed of memory."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,13 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
     Args:
         isa: the instruction set; None: `library.chosen()`.
         seconds: spent on each of the eight rates, at least.
-        caches: bytes of each cache; half of one is read again and again, eight times the last one for memory.
+        caches: bytes of each cache; half of one, at most `MODEL_BYTES`, is read again and again, eight times the last
+            one for memory.
     """
     measure = library.load(isa or library.chosen()).measure
-    sizes = {level: size // 2 for level, size in caches.items()} | {"memory": 8 * max(caches.values())}
+    sizes = {level: min(size // 2, MODEL_BYTES) for level, size in caches.items()} | {
+        "memory": 8 * max(caches.values())
+    }
     rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
     for level, size in sizes.items():
         pairs = min(224, size // (2 * PANEL))

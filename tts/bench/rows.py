@@ -64,11 +64,19 @@ class Start:
     arguments: tuple[str, ...]
 
 
-ROWS: dict[str, Engine | Start] = {
+@dataclass(frozen=True)
+class Peer:
+    """A row that measures another program at the same work: a model of the voice's widths, with random weights."""
+
+    title: str
+
+
+ROWS: dict[str, Engine | Peer | Start] = {
     "native": Engine("native, one stream on one core", "native"),
     "native-many": Engine("native, many streams", "native", "streams"),
     "torch": Engine("torch, one stream", "torch", max_seconds=TORCH_SECONDS),
     "torch-many": Engine("torch, many streams", "torch", "torch_streams", TORCH_SECONDS, rounds=1),
+    "plain": Peer("plain PyTorch SampleRNN, one stream"),
     "help": Start("tts --help", ("--help",)),
     "cold": Start('tts speak "4 7 2"', ("speak", "4 7 2")),
 }
@@ -80,8 +88,10 @@ def measure_in_process(name: str, settings: Settings) -> dict[str, Any]:
     metrics: dict[str, Any] = {"row": name, "title": row.title}
     if isinstance(row, Engine):
         metrics["streams"] = row.places(settings)
-        if row.engine == "torch" and missing("torch"):
-            return metrics | {"unavailable": f"it needs torch; run: {install_command('train')}"}
+    if isinstance(row, Peer):
+        metrics["streams"] = 1
+    if (isinstance(row, Peer) or (isinstance(row, Engine) and row.engine == "torch")) and missing("torch"):
+        return metrics | {"unavailable": f"it needs torch; run: {install_command('train')}"}
     return metrics | run_apart("tts.bench.rows", name, settings)
 
 
@@ -94,7 +104,30 @@ def _measure(name: str, settings: Settings) -> dict[str, Any]:
     if name == LIMITS:
         return _find_limits(settings)
     row = ROWS[name]
-    return _measure_start(row, settings) if isinstance(row, Start) else _measure_speech(row, settings)
+    if isinstance(row, Start):
+        return _measure_start(row, settings)
+    return _measure_speech(row, settings) if isinstance(row, Engine) else _measure_peer(settings)
+
+
+def _measure_peer(settings: Settings) -> dict[str, Any]:
+    import torch
+
+    from tts.bench.plain import PlainSampleRNN
+
+    _stay_on(1)
+    voice = load_voice(settings.voice)
+    model = voice.config.model
+    samples = int(TORCH_SECONDS * voice.sample_rate) // model.frame_size * model.frame_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        peer = PlainSampleRNN(model).eval()
+    peer.generate(model.frame_size, torch.Generator().manual_seed(0))
+    memory = _peak_memory() / 1e6
+    times = timed(lambda: peer.generate(samples, torch.Generator().manual_seed(0)), settings.seconds)
+    rate = samples / times["median_s"]
+    metrics: dict[str, Any] = {"samples": samples, "memory_mb": memory}
+    metrics |= {f"run_{key}": value for key, value in times.items()}
+    return metrics | {"samples_per_second": rate, "times_real_time": rate / voice.sample_rate}
 
 
 def _measure_speech(row: Engine, settings: Settings) -> dict[str, Any]:

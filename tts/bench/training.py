@@ -72,7 +72,7 @@ class NoiseStream:
         segments = (rng.uniform(*SEGMENT_SECONDS, len(digits)) * self.sample_rate).astype(int)
         audio = 0.1 * rng.standard_normal(segments.sum(), dtype=np.float32)
         text, boundaries = " ".join(map(str, digits)), segments.cumsum().tolist()
-        return Sequence(audio, text, digits, "noise", [], boundaries, self.sample_rate, "seen")
+        return Sequence(audio, text, text.split(), "noise", [], boundaries, self.sample_rate, "seen")
 
 
 class Material(NamedTuple):

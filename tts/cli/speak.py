@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NAMED_DIGITS = 20  # of a text, in the name of the file that it goes to by default
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts speak`."""
     parser.add_argument(
-        "text", metavar="TEXT", nargs="+", help='digits, e.g. 4 7 2 or "four seven two"; - alone reads lines'
+        "text",
+        metavar="TEXT",
+        nargs="+",
+        help='the voice\'s words, e.g. 4 7 2 or "four seven two"; - alone reads lines',
     )
     out = (
-        "WAV or FLAC file, or - for WAV on standard output while it is made; default: the digits, e.g. 472.wav. With "
+        "WAV or FLAC file, or - for WAV on standard output while it is made; default: by the words, e.g. 472.wav. With "
         "TEXT -, the number of the line goes before the suffix: out.wav becomes out-1.wav, out-2.wav, …; standard "
         "output gets one WAV of all"
     )
@@ -62,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o - finds standard output closed; give -o FILE")
     if arguments.out == "-" and sys.stdout.isatty():
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")
-    if not many:
-        words(arguments.text)  # a text that cannot be said is refused before a voice is loaded
+    if not many and arguments.voice is None:
+        words(arguments.text)  # of the default voice: a text that cannot be said is refused before a voice is loaded
     voice = load_voice(arguments.voice)
     if arguments.engine == "auto" and (warning := without_native(voice.config.model)):
         print(f"tts: warning: {warning}", file=sys.stderr)
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _say(voice: "Voice", arguments: argparse.Namespace, options: "SpeakOptions", sinks: "list[Sink]") -> None:
     """One text, chunk by chunk."""
-    path = _path(arguments, arguments.text, 0)
+    path = _path(arguments, voice.check(arguments.text), 0)
     stream = voice.stream(arguments.text, arguments.speaker, arguments.seed, options)
     voice.prepare(options.engine)  # so that the speed is the voice's, without the compiler's work
     timer = _Timer()
@@ -145,8 +146,7 @@ def _texts(
     while line:
         number, text = line
         try:
-            voice.check(text, arguments.speaker)
-            paths.append(_path(arguments, text, number))
+            paths.append(_path(arguments, voice.check(text, arguments.speaker), number))
         except InputError as error:
             raise InputError(f"line {number}: {error}") from error
         yield text
@@ -165,14 +165,14 @@ def _report(arguments: argparse.Namespace, path: Path | None, length: str, audio
     print(f"{where}: {length}, speaker {audio.speaker}, seed {audio.seed}, {stopped}{forced}", file=sys.stderr)
 
 
-def _path(arguments: argparse.Namespace, text: str, number: int) -> Path | None:
-    """Where a text goes; checked before it is said."""
+def _path(arguments: argparse.Namespace, said: list[str], number: int) -> Path | None:
+    """Where a text of these words goes; checked before it is said."""
     from tts.audio import check_output
-    from tts.text.normalize import digits, words
+    from tts.text.normalize import file_name
 
     if arguments.out == "-" or (arguments.out is None and arguments.play):
         return None
-    path = Path(arguments.out or "".join(map(str, digits(words(text))))[:NAMED_DIGITS] + ".wav")
+    path = Path(arguments.out or f"{file_name(said)}.wav")
     if number:
         path = path.with_name(f"{path.stem}-{number}{path.suffix}")
     check_output(path, arguments.force)

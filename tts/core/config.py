@@ -15,11 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
-
 from tts.core.errors import InputError
 from tts.core.messages import key_text, shown
-from tts.core.yaml_files import parse, read
 
 T = TypeVar("T")
 
@@ -60,7 +57,9 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
         InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
             the wrong type or outside its field's range.
     """
-    tree = {} if path is None else read(Path(path))
+    from tts.core import yaml_files  # not above: speaking needs no YAML, and its import takes a twentieth of the start
+
+    tree = {} if path is None else yaml_files.read(Path(path))
     for override in overrides:
         _set(tree, override)
     return build(cls, tree)
@@ -133,7 +132,9 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def dump(config: Any) -> str:
     """The config as YAML, in field order."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    from tts.core import yaml_files
+
+    return yaml_files.dump(to_dict(config))
 
 
 def _plain(value: Any) -> Any:
@@ -144,6 +145,8 @@ def _plain(value: Any) -> Any:
 
 
 def _set(tree: dict[str, Any], override: str) -> None:
+    from tts.core import yaml_files
+
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"{shown(override)} is no override; write key=value, e.g. train.lr=3e-4")
@@ -153,7 +156,7 @@ def _set(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise InputError(f"cannot set {key_text(key)}: {key_text(parent)} is a value, not a section")
     try:
-        tree[last] = parse(text)
+        tree[last] = yaml_files.parse(text)
     except ValueError as error:
         message = f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
         raise InputError(message) from error
@@ -270,5 +273,7 @@ def _text(kind: Any) -> str:
 def _default(value: Any) -> str:
     if value is dataclasses.MISSING:
         return "(must be given)"
-    text = yaml.safe_dump(_plain(value), default_flow_style=True)
+    from tts.core import yaml_files
+
+    text = yaml_files.dump(_plain(value), in_line=True)
     return f"`{text.removesuffix('...' + chr(10)).strip()}`"

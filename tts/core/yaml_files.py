@@ -60,6 +60,12 @@ def parse(text: str) -> Any:
     raise ValueError(problem)
 
 
+def dump(value: Any, in_line: bool = False) -> str:
+    """Plain values as YAML, mappings in their order; `in_line`: in brackets."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=in_line)
+    return text
+
+
 def read(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, {} of an empty one. Raises InputError where there is none."""
     try:

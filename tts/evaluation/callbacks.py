@@ -1,12 +1,16 @@
 """What runs at each validation of a training: texts are spoken, written, drawn and read back by the recognizer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from data_recipes.sequences import DIGITS, MAX_TRIES
 from data_recipes.splits import combination_split
 from tts.core import config as configs
 from tts.core.files import atomic_write
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.model import Recognizer
+from tts.text.normalize import digits, file_name
 from tts.training.config import RunConfig, without_local_paths
 from tts.training.loop import Callback, Callbacks, Snapshot
 from tts.training.tracking import read_lines
@@ -33,6 +37,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         name=config.name,
         speakers=snapshot.data.speakers,
         text_encoder=config.text,
+        vocabulary=snapshot.data.vocabulary,
         sample_rate=rate,
         sampling=config.sampling,
         max_unit_seconds=min(round(1.25 * longest / rate, 2), MAX_UNIT_SECONDS),
@@ -50,7 +55,7 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
     pairs = []
     for i, sequence in enumerate(snapshot.data.validation[: snapshot.config.validation.spoken]):
         said = voice.speak(sequence.text, speaker=sequence.speaker, seed=i)
-        said.save(folder / f"{i}-{sequence.text.replace(' ', '')}.wav", force=True)
+        said.save(folder / f"{i}-{file_name(sequence.words)}.wav", force=True)
         pairs.append((f"{sequence.speaker}: {sequence.text}", sequence.audio, said))
     atomic_write(folder / "spectrograms.png", spectrogram_pairs(pairs))
     return {}
@@ -61,28 +66,32 @@ class Judge:
 
     def __init__(self, config: RunConfig) -> None:
         self.recognizer = Recognizer.load()
-        self.texts = held_out_texts(config.validation.judged, config.data.sequences.hold_outs)
+        self.count, self.hold_outs = config.validation.judged, config.data.sequences.hold_outs
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
         """Digit error (edits per digit said) and the share of texts that ran into the cap."""
-        voice, texts = voice_of(snapshot), self.texts
+        voice, texts = voice_of(snapshot), held_out_texts(self.count, self.hold_outs, snapshot.data.vocabulary)
         # Speakers change once all lengths are said, so each speaker says all of them.
         speakers = [voice.speakers[i // len(LENGTHS) % len(voice.speakers)] for i in range(len(texts))]
-        spoken = list(voice.speak_each([" ".join(map(str, digits)) for digits in texts], speakers))
+        spoken = list(voice.speak_each([" ".join(words) for words in texts], speakers))
         recognized = self.recognizer.recognize([said.samples for said in spoken], voice.sample_rate)
-        edits = sum(count_errors(align(digits, read)).total for digits, read in zip(texts, recognized, strict=True))
+        edits = sum(
+            count_errors(align(digits(words), read)).total for words, read in zip(texts, recognized, strict=True)
+        )
         capped = sum(said.stop_reason == "cap" for said in spoken)
         return {"digit_error": edits / sum(map(len, texts)), "capped": capped / len(texts)}
 
 
-def held_out_texts(count: int, hold_outs: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """Digits of combinations that the `unseen` hold-out owns, lengths 2 to 5 in rotation; any where it is not held."""
+def held_out_texts(count: int, hold_outs: tuple[str, ...], vocabulary: Sequence[str] = DIGITS) -> list[tuple[str, ...]]:
+    """Combinations that the `unseen` hold-out owns, lengths 2 to 5 in rotation; any where it owns none or is not held."""
     rng = np.random.default_rng(JUDGED_SEED)
-    texts: list[tuple[int, ...]] = []
-    while len(texts) < count:
-        digits = tuple(rng.integers(0, 10, LENGTHS[len(texts) % len(LENGTHS)]).tolist())
-        if "unseen" not in hold_outs or combination_split(digits) == "unseen":
-            texts.append(digits)
+    texts: list[tuple[str, ...]] = []
+    for index in range(count):
+        for _ in range(MAX_TRIES):
+            words = tuple(vocabulary[i] for i in rng.integers(0, len(vocabulary), LENGTHS[index % len(LENGTHS)]))
+            if "unseen" not in hold_outs or combination_split(words) == "unseen":
+                break
+        texts.append(words)
     return texts
 
 

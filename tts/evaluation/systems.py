@@ -14,7 +14,7 @@ from tts.core.errors import InputError
 from tts.evaluation.fingerprint import files_fingerprint, material_fingerprint, model_fingerprint, voice_fingerprint
 from tts.evaluation.manifest import FileRow
 from tts.evaluation.running import FORMAT, Block, Evaluation
-from tts.evaluation.test_sets import FILES, SPLITS, Material
+from tts.evaluation.test_sets import FILES, SPLITS, Material, check_words
 from tts.evaluation.utterance import Sound, System, Utterance, measure_sound
 from tts.recognition.model import Recognizer
 from tts.text.normalize import digits, words
@@ -212,6 +212,7 @@ def last_segment_seconds(said: Audio) -> float | None:
 
 
 def _check_baseline(baseline: Voice, material: Material) -> None:
+    check_words(baseline)
     needed = {item.speaker for items in material.splits.values() for item in items}
     if missing := sorted(needed - set(baseline.speakers)):
         raise InputError(

@@ -31,8 +31,7 @@ from tts.core.errors import InputError
 from tts.core.files import is_folder
 from tts.evaluation.metrics import group_by
 from tts.evaluation.utterance import NO_LIMITS, Limits, measure_sound
-from tts.text.normalize import digits as digits_of
-from tts.text.normalize import words
+from tts.text.normalize import digits, is_digits, words
 from tts.voice import Voice
 
 SPLITS = (
@@ -120,6 +119,15 @@ def shared_speakers(voice: Series[str], corpus: Iterable[str]) -> tuple[str, ...
     )
 
 
+def check_words(voice: Voice) -> None:
+    """Raises: InputError if a voice says words that the recognizer does not know."""
+    if strange := [word for word in voice.vocabulary if not is_digits([word])]:
+        raise InputError(
+            f"the recognizer knows digits only, and the voice {voice.name} says {strange[0]!r} and {len(strange) - 1} "
+            "other words that are none; give a voice of digits"
+        )
+
+
 def for_voice(
     voice: Voice,
     data: Path | None,
@@ -132,8 +140,9 @@ def for_voice(
 ) -> Material:
     """Material for a voice: of the dataset `data` if there is one, else of the corpus `source`; None downloads that.
 
-    Raises: InputError as `from_dataset` and `from_source`.
+    Raises: InputError as `from_dataset` and `from_source`, or where the recognizer cannot judge the voice.
     """
+    check_words(voice)
     asked = (splits, count, seed, voice.speakers, voice.sample_rate)
     if data:
         return from_dataset(data, *asked, max_digits)
@@ -266,8 +275,11 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
     for shard in sorted(folder.glob(f"data/{split}-*.parquet")):
         with ParquetFile(shard) as file:
             for row in (row for batch in file.iter_batches(batch_size=100) for row in batch.to_pylist()):
+                if "digits" not in row:
+                    raise InputError(f"{folder} has words that are no digits, which the recognizer does not know")
                 if row["speaker"] in speakers:
                     audio, rate = from_bytes(row.pop("audio")["bytes"])
+                    row["words"] = list(map(str, row.pop("digits")))
                     yield Sequence(audio=audio, sample_rate=rate, **row)
 
 
@@ -275,8 +287,8 @@ def segments(sequence: Sequence) -> list[Recording]:
     """A sequence cut at its boundaries: each digit with the pause after it, the first also with what is before it."""
     waves = np.split(sequence.audio, sequence.boundaries[:-1])
     return [
-        Recording(wave, str(digit), sequence.speaker, 0, sequence.sample_rate, take)
-        for wave, digit, take in zip(waves, sequence.digits, sequence.takes, strict=True)
+        Recording(wave, word, sequence.speaker, 0, sequence.sample_rate, take)
+        for wave, word, take in zip(waves, sequence.words, sequence.takes, strict=True)
     ]
 
 
@@ -352,7 +364,7 @@ def for_texts(texts: Series[str], source: Path | None, seed: int) -> Material:
     real = []
     for text in texts:
         speaker = SPEAKERS[int(rng.integers(len(SPEAKERS)))]
-        choices = [by_speaker_and_digit[speaker, digit] for digit in digits_of(words(text))]
+        choices = [by_speaker_and_digit[speaker, digit] for digit in digits(words(text))]
         real.append(join([items[int(rng.integers(len(items)))] for items in choices], options, rng))
     single = all(len(item.digits) == 1 for item in real)
     return Material(

@@ -44,8 +44,9 @@ def integer_rows(matrix: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray
     scales = _rounded_up(largest / np.float32(limit))
     scales[largest < LEAST] = 0.0
     divisors = np.where(scales > 0, scales, np.float32(1.0))[:, None]
-    integers = np.rint(matrix / divisors) * (scales > 0)[:, None]
-    return scales, integers.astype(np.int16)
+    integers = matrix / divisors
+    integers[scales == 0] = 0.0
+    return scales, np.rint(integers, out=integers).astype(np.int16)
 
 
 def history_limit(q_levels: int, hist_size: int) -> int:

@@ -126,7 +126,7 @@ class DamagedStream:
         rng = np.random.default_rng([*self.seeds, index])
         sequence = self.clean[index]
         if rng.random() < self.augmenter.options.empty:
-            return replace(sequence, audio=self.augmenter.empty(rng), digits=[])
+            return replace(sequence, audio=self.augmenter.empty(rng), words=[])
         if self.plain and rng.random() < self.plain:
             return sequence
         return replace(sequence, audio=self.augmenter(sequence.audio, sequence.boundaries, rng))

@@ -1,15 +1,20 @@
-"""Text to words: what the voice can say, and nothing else. A word is one digit, "4" or "four".
+"""Text to words: what the voice can say, and nothing else. A voice says the words of its vocabulary.
+
+A vocabulary of digits alone is all of `SPOKEN`: a word is one digit, "4" or "four". Any other is what the voice's
+corpus had ("thousand", "o'clock"); there a digit's numeral and its name are one word as well: "3" is said where the
+vocabulary has "three". Number words of several digits are for `words` what their parts are: "twenty-one" is two words.
 
 What separates words: white space, every kind of dash, and the punctuation of lists and sentences (, ; . ! ?). Numerals
-need no separator: "472" is three words. Everything else is refused rather than guessed at, because reading "4/7", "4°"
-or "4²" as plain digits would say something other than what was written. So is punctuation that makes a number of
-digits: a point or comma between them ("3.14", "1,000") or before the first one (".5"), and a minus ("-4").
+need no separator in a vocabulary of digits: "472" is three words. Everything else is refused rather than guessed at,
+because reading "4/7", "4°" or "4²" as plain digits would say something other than what was written. So is punctuation
+that makes a number of digits: a point or comma between them ("3.14", "1,000") or before the first one (".5"), and a
+minus ("-4").
 """
 
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tts.core.errors import InputError
 from tts.core.messages import shown
@@ -20,7 +25,9 @@ MAX_WORDS = 1000
 _NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 SPOKEN: dict[str, int] = {str(digit): digit for digit in range(10)} | {name: digit for digit, name in enumerate(_NAMES)}
-"""Every word that can be said, to its digit: "4" and "four" to 4."""
+"""Every word that a voice of digits says, to its digit: "4" and "four" to 4."""
+MAX_VOCABULARY, MAX_WORD = 10_000, 40
+"""Most words of a vocabulary; most characters of one."""
 
 _ALLOWED = 'numerals ("472") and the English words "zero" to "nine"'
 _SEPARATORS = frozenset(";!?\u061b\u06d4\u3001\u3002")  # the last four: Arabic semicolon, stop; ideographic comma, stop
@@ -36,14 +43,34 @@ _TO_SPACES = str.maketrans(dict.fromkeys(",.-", " "))
 _SHOWN = 40
 
 
-def words(text: str) -> list[str]:
-    """Split a text into the words to be said.
+def is_digits(vocabulary: Iterable[str]) -> bool:
+    """Whether all words are digits; that of no word is, too: the default."""
+    return all(word in SPOKEN for word in vocabulary)
+
+
+def check_vocabulary(vocabulary: Collection[str]) -> None:
+    """Raises InputError for a word that no text could have, a word twice, or too many words."""
+    if len(vocabulary) > MAX_VOCABULARY:
+        raise InputError(f"vocabulary has {len(vocabulary)} words; it may have {MAX_VOCABULARY}: leave some out")
+    for word in vocabulary:
+        if not word or len(word) > MAX_WORD or _plain_text(word, "words").translate(_TO_SPACES) != word or " " in word:
+            raise InputError(
+                f"vocabulary holds {_shown(word)}; a word is 1 to {MAX_WORD} characters in lower case without white "
+                "space and punctuation, e.g. four or o'clock"
+            )
+    if len(set(vocabulary)) != len(vocabulary):
+        raise InputError("vocabulary holds a word twice; remove the second one")
+
+
+def words(text: str, vocabulary: Collection[str] = SPOKEN) -> list[str]:
+    """Split a text into the words to be said, which are all of `vocabulary` (a set is fastest).
 
     Decimal digits of every script (full-width, Arabic-Indic, Devanagari …) become ASCII numerals, letters lower case;
     invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
 
     Returns:
-        1 to MAX_WORDS keys of `SPOKEN`: ["4", "7", "2"] of "472", "4-7-2" or "4, 7, 2"; ["four", "2"] of "Four! 2".
+        1 to MAX_WORDS of the vocabulary; of digits alone keys of `SPOKEN`: ["4", "7", "2"] of "472", "4-7-2" or
+        "4, 7, 2"; ["four", "2"] of "Four! 2".
 
     Raises:
         InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the
@@ -51,18 +78,22 @@ def words(text: str) -> list[str]:
     """
     if not isinstance(text, str):
         raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')
-    plain = "".join(map(_plain, text))
+    digits_only = is_digits(vocabulary)
+    allowed = _ALLOWED if digits_only else f"{len(vocabulary)} words, which `tts voices VOICE` lists"
+    plain = "".join(_plain(character, allowed) for character in text) if digits_only else _plain_text(text, allowed)
     _refuse_numbers(plain)
     found: list[str] = []
     for piece in plain.translate(_TO_SPACES).split():
-        if piece in SPOKEN:
+        if piece in (SPOKEN if digits_only else vocabulary):
             found.append(piece)
-        elif piece.isascii() and piece.isdigit():
+        elif digits_only and piece.isascii() and piece.isdigit():
             found.extend(piece)
+        elif other := [form for form in _forms(piece) if form in vocabulary and not digits_only]:
+            found.append(other[0])
         else:
-            raise InputError(_unsayable(piece))
+            raise InputError(_unsayable(piece) if digits_only else _not_in(piece, vocabulary, allowed))
     if not found:
-        raise InputError(f"the text {_shown(text)} has no words to say; write {_ALLOWED}")
+        raise InputError(f"the text {_shown(text)} has no words to say; write {allowed}")
     if len(found) > MAX_WORDS:
         raise InputError(f"the text has {len(found)} words; at most {MAX_WORDS} can be said at once, so split it up")
     return found
@@ -74,6 +105,19 @@ def digits(words: Iterable[str]) -> list[int]:
         return [SPOKEN[word] for word in words]
     except KeyError as error:
         raise InputError(_unsayable(error.args[0])) from None
+
+
+def file_name(words: Iterable[str]) -> str:
+    """Words as the name of a file, without a suffix: "472" of digits, else "three-hundred"."""
+    said = list(words)
+    if is_digits(said):
+        return "".join(map(str, digits(said)))[:20]
+    return re.sub(r"[^\w'-]", "_", "-".join(said))[:50]
+
+
+def _forms(word: str) -> tuple[str, ...]:
+    """A digit's numeral and its name."""
+    return (str(SPOKEN[word]), _NAMES[SPOKEN[word]]) if word in SPOKEN else ()
 
 
 def _refuse_numbers(plain: str) -> None:
@@ -91,7 +135,13 @@ def _refuse_numbers(plain: str) -> None:
             )
 
 
-def _plain(character: str) -> str:
+def _plain_text(text: str, allowed: str) -> str:
+    """A text as words of any vocabulary are written: `_plain`, letters composed with their accents, one apostrophe."""
+    plain = "".join(_plain(character, allowed) for character in unicodedata.normalize("NFC", text))
+    return unicodedata.normalize("NFC", plain).replace("\u2019", "'")
+
+
+def _plain(character: str, allowed: str) -> str:
     """A dash as "-", points, commas and digits in ASCII, other separators as spaces, letters in lower case without
     their typographic forms."""
     if character.isascii() and character.isalnum():
@@ -106,7 +156,7 @@ def _plain(character: str) -> str:
     if category.startswith("Z") or character in _WHITE_SPACE_CONTROLS:
         return " "
     if category == "Cc":
-        raise InputError(f"the text holds the control character U+{ord(character):04X}; remove it; write {_ALLOWED}")
+        raise InputError(f"the text holds the control character U+{ord(character):04X}; remove it; write {allowed}")
     if category == "Cs":
         raise InputError(f"the text is not valid Unicode (U+{ord(character):04X}); give it in UTF-8")
     if category.startswith("N"):
@@ -122,6 +172,12 @@ def _unsayable(word: str) -> str:
         return f"{message}; did you mean {_shown(' '.join(spoken))}?"
     near = difflib.get_close_matches(word, _NAMES, n=1) if len(word) <= _SHOWN else []
     return f'{message}; did you mean "{near[0]}"?' if near else message
+
+
+def _not_in(word: str, vocabulary: Collection[str], allowed: str) -> str:
+    near = difflib.get_close_matches(word, vocabulary, n=3) if len(word) <= MAX_WORD else []
+    question = f"; did you mean {' or '.join(map(_shown, near))}?" if near else ""
+    return f"the voice cannot say {_shown(word)}; it says {allowed}{question}"
 
 
 def _shown(text: str) -> str:

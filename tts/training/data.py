@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from data_recipes.corpora import load_corpus
-from data_recipes.corpus import prepare
+from data_recipes.corpus import Recording, prepare
 from data_recipes.fsdd import build_takes
-from data_recipes.sequences import Sequence, SequenceStream, fixed_split
+from data_recipes.sequences import DIGITS, Sequence, SequenceStream, fixed_split
 from tts.audio import read, resample
 from tts.core.errors import InputError
 from tts.text import normalize as text
@@ -43,6 +43,8 @@ class TrainingData:
     sample_rate: int
     collate: Collate
     """For validation: every frame a loss frame, none dropped."""
+    vocabulary: tuple[str, ...] = DIGITS
+    """The words of the recordings, sorted."""
 
     def validation_batches(self, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Process `rank` of `world`'s share of the validation sequences."""
@@ -59,7 +61,7 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
         InputError: a size in the config that is not the data's or the encoder's; the corpus is missing or damaged, an
             unknown speaker, or no validation sequence can be drawn.
     """
-    encoder = _encoder(config)
+    _encoder(config)  # what is wrong with it is said before the corpus is read
     d = config.data
     recordings = load_corpus(d.corpus, d.source, d.recordings, d.speakers or None, d.options).splits
     heard = tuple(sorted({recording.speaker for recording in recordings["train"]}))
@@ -68,9 +70,29 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
         raise InputError(f"{found}; set data.options.one_speaker=true, or name speakers in data.speakers")
     speakers = heard if d.options.one_speaker else d.speakers or heard
     more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
-    stream = SequenceStream([*recordings["train"], *more], d.sequences, config.seed)
-    validation = fixed_split(recordings, d.sequences, "validation", config.validation.sequences, VALIDATION_SEED)
-    return _assemble(config, encoder, stream, validation, speakers)
+    return of_recordings(config, recordings, speakers, more)
+
+
+def of_recordings(
+    config: RunConfig, recordings: dict[str, list[Recording]], speakers: tuple[str, ...], more: list[Recording]
+) -> tuple[RunConfig, TrainingData]:
+    """A run's data of recordings of any words, by split as in a `Corpus`. Returns and raises as `load_data`.
+
+    Args: speakers, the recordings', in the order of the model's indices; more, recordings to train on.
+    """
+    train = [*recordings["train"], *more]
+    vocabulary = tuple(sorted({recording.word for recording in train}))
+    text.check_vocabulary(vocabulary)
+    if config.validation.judged and not text.is_digits(vocabulary):
+        strange = next(word for word in vocabulary if not text.is_digits([word]))
+        raise InputError(
+            f"validation.judged is {config.validation.judged}, but the recognizer knows digits only, and the "
+            f"recordings have {strange!r}; set validation.judged: 0"
+        )
+    sequences = config.data.sequences
+    stream = SequenceStream(train, sequences, config.seed)
+    validation = fixed_split(recordings, sequences, "validation", config.validation.sequences, VALIDATION_SEED)
+    return _assemble(config, _encoder(config), stream, validation, speakers, vocabulary)
 
 
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
@@ -87,9 +109,9 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
     if prepared is None:
         raise InputError(f"{path} holds silence only; use a recording of speech")
     ends = [round(len(prepared) * (k + 1) / len(words)) for k in range(len(words))]
-    digits, rate = text.digits(words), options.sample_rate
-    sequence = Sequence(prepared, " ".join(words), digits, "speaker", [path.stem], ends, rate, "seen")
-    return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",))
+    rate = options.sample_rate
+    sequence = Sequence(prepared, " ".join(words), words, "speaker", [path.stem], ends, rate, "seen")
+    return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",), tuple(sorted(set(words))))
 
 
 def _encoder(config: RunConfig) -> TextEncoder:
@@ -106,13 +128,18 @@ def _check_filled_in(config: RunConfig, **sizes: int) -> None:
 
 
 def _assemble(
-    config: RunConfig, encoder: TextEncoder, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
+    config: RunConfig,
+    encoder: TextEncoder,
+    stream: Stream,
+    validation: list[Sequence],
+    speakers: tuple[str, ...],
+    vocabulary: tuple[str, ...],
 ) -> tuple[RunConfig, TrainingData]:
     _check_filled_in(config, n_speakers=len(speakers))
     config = replace(config, model=replace(config.model, word_dim=encoder.width, n_speakers=len(speakers)))
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
-    vectors([[digit] for digit in "0123456789"])
+    vectors([[word] for word in vocabulary])
     collate = Collate(config.model, speakers, vectors)
     rate = config.data.recordings.sample_rate
-    return config, TrainingData(stream, validation, speakers, vectors, rate, collate)
+    return config, TrainingData(stream, validation, speakers, vectors, rate, collate, vocabulary)

@@ -9,7 +9,7 @@ from tts.core.errors import InputError
 from tts.core.sampling import Sampling, number
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
-from tts.text.normalize import SPOKEN
+from tts.text.normalize import SPOKEN, check_vocabulary, is_digits
 
 FORMAT_VERSION = 2
 """Of voice folders; the only one that is read."""
@@ -32,7 +32,8 @@ class VoiceConfig:
     model: TwoTierConfig
     text_encoder: TextEncoderConfig
     vocabulary: tuple[str, ...] = ()
-    """Words whose vectors ship with the voice; empty where a word's vector depends on its neighbors."""
+    """What the voice says; of digits alone, or empty: all of `SPOKEN`. With `text_encoder.context: word` the vectors
+    of these words ship with the voice."""
     sampling: Sampling = field(default_factory=Sampling)
     max_unit_seconds: Annotated[float, configs.Range(0, MAX_UNIT_SECONDS, low_open=True)] = 2.5
     """Where the segment of a unit is cut and reported; the cap on an utterance is 1 s more than this for each word."""
@@ -50,12 +51,17 @@ class VoiceConfig:
             raise InputError(f"speakers are {names or '(none)'}; they must be {count} different names")
         if self.default_speaker not in self.speakers:
             raise InputError(f"default_speaker is {self.default_speaker!r}; it must be one of {names}")
-        if strange := [word for word in self.vocabulary if word not in SPOKEN]:
-            raise InputError(f"vocabulary holds {strange[0]!r}; its words must be sayable ones, e.g. 4 or four")
-        if len(set(self.vocabulary)) != len(self.vocabulary):
-            raise InputError("vocabulary holds a word twice; remove the second one")
-        if self.vocabulary and self.text_encoder.context != "word":
-            raise InputError('vocabulary must be empty where text_encoder.context is not "word"')
+        check_vocabulary(self.vocabulary)
+
+    @property
+    def sayable(self) -> frozenset[str]:
+        """Every word that the voice says."""
+        return frozenset(SPOKEN if is_digits(self.vocabulary) else self.vocabulary)
+
+    @property
+    def shipped(self) -> tuple[str, ...]:
+        """The words whose vectors ship with the voice: none where a word's vector depends on its neighbors."""
+        return self.vocabulary if self.text_encoder.context == "word" else ()
 
     def speaker_index(self, speaker: str | None) -> int:
         """The place of a speaker among `speakers`; None: the default's. Raises InputError for an unknown one."""

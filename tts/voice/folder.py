@@ -2,8 +2,8 @@
 
 - `config.json`: the fields of `VoiceConfig`;
 - `model.safetensors`: the model's weights, matrices as integers with a scale per row (`generation.stored_weights`), and
-  `word_vectors`, (V, word_dim) float32, a row per word of the vocabulary, so that those words need neither torch nor a
-  text encoder;
+  `word_vectors`, (V, word_dim) float32, a row per word of the vocabulary (with `text_encoder.context: word`), so
+  that those words need neither torch nor a text encoder;
 - `README.md`: the card, for people.
 
 Letters: V words of the vocabulary.
@@ -69,19 +69,19 @@ def read_arrays(folder: Path, config: VoiceConfig) -> tuple[dict[str, np.ndarray
         tensors = load_file(path)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({reason(error)}); {FIX}") from error
-    table = tensors.pop(VECTORS, None) if config.vocabulary else None
+    table = tensors.pop(VECTORS, None) if config.shipped else None
     try:
         weights = restored_weights(tensors)
     except InputError as error:
         raise InputError(f"{path}: {error}; {FIX}") from error
-    if not config.vocabulary:
+    if not config.shipped:
         return weights, {}
-    if table is None or table.shape != (len(config.vocabulary), config.model.word_dim):
+    if table is None or table.shape != (len(config.shipped), config.model.word_dim):
         raise InputError(
             f"{path}: {VECTORS} must have a row of {config.model.word_dim} numbers for each of the "
-            f"{len(config.vocabulary)} words of the vocabulary; {FIX}"
+            f"{len(config.shipped)} words of the vocabulary; {FIX}"
         )
-    return weights, dict(zip(config.vocabulary, table, strict=True))
+    return weights, dict(zip(config.shipped, table, strict=True))
 
 
 def write_voice(

@@ -11,7 +11,7 @@ from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
-from tts.text.normalize import words
+from tts.text.normalize import SPOKEN, check_vocabulary, is_digits, words
 from tts.text.units import unit_vectors
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
@@ -46,6 +46,7 @@ class Voice:
             InputError: weights or vectors that do not fit the config, or are not finite.
         """
         self.config = config
+        self._sayable = config.sayable
         self._weights = checked_weights(config.model, weights)
         self._vectors = WordVectors(config, word_vectors)
         self._engines = Engines(config.model, self._weights)
@@ -59,6 +60,7 @@ class Voice:
         sample_rate: int,
         text_encoder: TextEncoderConfig,
         word_vectors: Mapping[str, np.ndarray] | None = None,
+        vocabulary: Sequence[str] = (),
         name: str = "unnamed",
         default_speaker: str | None = None,
         sampling: Sampling | None = None,
@@ -73,8 +75,9 @@ class Voice:
             speakers: names in the order of the model's speaker indices.
             sample_rate: Hz of the training data.
             text_encoder: what made the word vectors.
-            word_vectors: (word_dim,) float32 for each word to ship (context "word"); None: all that can be said are
-                encoded now. Ignored for context "text".
+            word_vectors: (word_dim,) float32 for each word to ship (context "word"), which are then its vocabulary;
+                None: all that can be said are encoded now. Ignored for context "text".
+            vocabulary: the words of the training; none, or digits alone: all of `tts.text.normalize.SPOKEN`.
             name: of the voice.
             default_speaker: None: the first.
             sampling: defaults for speaking.
@@ -91,10 +94,13 @@ class Voice:
         Example:
             voice = Voice.from_model(model, speakers=["ann"], sample_rate=8000, text_encoder=TextEncoderConfig())
         """
-        if text_encoder.context != "word":
-            word_vectors = {}
-        elif word_vectors is None:
-            word_vectors = encode_vocabulary(text_encoder)
+        if text_encoder.context == "text":
+            word_vectors, vocabulary = {}, () if is_digits(vocabulary) else vocabulary
+        else:
+            if word_vectors is None:
+                check_vocabulary(vocabulary)
+                word_vectors = encode_vocabulary(text_encoder, SPOKEN if is_digits(vocabulary) else vocabulary)
+            vocabulary = tuple(word_vectors)
         config = VoiceConfig(
             name=name,
             sample_rate=integer("sample_rate", sample_rate),
@@ -102,7 +108,7 @@ class Voice:
             default_speaker=speakers[0] if default_speaker is None else default_speaker,
             model=model.config,
             text_encoder=text_encoder,
-            vocabulary=tuple(word_vectors),
+            vocabulary=tuple(vocabulary),
             sampling=sampling or Sampling(),
             max_unit_seconds=number("max_unit_seconds", max_unit_seconds),
             license=license,
@@ -144,6 +150,11 @@ class Voice:
         """Samples per second of what it says."""
         return self.config.sample_rate
 
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words that it says, sorted."""
+        return tuple(sorted(self._sayable))
+
     def speak(
         self,
         text: str,
@@ -155,7 +166,7 @@ class Voice:
         """Say a text.
 
         Args:
-            text: digits, as numerals or spelled out; see `tts.text.normalize.words`.
+            text: words of its vocabulary; digits as numerals or spelled out; see `tts.text.normalize.words`.
             speaker: one of `speakers`; None: the voice's default.
             seed: 0 … 2^64 - 1; the same seed gives the same samples, another one other samples.
             options: temperature, cap, engine; None: the defaults.
@@ -292,7 +303,7 @@ class Voice:
             assert voice.check("4-7") == ["4", "7"]
         """
         self.config.speaker_index(speaker)
-        return words(text)
+        return words(text, self._sayable)
 
     def model(self) -> "TwoTier":
         """Make a torch model with the voice's weights.
@@ -309,7 +320,7 @@ class Voice:
         """What the model gets for words.
 
         Args:
-            spoken: (W,) words of `SPOKEN`, W at least 1.
+            spoken: (W,) words, W at least 1; of the vocabulary, or any that the text encoder can be asked for.
 
         Returns:
             (W, word_dim) float32.
@@ -373,7 +384,7 @@ class Voice:
         write_voice(folder, self.config, self._weights, self._vectors.shipped, card)
 
     def _checked(self, options: SpeakOptions, text: str, speaker: str | None, seed: int) -> CheckedText:
-        config, spoken, seconds = self.config, words(text), options.max_seconds
+        config, spoken, seconds = self.config, words(text, self._sayable), options.max_seconds
         index = config.speaker_index(speaker)
         request = SynthesisRequest(
             units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word),

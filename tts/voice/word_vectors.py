@@ -1,13 +1,12 @@
 """What the model gets for words: vectors that ship with the voice, or those of a text encoder."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from tts.core.errors import InputError
 from tts.text.encoder import TextEncoder, TextEncoderConfig
-from tts.text.normalize import SPOKEN
 from tts.voice.config import VoiceConfig
 
 _IN_USE = threading.Lock()
@@ -20,7 +19,7 @@ class WordVectors:
     def __init__(self, config: VoiceConfig, shipped: Mapping[str, np.ndarray]) -> None:
         """`shipped`: (word_dim,) float32 for each word of the vocabulary. Raises InputError for anything else."""
         self._config = config
-        self.shipped = {word: np.asarray(shipped[word], dtype=np.float32) for word in config.vocabulary}
+        self.shipped = {word: np.asarray(shipped[word], dtype=np.float32) for word in config.shipped}
         self._encoder: TextEncoder | None = None
         for word, vector in self.shipped.items():
             if vector.shape != (config.model.word_dim,) or not np.isfinite(vector).all():
@@ -45,8 +44,8 @@ class WordVectors:
         return vectors
 
 
-def encode_vocabulary(config: TextEncoderConfig) -> dict[str, np.ndarray]:
-    """(word_dim,) float32 for each word that can be said. Raises InputError as `TextEncoder`."""
-    vocabulary = list(SPOKEN)
-    encoded = TextEncoder(config).encode([[word] for word in vocabulary])
-    return {word: vectors[0] for word, vectors in zip(vocabulary, encoded, strict=True)}
+def encode_vocabulary(config: TextEncoderConfig, vocabulary: Iterable[str]) -> dict[str, np.ndarray]:
+    """(word_dim,) float32 for each word. Raises InputError as `TextEncoder`."""
+    words = list(vocabulary)
+    encoded = TextEncoder(config).encode([[word] for word in words])
+    return {word: vectors[0] for word, vectors in zip(words, encoded, strict=True)}

@@ -87,7 +87,7 @@ def pack(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> np.ndarray
     """
     for name, array in weights.items():
         largest = LARGEST_STATE if name == "h0" else LARGEST_WEIGHT
-        if np.abs(array).max(initial=0.0) > largest:
+        if max(array.max(initial=0.0), -array.min(initial=0.0)) > largest:
             raise InputError(f"the weight {name!r} holds numbers above {largest:g}; train the model again")
     parts = [np.ascontiguousarray(part) for part in _parts(config, weights)]
     sizes = [_padded(part.nbytes, ALIGNMENT) for part in parts]
