@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_recipes import espeak, fsdd, prompts, speech_commands
+from data_recipes import espeak, folder, fsdd, prompts, speech_commands
 from data_recipes.corpus import Corpus, CorpusOptions, RecordingOptions
 from tts.core.errors import InputError
 
@@ -18,6 +18,7 @@ OPTIONS = {
     "speech_commands": ("words",),
     "prompts": ("words", "languages"),
     "espeak": ("words", "languages", "voices", "takes"),
+    "folder": ("piece_seconds",),
 }
 """Every corpus, and the options that it has beside `one_speaker`."""
 
@@ -41,22 +42,26 @@ def load_corpus(
     if name not in OPTIONS:
         raise InputError(f"corpus {name!r} is unknown; choose among {', '.join(OPTIONS)}")
     given = [sources] if isinstance(sources, Path) else list(sources or ())
-    for option in ("words", "languages", "voices", "takes"):
+    for option in ("words", "languages", "voices", "takes", "piece_seconds"):
         if getattr(options, option) not in ((), None) and option not in OPTIONS[name]:
             having = ", ".join(other for other in OPTIONS if option in OPTIONS[other])
             raise InputError(f"corpus {name} has no option {option}, which is one of {having}; leave it out")
-    most = len(given) if name == "prompts" else 0 if name == "espeak" else 1
+    most = len(given) if name in ("prompts", "folder") else 0 if name == "espeak" else 1
     if len(given) > most:
         what = "is made, so it has no source" if name == "espeak" else "has one source"
         raise InputError(f"corpus {name} {what}; {len(given)} were given")
     source = given[0] if given else None
     common: dict[str, Any] = {"options": recordings, "speakers": speakers, "progress": progress}
+    pieces = {"piece_seconds": options.piece_seconds} if options.piece_seconds else {}
+    if name == "folder" and speakers:
+        raise InputError("corpus folder has no speakers; leave them out")
     words = {"words": options.words} if options.words else {}
     load: dict[str, Callable[[], Corpus]] = {
         "fsdd": lambda: fsdd.load_corpus(source, **common),
         "speech_commands": lambda: speech_commands.load_corpus(source, **common, **words),
         "prompts": lambda: prompts.load_corpus(given, **common, **words, languages=options.languages),
         "espeak": lambda: espeak.load_corpus(**common, **words, **_espeak(options), num_proc=num_proc),
+        "folder": lambda: folder.load_corpus(given, recordings, progress, **pieces),
     }
     corpus = load[name]()
     return as_one_speaker(corpus) if options.one_speaker else corpus

@@ -65,7 +65,7 @@ class CorpusOptions:
 
     words: which; empty: the corpus's default. languages: of the folders of prompts, or of eSpeak's voices. voices,
     takes: how many eSpeak's are; None: its defaults. one_speaker: all speakers are taken as one, "everyone", for a
-    corpus in which nobody says all words, or speakers of `validation` are none of `train`.
+    corpus in which nobody says all words, or speakers of `validation` are none of `train`. piece_seconds: of `folder`.
     """
 
     words: tuple[str, ...] = ()
@@ -73,6 +73,7 @@ class CorpusOptions:
     voices: Annotated[int, Range(1, 10_000)] | None = None
     takes: Annotated[int, Range(4, 1000)] | None = None
     one_speaker: bool = False
+    piece_seconds: Annotated[float, Range(0.01, 600)] | None = None
 
     def __post_init__(self) -> None:
         """Raises: InputError for a number out of range."""

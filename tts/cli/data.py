@@ -18,6 +18,7 @@ CORPORA = {
 }
 RECIPES = {
     **CORPORA,
+    "folder": "any audio files cut in equal pieces, without text",
     "sequences": "recordings of one of these corpora joined: train, validation and test splits with hold-outs",
 }
 
@@ -54,6 +55,7 @@ def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     group.add_argument("--level-dbfs", type=_level, metavar="DB", help="level of the speech, or 'none'; default -20")
     group.add_argument("--keep-dc", dest="remove_dc", action="store_const", const=False, help="keep the mean")
     group.add_argument("--fade-seconds", type=float, metavar="S", help="at both ends; default 0.005")
+    _add_augment_arguments(parser)
     if recipe != "sequences":
         return
     group = parser.add_argument_group("sequences")
@@ -75,7 +77,7 @@ def _add_corpus_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     any_corpus = recipe == "sequences"
     if any_corpus:
         parser.add_argument("--corpus", choices=CORPORA, default="fsdd", help="whose recordings; default fsdd")
-    if any_corpus or recipe != "fsdd":
+    if any_corpus or recipe not in ("fsdd", "folder"):
         parser.add_argument("--words", nargs="+", metavar="WORD", help="these words (default: digits; prompts: all)")
     if any_corpus or recipe in ("prompts", "espeak"):
         text = "language of the prompts, for all folders or for each, or of eSpeak's voices"
@@ -83,8 +85,24 @@ def _add_corpus_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     if any_corpus or recipe == "espeak":
         parser.add_argument("--voices", type=int, metavar="N", help="how many voices of eSpeak's; default 10")
         parser.add_argument("--takes", type=int, metavar="N", help="how often each says a word; default 20")
+    if recipe == "folder":
+        parser.add_argument("--piece-seconds", type=float, metavar="S", help="length of a piece; default 2")
     text = "take all speakers as one, for a corpus in which hardly anybody says all words"
     parser.add_argument("--one-speaker", action="store_const", const=True, help=text)
+
+
+def _add_augment_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is drawn for each row of train."""
+    group = parser.add_argument_group("augmentation of train, drawn for each row")
+    text = "add a piece of the audio there to each row"
+    group.add_argument("--background", type=path_argument, metavar="DIR", help=text)
+    pair: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("LOW", "HIGH")}
+    group.add_argument("--snr-db", **pair, help="speech over background; default 5 30")
+    group.add_argument("--gain-db", **pair, help="default 0 0")
+    group.add_argument("--speed", **pair, help="a factor, which changes pitch as well; default 1 1")
+    group.add_argument("--highpass-hz", **pair, help="lowest frequency that is left; default: all")
+    group.add_argument("--lowpass-hz", **pair, help="highest frequency that is left; default: all")
+    group.add_argument("--augment-seed", type=int, metavar="N", help="default 0")
 
 
 def _level(text: str) -> float | str:
@@ -111,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build(args: argparse.Namespace) -> Path:
     """Build what the parsed arguments of `tts data build` say; returns the folder."""
+    from data_recipes.augment import AugmentOptions
     from data_recipes.build import build_corpus, build_sequences
     from data_recipes.corpora import load_corpus
     from data_recipes.corpus import CorpusOptions, RecordingOptions
@@ -121,6 +140,7 @@ def build(args: argparse.Namespace) -> Path:
         check_repo_id(args.push_to_hub)
     check_output(args.out, args.force)  # before the work, not after it
     recording_options = RecordingOptions(**_given(args, RecordingOptions))
+    augmenting = AugmentOptions(**_given(args, AugmentOptions))
     joined = args.recipe == "sequences"
     if joined:
         options = SequenceOptions(**_given(args, SequenceOptions))
@@ -137,7 +157,7 @@ def build(args: argparse.Namespace) -> Path:
         progress=True,
     )
     if not joined:
-        return build_corpus(corpus, args.out, args.force, args.num_proc)
+        return build_corpus(corpus, args.out, args.force, args.num_proc, augmenting)
     return build_sequences(corpus, options, args.out, args.count, args.eval_count, args.seed, args.force, args.num_proc)
 
 
