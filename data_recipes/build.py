@@ -57,7 +57,7 @@ def _augment_train(splits: dict[str, tuple[int, Rows]], corpus: Corpus, options:
 
 
 def _recorded(options: AugmentOptions | None) -> dict[str, Any]:
-    """What a card says of an augmentation: of the background its content, not its path, which means nothing elsewhere."""
+    """What a card says of an augmentation: of the background a hash, not the path, which means nothing elsewhere."""
     if options is None or not options.changes:
         return {}
     recorded = {**asdict(options), "background": None}

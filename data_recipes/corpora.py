@@ -52,10 +52,10 @@ def load_corpus(
         raise InputError(f"corpus {name} {what}; {len(given)} were given")
     source = given[0] if given else None
     common: dict[str, Any] = {"options": recordings, "speakers": speakers, "progress": progress}
-    pieces = {"piece_seconds": options.piece_seconds} if options.piece_seconds else {}
+    pieces: dict[str, Any] = {"piece_seconds": options.piece_seconds} if options.piece_seconds else {}
     if name == "folder" and speakers:
         raise InputError("corpus folder has no speakers; leave them out")
-    words = {"words": options.words} if options.words else {}
+    words: dict[str, Any] = {"words": options.words} if options.words else {}
     load: dict[str, Callable[[], Corpus]] = {
         "fsdd": lambda: fsdd.load_corpus(source, **common),
         "speech_commands": lambda: speech_commands.load_corpus(source, **common, **words),
@@ -70,7 +70,7 @@ def load_corpus(
 def _espeak(options: CorpusOptions) -> dict[str, Any]:
     if len(options.languages) > 1:
         raise InputError(f"corpus espeak speaks one language at a time; {len(options.languages)} were given")
-    given = {"language": options.languages[0] if options.languages else None}
+    given: dict[str, Any] = {"language": options.languages[0] if options.languages else None}
     given |= {"voices": options.voices, "takes": options.takes}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -116,7 +116,7 @@ class Corpus:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Every word that is in `train`, sorted."""
-        return tuple(sorted({recording.word for recording in self.splits["train"]}))
+        return tuple(sorted({recording.word for recording in self.splits.get("train", ())}))
 
 
 def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:

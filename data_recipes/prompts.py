@@ -136,13 +136,13 @@ def _voices(sources: Sequence[Path], languages: Sequence[str]) -> Iterator[_Voic
         if not is_folder(source):
             raise InputError(f"{source}: no such folder; give a folder with recordings of words as the source")
         folder = source.resolve()
-        found = list(_found(folder))
-        if not found:
+        places = list(_found(folder))
+        if not places:
             raise InputError(
                 f"{source}: no recordings of words there; it must hold digits/7.wav and the like, or files named "
                 f"WORD.wav ({', '.join(SUFFIXES)})"
             )
-        for place, telephone in found:
+        for place, telephone in places:
             spoken = language or _language(place, folder)
             if telephone and spoken is None:
                 raise InputError(

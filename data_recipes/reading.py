@@ -83,7 +83,7 @@ def _by_av(path: Path) -> tuple[np.ndarray, int]:
     pieces, rate = [], 0
     data = _bytes(path)
     try:
-        with av.open(io.BytesIO(data), format="g722" if path.suffix.lower() == ".g722" else None) as container:
+        with av.open(io.BytesIO(data), "r", format="g722" if path.suffix.lower() == ".g722" else None) as container:
             resampler = av.AudioResampler(format="flt", layout="mono")
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate
