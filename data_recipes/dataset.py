@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ROWS_PER_SHARD = 2000
 ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
+SHOWN_SPEAKERS = 20
 
 
 def features(sample_rate: int, digits: bool = True) -> "Features":
@@ -228,16 +229,16 @@ def _replace(temporary: Path, out: Path) -> None:
 def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
     splits = made["splits"]
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
-    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", speakers_text(x["speakers"])) for name, x in splits.items()]
+    languages = "".join(["language:\n", *(f"- {code}\n" for code in recipe.corpus.languages)])
+    languages = languages if recipe.corpus.languages else ""
     vocabulary = recipe.corpus.vocabulary
     example, digits = " ".join(vocabulary[:3]), "`digits`, " if is_digits(vocabulary) else ""
     notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
 license: {recipe.corpus.license}
-language:
-- en
-task_categories:
+{languages}task_categories:
 - text-to-speech
 configs:
 - config_name: default
@@ -262,6 +263,12 @@ Built with twotier-tts, recipe `{recipe.name}`, and these options:
 {json.dumps(made["options"], indent=2)}
 ```
 """
+
+
+def speakers_text(speakers: Iterable[str]) -> str:
+    """The speakers on a line: the first of very many, and how many there are."""
+    names = list(speakers)
+    return ", ".join(names) if len(names) <= SHOWN_SPEAKERS else f"{', '.join(names[:3])} … ({len(names)} in all)"
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

@@ -276,7 +276,8 @@ def load_corpus(
     for recording in recordings:
         splits[split_of_take(recording.take)].append(recording)
     notes = [f"{len(names)} voices, {takes} takes of each word, rendered by eSpeak NG"]
-    return Corpus(splits, notes, options, "espeak", TITLE, SOURCE, LICENSE)
+    spoken = tuple(sorted({name[:2] for name in names}))
+    return Corpus(splits, notes, options, "espeak", TITLE, SOURCE, LICENSE, spoken)
 
 
 def _check_voice(name: str) -> None:

@@ -77,4 +77,4 @@ def load_corpus(
     for note in notes:
         print(f"folder: {note}", file=sys.stderr)
     names = ", ".join(source.resolve().name for source in given)
-    return Corpus(splits, notes, options, "folder", TITLE, f"audio of the user's own: {names}", "unknown")
+    return Corpus(splits, notes, options, "folder", TITLE, f"audio of the user's own: {names}", "unknown", ())

@@ -112,7 +112,8 @@ def load_corpus(
         print(f"prompts: {note}", file=sys.stderr)
     source, license_id = _origin(voices)
     splits = {name: list(recordings) for name in SPLITS}
-    return Corpus(splits, notes, options, "prompts", TITLE, source, license_id)
+    spoken = tuple(dict.fromkeys(voice.language for voice in voices if voice.language))
+    return Corpus(splits, notes, options, "prompts", TITLE, source, license_id, spoken)
 
 
 def _origin(voices: Sequence[_Voice]) -> tuple[str, str]:

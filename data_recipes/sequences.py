@@ -273,7 +273,7 @@ def available_splits(options: SequenceOptions, vocabulary: Series[str] = DIGITS)
 
 
 def count_combinations(options: SequenceOptions, split: str, most: int = 10**9) -> int:
-    """How many combinations of digits of the lengths in the options a fixed split has, all digits there; up to `most`."""
+    """How many combinations of the ten digits, of the lengths in the options, a fixed split has; up to `most`."""
     every = (words for length in options.lengths for words in product(DIGITS, repeat=length))
     return sum(1 for _ in islice((words for words in every if _belongs(split, words, options.hold_outs)), most))
 

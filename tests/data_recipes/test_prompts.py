@@ -39,6 +39,7 @@ def test_asterisk(tmp_path: Path) -> None:
     ids = [[row.id for row in rows] for rows in corpus.splits.values()]
     assert ids[0] == ids[1] == ids[2] and "seven_en_US_f_Ann_0" in ids[0]
     assert any("train, validation and test" in note for note in corpus.notes) and corpus.license == "cc-by-sa-3.0"
+    assert corpus.languages == ("en", "ru")
     assert any(note.startswith("2 files were left out") for note in corpus.notes)
 
 

@@ -64,7 +64,7 @@ def test_segments_units_and_words_fit(name, duration):
         last_units = range(per == 4, len(request.units), per)
         last_units = [first + per - 1 for first in last_units]
         assert len(last_units) == n_words
-        assert list(per_word(ends, per)) == [ends[unit] for unit in last_units if unit < len(ends)]
+        assert list(per_word(ends, per, [1] * n_words)) == [ends[unit] for unit in last_units if unit < len(ends)]
         reasons.add(result.stop_reason)
 
     check()

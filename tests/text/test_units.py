@@ -5,7 +5,7 @@ import pytest
 
 from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
-from tts.text.units import per_word, sounding, unit_ends, unit_vectors
+from tts.text.units import pauses, per_word, sounding, syllables, unit_ends, unit_vectors
 
 
 def six(rng):
@@ -43,7 +43,7 @@ def test_pauses_are_where_nothing_sounds():
     assert len(ends) == 9
     assert np.abs(np.array(ends) - expected).max() <= 80
     assert np.abs(np.array(ends) - expected)[[0, 3, 7]].max() <= 32
-    assert per_word(ends, 4) == [second, len(both)]
+    assert per_word(ends, 4, [1, 1]) == [second, len(both)]
 
 
 def test_silence_within_a_word_is_no_pause():
@@ -85,9 +85,9 @@ def test_unit_vectors():
 
 
 def test_per_word():
-    assert per_word(range(2), 1) == range(2)
-    assert list(per_word(range(9), 4)) == [4, 8]
-    assert list(per_word(range(8), 4)) == [4]
+    assert per_word(range(2), 1, [1, 1]) == range(2)
+    assert list(per_word(range(9), 4, [1, 1])) == [4, 8]
+    assert list(per_word(range(8), 4, [1, 1])) == [4]
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,36 @@ def test_per_word():
 def test_numbers_of_units_that_there_are_not(settings):
     with pytest.raises(InputError, match=r"units_per_word is \d; it"):
         TwoTierConfig(**settings)
+
+
+def test_syllables_are_the_vowel_groups_of_the_spelling():
+    words = ["seven", "0", "hundred", "thousand", "twenty", "o'clock", "zéro", "четыре", "ноль", "йод", "kg", "七"]
+    assert syllables(words) == [1, 1, 2, 2, 2, 2, 2, 3, 1, 1, 1, 1]
+    assert syllables(["a-" * 20]) == [8]
+
+
+def test_units_of_several_syllables():
+    vectors = np.random.default_rng(0).normal(size=(3, 384)).astype(np.float32)
+    units = unit_vectors(vectors, 4, [2, 1, 3])
+    assert len(units) == 1 + 6 + 4 + 8
+    assert list(pauses([2, 1, 3])) == [0, 6, 10, 18] and not units[[0, 6, 10, 18]].any()
+    assert np.array_equal(units[6:11], unit_vectors(vectors[1:2], 4))
+    assert len({unit.tobytes() for unit in units}) == 1 + 5 + 3 + 7  # no two alike but the pauses
+    assert list(per_word(range(12), 4, [2, 1, 3])) == [6, 10]
+
+
+def test_nuclei_of_several_syllables_are_found_in_a_recording():
+    t = np.arange(1600) / 8000
+    vowel, noise = np.sin(2 * np.pi * 300 * t), 0.05 * np.random.default_rng(0).choice([-1.0, 1.0], 800)
+    noise = np.diff(noise, prepend=0)  # little of it below 1 kHz
+    word = np.concatenate([noise, vowel, noise, 0.5 * vowel[:1200], noise[:400], np.zeros(600)])
+    sounds = 800 + 1600 + 800 + 1200 + 400
+    ends = unit_ends(np.concatenate([word, word]), [len(word), 2 * len(word)], 8000, [2, 2])
+    assert len(ends) == 13 and ends == sorted(ends)
+    assert [ends[6], ends[12]] == [len(word), 2 * len(word)]
+    for start, own in ((0, ends[1:6]), (len(word), ends[7:12])):
+        assert np.abs(np.array(own) - start - [800, 2400, 3200, 4400, sounds]).max() <= 160
+    flat = unit_ends(np.zeros(900, np.float32), [900], 8000, [2])
+    assert flat == [0, 180, 360, 540, 720, 900, 900]
+    steady = unit_ends(vowel, [1600], 8000, [3])  # no valley: cut all the same
+    assert len(steady) == 9 and steady == sorted(steady)

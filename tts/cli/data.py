@@ -170,12 +170,12 @@ def _given(args: argparse.Namespace, options: type) -> dict[str, Any]:
 
 def show(folder: Path) -> str:
     """What a dataset folder holds, as text. Raises: InputError if it is not a whole dataset built here."""
-    from data_recipes.dataset import read_recipe
+    from data_recipes.dataset import read_recipe, speakers_text
 
     recipe = read_recipe(folder)
     lines = [f"{folder}: recipe {recipe['recipe']}, {recipe['sample_rate']} Hz", f"source: {recipe['source']}"]
     lines += [f"note: {note}" for note in recipe["notes"]]
     lines += [f"{'split':12} {'rows':>7} {'hours':>7}  speakers"]
     for name, split in recipe["splits"].items():
-        lines += [f"{name:12} {split['rows']:7} {split['hours']:7.3f}  {', '.join(split['speakers'])}"]
+        lines += [f"{name:12} {split['rows']:7} {split['hours']:7.3f}  {speakers_text(split['speakers'])}"]
     return "\n".join([*lines, "options: " + json.dumps(recipe["options"])])

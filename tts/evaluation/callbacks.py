@@ -83,7 +83,7 @@ class Judge:
 
 
 def held_out_texts(count: int, hold_outs: tuple[str, ...], vocabulary: Sequence[str] = DIGITS) -> list[tuple[str, ...]]:
-    """Combinations that the `unseen` hold-out owns, lengths 2 to 5 in rotation; any where it owns none or is not held."""
+    """Combinations that the `unseen` hold-out owns, lengths 2 to 5 in rotation; any if it owns none or is not held."""
     rng = np.random.default_rng(JUDGED_SEED)
     texts: list[tuple[str, ...]] = []
     for index in range(count):

@@ -18,7 +18,7 @@ from data_recipes.sequences import Sequence as Spoken
 from tts import audio
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoder
-from tts.text.units import UNITS_PER_WORD, unit_ends, unit_vectors
+from tts.text.units import UNITS_PER_WORD, pauses, syllables, unit_ends, unit_vectors
 from tts.training.config import RunConfig
 
 T = TypeVar("T")
@@ -90,8 +90,12 @@ class Collate:
         F, B = c.frame_size, len(sequences)
         frames = [-(-len(sequence.audio) // F) for sequence in sequences]
         N = max(frames)
-        words = self.vectors([sequence.text.split() for sequence in sequences])
-        units = [unit_vectors(self._noisy(vectors, rng), c.units_per_word) for vectors in words]
+        words = [sequence.text.split() for sequence in sequences]
+        counts = [syllables(own) for own in words]
+        units = [
+            unit_vectors(self._noisy(vectors, rng), c.units_per_word, count)
+            for vectors, count in zip(self.vectors(words), counts, strict=True)
+        ]
         U = max(map(len, units))
 
         wave = np.zeros((B, N * F), np.float32)
@@ -101,20 +105,20 @@ class Collate:
         advance = np.zeros((B, N), np.float32)
         valid = np.zeros((B, N), bool)
         loss_frames = []
-        for b, (sequence, vectors) in enumerate(zip(sequences, units, strict=True)):
+        for b, (sequence, vectors, count) in enumerate(zip(sequences, units, counts, strict=True)):
             wave[b, : len(sequence.audio)] = sequence.audio
             padded_units[b, : len(vectors)] = vectors
             boundaries = sequence.boundaries
             if c.units_per_word > 1:
-                boundaries = unit_ends(sequence.audio, boundaries, sequence.sample_rate)
+                boundaries = unit_ends(sequence.audio, boundaries, sequence.sample_rate, count)
             ends = segment_ends(boundaries, frames[b], F)
             pointer[b] = np.searchsorted(ends, np.arange(N), side="right")
             # The pooled model has one unit, whose segment is the whole sequence.
             advance[b, ends[-1:] - 1 if c.conditioning == "pooled" else ends - 1] = 1
             valid[b, : frames[b]] = True
-            loss_frames.append(b * N + self._loss_frames(frames[b], ends, rng))
+            loss_frames.append(b * N + self._loss_frames(frames[b], ends, pauses(count), rng))
             if self.pause_corruption:
-                corruptions += [(b, *found) for found in self._corruptions(sequence, ends * F, rng)]
+                corruptions += [(b, *found) for found in self._corruptions(sequence, ends * F, pauses(count), rng)]
         codes = inputs = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
         if corruptions:
             inputs = codes.clone()
@@ -134,7 +138,7 @@ class Collate:
             keep_frame=torch.from_numpy(rng.random((B, N)) >= self.frame_dropout),
         )
 
-    def _loss_frames(self, frames: int, ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _loss_frames(self, frames: int, ends: np.ndarray, pauses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Rising numbers of the loss frames out of `frames`: a share of them, drawn.
 
         With pauses, the first frames of each pause and of each sound after one are drawn before all others: whether a
@@ -143,20 +147,20 @@ class Collate:
         order = rng.permutation(frames)
         count = max(1, round(self.frame_share * frames))
         if self.model.units_per_word == UNITS_PER_WORD and count < frames:
-            begins = np.concatenate([ends[::UNITS_PER_WORD], ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]])
+            begins = np.concatenate([ends[pauses], ends[pauses[1:] - 1]])
             edges = begins[:, None] + np.arange(EDGE_FRAMES)
             order = order[np.argsort(~np.isin(order, edges), kind="stable")]
         return np.sort(order[:count])
 
     def _corruptions(
-        self, sequence: Spoken, ends: np.ndarray, rng: np.random.Generator
+        self, sequence: Spoken, ends: np.ndarray, pauses: np.ndarray, rng: np.random.Generator
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Sounds for the input of a share of the pauses: first sample, and (n,) float32 in [-1, 1].
 
         Half of them are a piece of the sequence, half are noise. `ends` (U,): the segments', in samples.
         """
         rate, wave = sequence.sample_rate, sequence.audio
-        for begin, end in zip([0, *ends[UNITS_PER_WORD - 1 :: UNITS_PER_WORD]], ends[::UNITS_PER_WORD], strict=True):
+        for begin, end in zip([0, *ends[pauses[1:] - 1]], ends[pauses], strict=True):
             if rng.random() >= self.pause_corruption:
                 continue
             first = int(rng.integers(begin, end))

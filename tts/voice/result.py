@@ -11,7 +11,7 @@ import numpy as np
 from tts import audio as audio_files
 from tts.core.errors import InputError
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
-from tts.text.units import per_word
+from tts.text.units import per_word, syllables
 from tts.voice.config import VoiceConfig
 
 
@@ -70,7 +70,7 @@ class CheckedText(NamedTuple):
             samples=audio_files.decode(result.codes, model.q_levels, model.quantization),
             sample_rate=self.config.sample_rate,
             words=self.words,
-            word_ends=list(per_word(result.unit_ends, model.units_per_word)),
+            word_ends=list(per_word(result.unit_ends, model.units_per_word, syllables(self.words))),
             stop_reason=result.stop_reason,
             forced_advances=result.forced_advances,
             speaker=self.speaker,

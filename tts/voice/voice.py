@@ -12,7 +12,7 @@ from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN, check_vocabulary, is_digits, words
-from tts.text.units import unit_vectors
+from tts.text.units import syllables, unit_vectors
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
 from tts.voice.folder import write_voice
@@ -387,7 +387,7 @@ class Voice:
         config, spoken, seconds = self.config, words(text, self._sayable), options.max_seconds
         index = config.speaker_index(speaker)
         request = SynthesisRequest(
-            units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word),
+            units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word, syllables(spoken)),
             speaker=index,
             seed=integer("seed", seed),
             max_frames=config.frames(
