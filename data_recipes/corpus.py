@@ -102,8 +102,8 @@ class Corpus:
     """Recordings by split, and what a card says of them.
 
     notes: what a reader should know about how they came about, one line each. name: as in `tts data build NAME`. title,
-    source: of the corpus, for people. license: an SPDX-like id in lower case, as dataset cards have it. languages: codes
-    of those that are spoken; empty: not known, or none.
+    source: of the corpus, for people. license: an SPDX-like id in lower case, as dataset cards have it.
+    languages: codes of those that are spoken; empty: not known, or none.
     """
 
     splits: dict[str, list[Recording]]

@@ -14,6 +14,8 @@ import os
 import shutil
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -121,7 +123,7 @@ def _written(
     _JOB = rows, write, folder
     context = multiprocessing.get_context("fork")
     try:
-        with ProcessPoolExecutor(min(num_proc, len(shards)), context, initializer=_ignore_interrupt) as pool:
+        with ProcessPoolExecutor(min(num_proc, len(shards)), context, _in_worker, (os.getpid(),)) as pool:
             futures = {pool.submit(_write_of_job, shard): shard for shard in shards}
             try:
                 for future in as_completed(futures):
@@ -141,8 +143,17 @@ def _written(
 _JOB: tuple[Mapping[str, Rows], Write, Path] | None = None
 
 
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for all of them ends them
+def _in_worker(parent: int) -> None:
+    """Leave an interruption to the process that waits for all, and end with it even if it is killed: else the folder
+    would stay locked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_of_job(shard: Shard) -> Facts:
