@@ -144,9 +144,9 @@ _JOB: tuple[Mapping[str, Rows], Write, Path] | None = None
 
 
 def _in_worker(parent: int) -> None:
-    """Leave an interruption to the process that waits for all, and end with it even if it is killed: else the folder
-    would stay locked."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Drop the shard at hand where interrupted, and end with the process that waits for all, even if that is killed:
+    else the folder would stay locked."""
+    signal.signal(signal.SIGINT, _stop)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -156,10 +156,28 @@ def _in_worker(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+class _Worker:
+    """What a process that writes shards knows of itself."""
+
+    writing = stopped = False
+
+
+def _stop(*_: object) -> None:
+    _Worker.stopped = True
+    if _Worker.writing:
+        raise KeyboardInterrupt
+
+
 def _write_of_job(shard: Shard) -> Facts:
     assert _JOB is not None
     rows, write, folder = _JOB
-    return _write(shard, rows[shard.split], write, folder)
+    if _Worker.stopped:
+        raise KeyboardInterrupt
+    _Worker.writing = True
+    try:
+        return _write(shard, rows[shard.split], write, folder)
+    finally:
+        _Worker.writing = False
 
 
 def _write(shard: Shard, rows: Rows, write: Write, folder: Path) -> Facts:
