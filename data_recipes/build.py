@@ -3,29 +3,69 @@
 In: a corpus and options. Out: a dataset folder, see `data_recipes.dataset`.
 """
 
+import hashlib
+import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data_recipes.corpus import Corpus
+from data_recipes.augment import AugmentOptions, augmenter
+from data_recipes.corpus import Corpus, Recording
 from data_recipes.dataset import Recipe, write_dataset
+from data_recipes.reading import is_audio
 from data_recipes.sequences import Sequence, SequenceOptions, SequenceStream, available_splits, fixed_split, join
+from data_recipes.shards import Rows
 
 ALONE = SequenceOptions(edge_seconds=(0, 0), dither=0)
 """A recording as it is."""
 
 
-def build_fsdd(corpus: Corpus, out: Path, force: bool = False) -> Path:
+def build_corpus(
+    corpus: Corpus, out: Path, force: bool = False, num_proc: int = 1, augmenting: AugmentOptions | None = None
+) -> Path:
     """Write the recordings of a corpus, a row each; returns the folder. Raises InputError as `write_dataset`."""
-    description = (
-        "Single spoken digits. Takes 0-4 of every speaker and digit are `test`, 5-7 `validation`, the others `train`."
-    )
-    recipe = Recipe(corpus, "fsdd", "Free Spoken Digit Dataset, prepared", description)
+    description = "Single words, each recording trimmed and leveled by itself; the splits are the corpus's own."
+    recipe = Recipe(corpus, corpus.name, f"{corpus.title}, prepared", description, _recorded(augmenting))
+    splits: dict[str, tuple[int, Rows]] = {
+        name: (len(rows), partial(_alone, rows)) for name, rows in corpus.splits.items() if rows
+    }
+    _augment_train(splits, corpus, augmenting)
+    return write_dataset(splits, recipe, out, force, num_proc)
+
+
+def _alone(recordings: list[Recording], start: int, stop: int) -> Iterable[Sequence]:
     rng = np.random.default_rng()  # nothing that it draws is in them
-    splits = {name: (len(rows), (join([row], ALONE, rng) for row in rows)) for name, rows in corpus.splits.items()}
-    return write_dataset(splits, recipe, out, force)
+    rows = (join([recording], ALONE, rng) for recording in recordings[start:stop])
+    return (row if row.text else replace(row, words=[]) for row in rows)  # `folder` has no text
+
+
+def _augment_train(splits: dict[str, tuple[int, Rows]], corpus: Corpus, options: AugmentOptions | None) -> None:
+    """Augment the rows of `train`, in place."""
+    if options is None or not options.changes:
+        return
+    apply = augmenter(options, corpus.options.sample_rate)
+    count, plain = splits["train"]
+
+    def rows(start: int, stop: int) -> Iterable[Sequence]:
+        return map(apply, plain(start, stop), range(start, stop))
+
+    splits["train"] = count, rows
+
+
+def _recorded(options: AugmentOptions | None) -> dict[str, Any]:
+    """What a card says of an augmentation: of the background a hash, not the path, which means nothing elsewhere."""
+    if options is None or not options.changes:
+        return {}
+    recorded = {**asdict(options), "background": None}
+    if options.background:
+        files = sorted(path for path in options.background.rglob("*") if is_audio(path))
+        digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files))
+        recorded |= {"background": options.background.name, "background_sha256": digest.hexdigest()}
+    return {"augment": recorded}
 
 
 def build_sequences(
@@ -36,29 +76,56 @@ def build_sequences(
     eval_count: int = 500,
     seed: int = 0,
     force: bool = False,
+    num_proc: int = 1,
+    augmenting: AugmentOptions | None = None,
 ) -> Path:
     """Write sequences of the corpus's recordings; returns the folder.
 
     Args:
-        corpus: recordings by split.
+        corpus: recordings by split. A split of sequences is left out, with a note, where its recordings are none.
         options: how they are joined, and which combinations are held out.
         out: the folder.
         count: rows of `train`.
         eval_count: rows of every other split.
         seed: of all draws.
         force: replace a dataset that was built there before.
+        num_proc: how many processes write; the rows do not depend on it.
+        augmenting: what is done to the rows of `train`.
 
     Raises: InputError as `write_dataset`.
     """
     stream = SequenceStream(corpus.splits["train"], options, seed)
-    splits: dict[str, tuple[int, Iterable[Sequence]]] = {"train": (count, map(stream.__getitem__, range(count)))}
+
+    def drawn(start: int, stop: int) -> Iterable[Sequence]:
+        return map(stream.__getitem__, range(start, stop))
+
+    @cache
+    def fixed(name: str) -> list[Sequence]:
+        return fixed_split(corpus.splits, options, name, eval_count, seed)
+
+    def of_fixed(name: str) -> Rows:
+        return lambda start, stop: fixed(name)[start:stop]
+
+    splits: dict[str, tuple[int, Rows]] = {"train": (count, drawn)}
+    left_out = []
     for name in available_splits(options, corpus.vocabulary):
-        splits[name] = (eval_count, fixed_split(corpus.splits, options, name, eval_count, seed))
+        if corpus.splits["validation" if name == "validation" else "test"]:
+            splits[name] = (eval_count, of_fixed(name))
+        else:
+            left_out.append(name)
+    if left_out:
+        note = f"the corpus has no recordings for {', '.join(left_out)}, which are left out"
+        print(f"sequences: {note}", file=sys.stderr)
+        corpus = replace(corpus, notes=[*corpus.notes, note])
+    _augment_train(splits, corpus, augmenting)
     description = (
         "Recordings of one speaker joined with drawn silences. `train` joins training recordings, `validation` "
         "validation recordings, every other split test recordings. No combination of words of a hold-out in force is "
         "in `train`."
     )
-    title = "Spoken digit sequences from the Free Spoken Digit Dataset"
-    drawn = {"sequences": asdict(options), "count": count, "eval_count": eval_count, "seed": seed}
-    return write_dataset(splits, Recipe(corpus, "sequences", title, description, drawn), out, force)
+    title = f"Spoken word sequences from {corpus.title}"
+    drawn_options = {
+        "corpus": corpus.name, "sequences": asdict(options), "count": count, "eval_count": eval_count, "seed": seed,
+    }  # fmt: skip
+    recipe = Recipe(corpus, "sequences", title, description, drawn_options | _recorded(augmenting))
+    return write_dataset(splits, recipe, out, force, num_proc)

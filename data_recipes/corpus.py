@@ -60,6 +60,27 @@ class RecordingOptions:
 
 
 @dataclass(frozen=True)
+class CorpusOptions:
+    """What is taken of a corpus. A corpus refuses those that it does not have.
+
+    words: which; empty: the corpus's default. languages: of the folders of prompts, or of eSpeak's voices. voices,
+    takes: how many eSpeak's are; None: its defaults. one_speaker: all speakers are taken as one, "everyone", for a
+    corpus in which nobody says all words, or speakers of `validation` are none of `train`. piece_seconds: of `folder`.
+    """
+
+    words: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    voices: Annotated[int, Range(1, 10_000)] | None = None
+    takes: Annotated[int, Range(4, 1000)] | None = None
+    one_speaker: bool = False
+    piece_seconds: Annotated[float, Range(0.01, 600)] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: InputError for a number out of range."""
+        check(self)
+
+
+@dataclass(frozen=True)
 class Recording:
     """One person saying one word once: audio (T,) float32 in [-1, 1] at sample_rate Hz; id like "4_jackson_7"."""
 
@@ -82,6 +103,7 @@ class Corpus:
 
     notes: what a reader should know about how they came about, one line each. name: as in `tts data build NAME`. title,
     source: of the corpus, for people. license: an SPDX-like id in lower case, as dataset cards have it.
+    languages: codes of those that are spoken; empty: not known, or none.
     """
 
     splits: dict[str, list[Recording]]
@@ -91,6 +113,7 @@ class Corpus:
     title: str = "Free Spoken Digit Dataset"
     source: str = ""
     license: str = ""
+    languages: tuple[str, ...] = ("en",)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:

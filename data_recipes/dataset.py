@@ -4,33 +4,38 @@ A dataset is a folder: README.md (the card, whose YAML header lists the splits),
 every option) and data/SPLIT-00000-of-00001.parquet. `datasets.load_dataset(folder)` reads it.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+import numpy as np
 
 from data_recipes.corpus import Corpus
 from data_recipes.sequences import Sequence
+from data_recipes.shards import Facts, Rows, Shard, finish, partial_folder, write_shards
 from tts.audio import to_bytes
 from tts.core.errors import InputError
-from tts.core.files import atomic_write, failure, is_empty, is_file, is_folder, kind
+from tts.core.files import atomic_write, is_empty, is_file, is_folder, kind
 from tts.core.tables import markdown_table
 from tts.text.normalize import is_digits
 
 if TYPE_CHECKING:
+    import pyarrow
     from datasets import Dataset, Features
 
-ROWS_PER_SHARD = 4000
+ROWS_PER_SHARD = 2000
 ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
 RECIPE_FILE = "recipe.json"
+SHOWN_SPEAKERS = 20
 
 
 def features(sample_rate: int, digits: bool = True) -> "Features":
@@ -53,30 +58,39 @@ def features(sample_rate: int, digits: bool = True) -> "Features":
 
 def sequences_dataset(sequences: Iterable[Sequence], digits: bool = True) -> "Dataset":
     """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
-    from datasets import Dataset, Features, Value
+    from datasets import Dataset
 
-    sequences = list(sequences)
+    return Dataset(_table(list(sequences), digits))
+
+
+def _table(sequences: list[Sequence], digits: bool) -> "pyarrow.Table":
+    """At least one sequence as rows, with the schema by which `datasets` knows the features."""
+    import pyarrow
+
     rate = sequences[0].sample_rate
-    final = features(rate, digits)
-    # Audio as a feature imports a decoder when rows are encoded; rows that are bytes already need only the cast.
-    plain = Features({**final, "audio": {"bytes": Value("binary"), "path": Value("string")}})
-    rows = {name: [getattr(item, name) for item in sequences] for name in final}
+    schema = features(rate, digits).arrow_schema
+    rows = {name: [getattr(item, name) for item in sequences] for name in schema.names}
     rows["audio"] = [
-        {"bytes": to_bytes(item.audio, rate, "FLAC"), "path": f"{item.speaker}_{item.text.replace(' ', '-')}.flac"}
+        {"bytes": to_bytes(item.audio, rate, "FLAC"), "path": f"{item.speaker}_{item.text.replace(' ', '-')[:80]}.flac"}
         for item in sequences
     ]
-    return Dataset.from_dict(rows, features=plain).cast_column("audio", final["audio"])
+    return pyarrow.Table.from_pydict(rows, schema=schema)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is built of a corpus, for the card. options: every option beside the corpus's own, JSON types only."""
+    """What is built of a corpus, for the card.
+
+    options: every option beside the corpus's own, JSON types only. content: what tells one content of the corpus from
+    another; empty: its recordings do.
+    """
 
     corpus: Corpus
     name: str
     title: str
     description: str
     options: dict[str, Any] = field(default_factory=dict)
+    content: str = ""
 
 
 def check_output(out: Path, force: bool) -> None:
@@ -97,13 +111,19 @@ def check_output(out: Path, force: bool) -> None:
 
 
 def write_dataset(
-    splits: Mapping[str, tuple[int, Iterable[Sequence]]], recipe: Recipe, out: Path, force: bool = False
+    splits: Mapping[str, tuple[int, Rows]], recipe: Recipe, out: Path, force: bool = False, num_proc: int = 1
 ) -> Path:
     """Write a dataset folder, whole or not at all. With force, an older one is replaced once the new one is whole.
 
-    Args: splits, from a split's name to its number of rows and the rows, which may be drawn as they are written.
+    It is written shard by shard into a hidden folder beside `out`. What an interruption leaves there is used by the
+    next build of the same rows, and discarded by that of others.
 
-    Raises: InputError as `check_output`, or where the disk refuses.
+    Args:
+        splits: from a split's name to its number of rows, and what gives those from one index to another. In whatever
+            process and order these are asked for, they must be the same.
+        num_proc: how many processes write; the files do not depend on it.
+
+    Raises: InputError as `check_output`, where the disk refuses, or a process ends early.
     """
     out = Path(os.path.abspath(out))
     check_output(out, force)
@@ -117,64 +137,76 @@ def write_dataset(
         "notes": corpus.notes,
         "splits": {},
     }
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:32]}-", dir=out.parent))
-    except OSError as error:
-        raise InputError(f"cannot write {failure(error, out.parent)}") from None
-    try:
-        total = sum(count for count, _ in splits.values())
-        with tqdm(total=total, desc=f"write {out.name}", unit="row") as bar:
-            for name, (count, rows) in splits.items():
-                made["splits"][name] = _write_split(
-                    name, count, rows, temporary / "data", bar, is_digits(corpus.vocabulary)
-                )
+    shards = _shards({name: count for name, (count, _) in splits.items()})
+    plan = json.dumps({**made, "content": recipe.content or _content(corpus), "shards": [list(one) for one in shards]})
+    with partial_folder(out, plan) as temporary:
+        (temporary / "data").mkdir(exist_ok=True)
+        write = partial(write_parquet, digits=is_digits(corpus.vocabulary))
+        facts = write_shards(shards, {name: rows for name, (_, rows) in splits.items()}, write, temporary, num_proc)
+        for name in splits:
+            made["splits"][name] = _summary([facts[shard] for shard in shards if shard.split == name])
         atomic_write(temporary / RECIPE_FILE, (json.dumps(made, indent=2) + "\n").encode())
         atomic_write(temporary / "README.md", _card(recipe, made).encode())
-        temporary.chmod(0o755)
+        finish(temporary)
         _replace(temporary, out)
-    except OSError as error:
-        raise InputError(f"cannot write {failure(error, out)}; nothing was kept") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
-def _write_split(
-    name: str, count: int, rows: Iterable[Sequence], folder: Path, bar: tqdm, digits: bool
-) -> dict[str, Any]:
-    """Write a split's shards; returns what `recipe.json` says of it."""
-    from pyarrow import parquet
+def _shards(counts: Mapping[str, int]) -> list[Shard]:
+    found = []
+    for name, count in counts.items():
+        total = -(-count // ROWS_PER_SHARD)
+        for number in range(total):
+            start = number * ROWS_PER_SHARD
+            path = f"data/{name}-{number:05d}-of-{total:05d}.parquet"
+            found.append(Shard(name, path, start, min(count, start + ROWS_PER_SHARD)))
+    return found
 
-    folder.mkdir(exist_ok=True)
+
+def _content(corpus: Corpus) -> str:
+    """A hash of all recordings: rows are drawn from them."""
+    whole = hashlib.sha256()
+    for name, recordings in corpus.splits.items():
+        for recording in recordings:
+            whole.update(f"{name} {recording.id} {recording.word} {recording.speaker}\n".encode())
+            whole.update(np.ascontiguousarray(recording.audio).data)
+    return whole.hexdigest()
+
+
+def write_parquet(rows: Iterable[Sequence], path: Path, digits: bool) -> Facts:
+    """Write one shard, a group of rows in memory at a time; returns what `recipe.json` says of it."""
+    from pyarrow.parquet import ParquetWriter
+
     speakers: Counter[str] = Counter()
-    lengths: Counter[int] = Counter()
+    lengths: Counter[str] = Counter()
     seconds = 0.0
+    stream = iter(rows)
+    writer = None
+    try:
+        while group := list(islice(stream, ROWS_PER_GROUP)):
+            table = _table(group, digits)
+            writer = writer or ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            speakers.update(row.speaker for row in group)
+            lengths.update(str(len(row.words)) for row in group)
+            seconds += sum(len(row.audio) / row.sample_rate for row in group)
+    finally:
+        if writer is not None:
+            writer.close()
+    return {"rows": speakers.total(), "seconds": seconds, "speakers": speakers, "lengths": lengths}
 
-    def counted() -> Iterator[Sequence]:
-        nonlocal seconds
-        for row in rows:
-            speakers[row.speaker] += 1
-            lengths[len(row.words)] += 1
-            seconds += len(row.audio) / row.sample_rate
-            bar.update()
-            yield row
 
-    stream = counted()
-    shards = -(-count // ROWS_PER_SHARD)
-    for shard in range(shards):
-        path = folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet"
-        # One shard at a time in memory, and none of it in the cache of `datasets`.
-        dataset = sequences_dataset(islice(stream, ROWS_PER_SHARD), digits)
-        table = dataset.data.table.cast(dataset.features.arrow_schema)
-        parquet.write_table(table, path, row_group_size=ROWS_PER_GROUP)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    assert speakers.total() == count and next(stream, None) is None, (name, speakers, count)
+def _summary(facts: list[Facts]) -> dict[str, Any]:
+    speakers: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    for one in facts:
+        speakers.update(one["speakers"])
+        lengths.update(one["lengths"])
     return {
-        "rows": count,
-        "hours": round(seconds / 3600, 4),
+        "rows": sum(one["rows"] for one in facts),
+        "hours": round(sum(one["seconds"] for one in facts) / 3600, 4),
         "speakers": dict(sorted(speakers.items())),
-        "rows_by_number_of_digits": {str(number): times for number, times in sorted(lengths.items())},
+        "rows_by_number_of_digits": dict(sorted(lengths.items(), key=lambda pair: int(pair[0]))),
     }
 
 
@@ -197,16 +229,16 @@ def _replace(temporary: Path, out: Path) -> None:
 def _card(recipe: Recipe, made: Mapping[str, Any]) -> str:
     splits = made["splits"]
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
-    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", ", ".join(x["speakers"])) for name, x in splits.items()]
+    rows = [(name, f"{x['rows']:,}", f"{x['hours']:.3f}", speakers_text(x["speakers"])) for name, x in splits.items()]
+    languages = "".join(["language:\n", *(f"- {code}\n" for code in recipe.corpus.languages)])
+    languages = languages if recipe.corpus.languages else ""
     vocabulary = recipe.corpus.vocabulary
     example, digits = " ".join(vocabulary[:3]), "`digits`, " if is_digits(vocabulary) else ""
     notes = "\n".join(["Of this build:", "", *(f"- {note}" for note in made["notes"]), "", ""])
     return f"""---
 pretty_name: {recipe.title}
 license: {recipe.corpus.license}
-language:
-- en
-task_categories:
+{languages}task_categories:
 - text-to-speech
 configs:
 - config_name: default
@@ -223,8 +255,7 @@ Source: {recipe.corpus.source}
 
 Columns: `audio` (FLAC bytes, 16 bit, mono, {made["sample_rate"]} Hz), `text` ("{example}"), `words`,
 {digits}`speaker`, `takes` (ids of the recordings), `boundaries` (end sample of each word's segment; the last is the
-number of samples) and
-`combination_split` ("seen", or the hold-out that owns the words).
+number of samples) and `combination_split` ("seen", or the hold-out that owns the words).
 
 Built with twotier-tts, recipe `{recipe.name}`, and these options:
 
@@ -232,6 +263,12 @@ Built with twotier-tts, recipe `{recipe.name}`, and these options:
 {json.dumps(made["options"], indent=2)}
 ```
 """
+
+
+def speakers_text(speakers: Iterable[str]) -> str:
+    """The speakers on a line: the first of very many, and how many there are."""
+    names = list(speakers)
+    return ", ".join(names) if len(names) <= SHOWN_SPEAKERS else f"{', '.join(names[:3])} … ({len(names)} in all)"
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def refused(capsys, folder: Path, *arguments: Any) -> str:
 @pytest.mark.parametrize("override", REFUSED)
 def test_refused_before_anything_is_read(override, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tts.training.data.build_recordings", lambda *_: pytest.fail("the corpus was read"))
+    monkeypatch.setattr("tts.training.data.load_corpus", lambda *_: pytest.fail("the corpus was read"))
     assert REFUSED[override] in refused(capsys, tmp_path, TINY, override)
 
 

@@ -168,7 +168,11 @@ def test_an_error_on_the_way_leaves_the_older_folder(
     monkeypatch.setattr(dataset, "_card", full)
     with pytest.raises(InputError, match="No space left on device"):
         build("fsdd", source, out, "--force")
-    assert listing(out) == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert listing(out) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"out", ".out.partial"}  # its shards are finished
+    monkeypatch.undo()
+    assert cli.show(build("fsdd", source, out, "--force")).startswith(f"{out}: recipe fsdd")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_bad_recording_leaves_nothing(source: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_run_in_bf16_goes_on_in_fp32_if_asked_to(tmp_path, without_bf16):
 def test_training_refuses_before_data_are_read(tmp_path, monkeypatch, capsys, without_bf16):
     monkeypatch.chdir(tmp_path)
     config = str(ROOT / "configs" / "tiny.yaml")
-    assert main(["train", config, "data.source=/nowhere", "train.precision=bf16"]) == 2
+    assert main(["train", config, "data.corpus=fsdd", "data.source=/nowhere", "train.precision=bf16"]) == 2
     assert capsys.readouterr().err == (
         "tts: error: train.precision is bf16, but it has none; give train.precision=fp32, or auto for what there is\n"
     )
@@ -145,6 +145,6 @@ def test_the_recognizer_trains_in_what_there_is(tmp_path, recognizer_run, capsys
 
 
 def test_the_recognizer_refuses_before_data_are_read(tmp_path, recognizer_run, capsys, without_bf16):
-    assert recognizer_run("data.source=/nowhere", "train.precision=bf16") == 2
+    assert recognizer_run("data.corpus=fsdd", "data.source=/nowhere", "train.precision=bf16") == 2
     assert capsys.readouterr().err.startswith("train_recognizer: error: train.precision is bf16, but it has none")
     assert list(tmp_path.iterdir()) == []

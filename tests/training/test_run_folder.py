@@ -56,7 +56,18 @@ def test_the_second_command_is_refused(tmp_path, capsys):
     run = tmp_path / "run"
     with opened(run):
         before = everything(tmp_path)
-        assert main(["train", str(ROOT / "configs" / "tiny.yaml"), f"output={run}", "data.source=/nowhere"]) == 2
+        assert (
+            main(
+                [
+                    "train",
+                    str(ROOT / "configs" / "tiny.yaml"),
+                    f"output={run}",
+                    "data.corpus=fsdd",
+                    "data.source=/nowhere",
+                ]
+            )
+            == 2
+        )
         assert everything(tmp_path) == before
     error = capsys.readouterr().err
     assert error.startswith("tts: error: another process trains in")

@@ -78,7 +78,7 @@ def test_overfits_one_file(tmp_path, corpus):
         ([ROOT / "configs/tiny.yaml", "train.lrr=1"], "unknown config key train.lrr; did you mean train.lr?"),
         ([ROOT / "configs/tiny.yaml", "train.steps=many"], "train.steps is 'many' (str); it must be of type int"),
         ([ROOT / "configs/tiny.yaml", "train.precision=fp16"], "must be one of auto, fp32, bf16"),
-        ([ROOT / "configs/tiny.yaml", "data.source=/nowhere"], "/nowhere"),
+        ([ROOT / "configs/tiny.yaml", "data.corpus=fsdd", "data.speakers=[theo]", "data.source=/nowhere"], "/nowhere"),
         ([ROOT / "configs/tiny.yaml", "--text", "4"], "--overfit"),
         ([ROOT / "configs/tiny.yaml", "--overfit", "none.wav"], "begin with digits"),
         ([ROOT / "configs/tiny.yaml", "--overfit", "4_none.wav"], "4_none.wav"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from data_recipes.corpus import RecordingOptions
+from data_recipes.corpus import CorpusOptions, RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check, shown
 from tts.core.errors import InputError
@@ -33,8 +33,12 @@ FILLED_IN = TwoTierConfig()
 class DataConfig:
     """Which recordings, and how they are joined."""
 
+    corpus: Literal["fsdd", "speech_commands", "prompts", "espeak"] = "fsdd"
+    """docs/data.md has what each is."""
     source: Path | None = None
-    """Folder of the corpus in its own layout; None downloads it."""
+    """Folder of the corpus in its own layout; None downloads `fsdd`; `espeak` has none."""
+    options: CorpusOptions = field(default_factory=CorpusOptions)
+    """Words, languages, synthetic voices: what is taken of the corpus."""
     speakers: tuple[str, ...] = ()
     """Names of the speakers; empty: all."""
     self_training: Path | None = None

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_recipes.corpora import load_corpus
 from data_recipes.corpus import Recording, prepare
-from data_recipes.fsdd import build_recordings, build_takes
+from data_recipes.fsdd import build_takes
 from data_recipes.sequences import DIGITS, Sequence, SequenceStream, fixed_split
 from tts.audio import read, resample
 from tts.core.errors import InputError
@@ -62,8 +63,12 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     """
     _encoder(config)  # what is wrong with it is said before the corpus is read
     d = config.data
-    recordings = build_recordings(d.source, d.recordings, d.speakers or None)
-    speakers = d.speakers or tuple(sorted({recording.speaker for recording in recordings["train"]}))
+    recordings = load_corpus(d.corpus, d.source, d.recordings, d.speakers or None, d.options).splits
+    heard = tuple(sorted({recording.speaker for recording in recordings["train"]}))
+    if strangers := sorted({recording.speaker for recording in recordings["validation"]} - set(heard)):
+        found = f"corpus {d.corpus}: speaker {strangers[0]} has recordings for validation and none for training"
+        raise InputError(f"{found}; set data.options.one_speaker=true, or name speakers in data.speakers")
+    speakers = heard if d.options.one_speaker else d.speakers or heard
     more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
     return of_recordings(config, recordings, speakers, more)
 

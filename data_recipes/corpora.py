@@ -1,0 +1,85 @@
+"""Every corpus by its name, with one set of options: what `tts data build` and a training's config choose from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from data_recipes import espeak, folder, fsdd, prompts, speech_commands
+from data_recipes.corpus import Corpus, CorpusOptions, RecordingOptions
+from tts.core.errors import InputError
+
+EVERYONE = "everyone"
+"""The speaker of a corpus whose speakers are taken as one."""
+
+
+OPTIONS = {
+    "fsdd": (),
+    "speech_commands": ("words",),
+    "prompts": ("words", "languages"),
+    "espeak": ("words", "languages", "voices", "takes"),
+    "folder": ("piece_seconds",),
+}
+"""Every corpus, and the options that it has beside `one_speaker`."""
+
+
+def load_corpus(
+    name: str,
+    sources: Path | Sequence[Path] | None = None,
+    recordings: RecordingOptions | None = None,
+    speakers: Sequence[str] | None = None,
+    options: CorpusOptions | None = None,
+    num_proc: int = 1,
+    progress: bool = False,
+) -> Corpus:
+    """Read, check and prepare a corpus.
+
+    Args: name, a key of `OPTIONS`; sources, where it lies, several folders of `prompts` only; speakers, None for all.
+
+    Raises: InputError for an option that the corpus does not have, or as its recipe's `load_corpus`.
+    """
+    options = options or CorpusOptions()
+    if name not in OPTIONS:
+        raise InputError(f"corpus {name!r} is unknown; choose among {', '.join(OPTIONS)}")
+    given = [sources] if isinstance(sources, Path) else list(sources or ())
+    for option in ("words", "languages", "voices", "takes", "piece_seconds"):
+        if getattr(options, option) not in ((), None) and option not in OPTIONS[name]:
+            having = ", ".join(other for other in OPTIONS if option in OPTIONS[other])
+            raise InputError(f"corpus {name} has no option {option}, which is one of {having}; leave it out")
+    most = len(given) if name in ("prompts", "folder") else 0 if name == "espeak" else 1
+    if len(given) > most:
+        what = "is made, so it has no source" if name == "espeak" else "has one source"
+        raise InputError(f"corpus {name} {what}; {len(given)} were given")
+    source = given[0] if given else None
+    common: dict[str, Any] = {"options": recordings, "speakers": speakers, "progress": progress}
+    pieces: dict[str, Any] = {"piece_seconds": options.piece_seconds} if options.piece_seconds else {}
+    if name == "folder" and speakers:
+        raise InputError("corpus folder has no speakers; leave them out")
+    words: dict[str, Any] = {"words": options.words} if options.words else {}
+    load: dict[str, Callable[[], Corpus]] = {
+        "fsdd": lambda: fsdd.load_corpus(source, **common),
+        "speech_commands": lambda: speech_commands.load_corpus(source, **common, **words),
+        "prompts": lambda: prompts.load_corpus(given, **common, **words, languages=options.languages),
+        "espeak": lambda: espeak.load_corpus(**common, **words, **_espeak(options), num_proc=num_proc),
+        "folder": lambda: folder.load_corpus(given, recordings, progress, **pieces),
+    }
+    corpus = load[name]()
+    return as_one_speaker(corpus) if options.one_speaker else corpus
+
+
+def _espeak(options: CorpusOptions) -> dict[str, Any]:
+    if len(options.languages) > 1:
+        raise InputError(f"corpus espeak speaks one language at a time; {len(options.languages)} were given")
+    given: dict[str, Any] = {"language": options.languages[0] if options.languages else None}
+    given |= {"voices": options.voices, "takes": options.takes}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def as_one_speaker(corpus: Corpus) -> Corpus:
+    """The corpus with `EVERYONE` as its only speaker; ids of recordings still tell whose they are."""
+    splits = {
+        name: [replace(recording, speaker=EVERYONE) for recording in recordings]
+        for name, recordings in corpus.splits.items()
+    }
+    count = len({recording.speaker for recordings in corpus.splits.values() for recording in recordings})
+    return replace(corpus, splits=splits, notes=[*corpus.notes, f"{count} speakers are taken as one"])

@@ -1,0 +1,155 @@
+"""Google Speech Commands: one-second recordings of single words by hundreds of speakers, 16 kHz, mono.
+
+License CC BY 4.0, by Pete Warden, Google (arXiv 1804.03209). Version 0.02 has 105,829 recordings of 35 words by 2,618
+speakers, of the ten digits 38,908. Layout: `{word}/{speaker}_nohash_{n}.wav`, as a folder or as the corpus's own
+archive, speech_commands_v0.02.tar.gz, which is read without being unpacked.
+
+The split is the corpus's own, of its README: the SHA-1 of the part of the name before `_nohash_`, so that no speaker is
+in two splits. The hub's `google/speech_commands` is a loading script, which `datasets` no longer runs: not read here.
+"""
+
+import hashlib
+import re
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_recipes.corpus import SPLITS, Corpus, Recording, RecordingOptions, prepare
+from data_recipes.reading import is_clipped
+from tts.audio import read_channels, resample, to_mono
+from tts.core.errors import InputError
+from tts.core.files import kind
+from tts.core.messages import one_line
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LICENSE = "cc-by-4.0"
+SOURCE = "Speech Commands by Pete Warden (Google), CC BY 4.0, https://arxiv.org/abs/1804.03209"
+TITLE = "Google Speech Commands"
+MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
+VALIDATION_PERCENT = TESTING_PERCENT = 10.0
+NAME = re.compile(r"([^/]+)/([^/]+)_nohash_(\d+)\.wav")
+MAX_MEMBER_BYTES = 1 << 22
+
+
+def split_of_speaker(speaker: str) -> str:
+    """The split of all recordings of a speaker: `which_set` of the corpus's README, with 10 % and 10 %."""
+    value = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (MAX_NUM_WAVS_PER_CLASS + 1)
+    percentage = value * (100.0 / MAX_NUM_WAVS_PER_CLASS)
+    if percentage < VALIDATION_PERCENT:
+        return "validation"
+    return "test" if percentage < VALIDATION_PERCENT + TESTING_PERCENT else "train"
+
+
+def load_corpus(
+    source: Path | None,
+    options: RecordingOptions | None = None,
+    speakers: Sequence[str] | None = None,
+    progress: bool = False,
+    words: Sequence[str] = DIGITS,
+) -> Corpus:
+    """Read, check and prepare the corpus.
+
+    Args:
+        source: a folder in its layout, or the archive (.tar.gz).
+        speakers: the names of those to take, as in the files' names; None takes all.
+        progress: show a bar on stderr.
+        words: which words; all of them must be there.
+
+    Returns: recordings ordered by word, speaker and number. Left out, and counted in the notes, are files of which
+    another one, earlier in that order, has the same bytes, and those that are silent or clipped.
+
+    Raises: InputError for a word or speaker that is not there, or a file that cannot be read, which it names.
+    """
+    options = options or RecordingOptions()
+    if source is None:
+        raise InputError("speech_commands is not downloaded; give its folder or speech_commands_v0.02.tar.gz as source")
+    words = tuple(dict.fromkeys(words))
+    found: dict[tuple[str, str, int], tuple[str, Recording]] = {}
+    silent = clipped = resampled = 0
+    present: set[str] = set()
+    for word, speaker, take, path, name in tqdm(
+        _files(Path(source), words), desc="speech_commands", unit="recording", disable=not progress
+    ):
+        present.add(word)
+        if speakers is not None and speaker not in speakers:
+            continue
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if kind(path) == "file" else ""
+        try:
+            channels, rate = read_channels(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), one_line(name))) from None
+        wave = to_mono(channels, name)
+        audio = prepare(resample(wave, rate, options.sample_rate), options)
+        if audio is None:
+            silent += 1
+            continue
+        resampled += rate != options.sample_rate
+        clipped += is_clipped(wave)
+        recording = Recording(audio, word, speaker, take, options.sample_rate, f"{word}_{speaker}_{take}")
+        found[word, speaker, take] = digest, recording
+    _check_found(Path(source), words, present, speakers, {speaker for _, speaker, _ in found})
+    splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
+    seen: set[str] = set()
+    for _, (digest, recording) in sorted(found.items()):
+        if digest not in seen:
+            splits[split_of_speaker(recording.speaker)].append(recording)
+        seen.add(digest)
+    notes = [
+        text
+        for count, text in (
+            (len(found) - len(seen), "files with the same bytes as another one were left out"),
+            (clipped, "files are clipped; they were kept"),
+            (silent, "silent files were left out"),
+            (resampled, f"files were resampled to {options.sample_rate} Hz"),
+        )
+        if count
+        for text in [f"{count} {text}"]
+    ]
+    notes += [f"no speaker's hash is that of the split {name}, so it is empty" for name in SPLITS if not splits[name]]
+    for note in notes:
+        print(f"speech_commands: {note}", file=sys.stderr)
+    return Corpus(splits, notes, options, "speech_commands", TITLE, SOURCE, LICENSE)
+
+
+def _files(source: Path, words: Sequence[str]) -> Iterator[tuple[str, str, int, Path, str]]:
+    """Word, speaker, number, a file with the content, and its name for messages; of an archive, one at a time."""
+    found = kind(source)
+    if found == "nothing":
+        raise InputError(f"{source}: no such folder or archive; give Speech Commands, or its .tar.gz, as the source")
+    if found == "folder":
+        for word in words:
+            for path in sorted((source / word).glob("*.wav")):
+                if match := NAME.fullmatch(f"{word}/{path.name}"):
+                    yield word, match[2], int(match[3]), path, str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(source, "r|*") as tar:
+                for member in tar:
+                    match = NAME.fullmatch("/".join(Path(member.name).parts[-2:]))
+                    if not (match and match[1] in words and member.isfile() and member.size <= MAX_MEMBER_BYTES):
+                        continue
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    path = Path(folder) / "member.wav"
+                    path.write_bytes(content.read())
+                    yield match[1], match[2], int(match[3]), path, f"{source}: {member.name}"
+        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            message = f"{source}: is not a whole archive ({error}); copy or download it again, or give a folder"
+            raise InputError(message) from None
+
+
+def _check_found(
+    source: Path, words: Sequence[str], present: set[str], speakers: Sequence[str] | None, heard: set[str]
+) -> None:
+    if missing := [word for word in words if word not in present]:
+        there = ", ".join(word for word in words if word in present)
+        advice = f"name those that it has: --words {there.replace(',', '')}" if there else "choose another folder"
+        raise InputError(f"{source}: has no recordings of {', '.join(missing)}; {advice}")
+    if strangers := [name for name in speakers or () if name not in heard]:
+        raise InputError(f"{source}: has no recordings of speaker {strangers[0]}; speakers are in the files' names")
