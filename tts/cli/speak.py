@@ -1,6 +1,7 @@
 """`tts speak`: texts to files, to standard output, to the loudspeaker."""
 
 import argparse
+import re
 import sys
 import time
 from collections import deque
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NAMED_DIGITS = 20  # of a text, in the name of the file that it goes to by default
+READ_MODES = ("digits", "cardinal", "ordinal", "time", "money", "phone", "phone-double", "auto")
+"""Those of `tts.text.reading`, which is not imported to parse a command line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
     parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto", help="default: auto")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
+    parser.add_argument(
+        "--read",
+        choices=READ_MODES,
+        metavar="HOW",
+        help=f"numbers are read as {', '.join(READ_MODES)}; default: digits in a voice of digits, else auto",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="0.5 (slow) to 2 (fast); default: 1")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 
@@ -51,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for the user's mistakes."""
     from tts.generation.native.family import without_native
-    from tts.text.normalize import words
+    from tts.text.reading import read
     from tts.voice import SpeakOptions, load_voice
 
     arguments.text = " ".join(arguments.text)
@@ -62,13 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o - finds standard output closed; give -o FILE")
     if arguments.out == "-" and sys.stdout.isatty():
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")
-    if not many:
-        words(arguments.text)  # a text that cannot be said is refused before a voice is loaded
+    if not many and arguments.read in (None, "digits"):
+        read(arguments.text, "digits")  # a text that cannot be said is refused before a voice is loaded
     voice = load_voice(arguments.voice)
     if arguments.engine == "auto" and (warning := without_native(voice.config.model)):
         print(f"tts: warning: {warning}", file=sys.stderr)
         arguments.engine = "torch"
-    options = SpeakOptions(arguments.temperature, max_seconds=arguments.max_seconds, engine=arguments.engine)
+    options = SpeakOptions(
+        arguments.temperature,
+        max_seconds=arguments.max_seconds,
+        engine=arguments.engine,
+        read=arguments.read,
+        speed=arguments.speed,
+    )
     with ExitStack() as stack:
         sinks: list[Sink] = []  # what takes samples while they are made
         if arguments.out == "-":
@@ -145,7 +161,7 @@ def _texts(
     while line:
         number, text = line
         try:
-            voice.check(text, arguments.speaker)
+            voice.check(text, arguments.speaker, arguments.read)
             paths.append(_path(arguments, text, number))
         except InputError as error:
             raise InputError(f"line {number}: {error}") from error
@@ -168,12 +184,21 @@ def _report(arguments: argparse.Namespace, path: Path | None, length: str, audio
 def _path(arguments: argparse.Namespace, text: str, number: int) -> Path | None:
     """Where a text goes; checked before it is said."""
     from tts.audio import check_output
-    from tts.text.normalize import digits, words
 
     if arguments.out == "-" or (arguments.out is None and arguments.play):
         return None
-    path = Path(arguments.out or "".join(map(str, digits(words(text))))[:NAMED_DIGITS] + ".wav")
+    path = Path(arguments.out or _name(text, arguments.read) + ".wav")
     if number:
         path = path.with_name(f"{path.stem}-{number}{path.suffix}")
     check_output(path, arguments.force)
     return path
+
+
+def _name(text: str, how: str | None) -> str:
+    """Of the file that a text goes to by default: its digits, or with another reading what was written, "7-05"."""
+    from tts.text.normalize import digits
+    from tts.text.reading import read
+
+    if how in (None, "digits"):
+        return "".join(map(str, digits(read(text, "digits").words)))[:NAMED_DIGITS]
+    return "-".join(re.findall(r"\w+", text))[:NAMED_DIGITS] or "spoken"

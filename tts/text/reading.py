@@ -8,9 +8,8 @@ guessed at: "3/4/2024", "1.50" in German. `digits` is `normalize.words`, and kno
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
-from decimal import Decimal
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tts.core.errors import InputError
 from tts.core.extras import require
@@ -18,6 +17,9 @@ from tts.core.messages import shown
 from tts.text.languages import LANGUAGES, Gender, Language, Noun
 from tts.text.normalize import MAX_WORDS, words
 from tts.text.pauses import SHORT, Pause, Reading, joined, split_pauses
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 ReadMode = Literal["digits", "cardinal", "ordinal", "time", "money", "phone", "phone-double", "auto"]
 """How numbers are read. "phone-double" says "double seven"; "auto" goes by what is written, dates included."""
@@ -275,6 +277,8 @@ class _Speaker:
         if len(fraction) > limit:
             raise InputError(f"{shown(written)} has {len(fraction)} digits after the mark; at most {limit} can be read")
         if mark and language.code == "ru":
+            from decimal import Decimal
+
             self._cardinal(int(whole or 0))  # checks its size
             return [*sign, *_num2words(Decimal(f"{whole or 0}.{fraction}"), language)]
         if len(whole) > 1 and whole.startswith("0"):
@@ -477,7 +481,7 @@ def _english_suffix(n: int) -> str:
     return "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
 
 
-def _num2words(number: int | Decimal, language: Language, **how: Any) -> list[str]:
+def _num2words(number: "int | Decimal", language: Language, **how: Any) -> list[str]:
     """What num2words says, as words: lower case, no hyphens, no commas."""
     require("read", "num2words")
     from num2words import num2words

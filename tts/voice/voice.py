@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from tts.core.errors import InputError
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
-from tts.text.normalize import words
-from tts.text.units import unit_vectors
+from tts.text.normalize import SPOKEN, words
+from tts.text.pauses import Reading
+from tts.text.reading import ReadMode, fit, read
+from tts.text.units import per_word, unit_vectors
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
 from tts.voice.folder import write_voice
@@ -155,17 +158,18 @@ class Voice:
         """Say a text.
 
         Args:
-            text: digits, as numerals or spelled out; see `tts.text.normalize.words`.
+            text: digits, as numerals or spelled out; see `tts.text.normalize.words`. "4, 7" has a short pause, "4
+                [0.5s] 7" one of half a second.
             speaker: one of `speakers`; None: the voice's default.
             seed: 0 … 2^64 - 1; the same seed gives the same samples, another one other samples.
-            options: temperature, cap, engine; None: the defaults.
+            options: temperature, cap, engine, reading of numbers, speed; None: the defaults.
             changes: single fields of `SpeakOptions`, which replace those of `options`.
 
         Returns:
             The utterance.
 
         Raises:
-            InputError: a text that cannot be said, an unknown speaker or engine, a number out of range.
+            InputError: a text that cannot be said, an unknown speaker, engine or reading, a number out of range.
 
         Example:
             audio = voice.speak("4 7 2", speaker="jackson", seed=1, temperature=0.9)
@@ -276,11 +280,12 @@ class Voice:
             self.config.frames("max_seconds", options.max_seconds)
         return speak_in_order(each, partial(self._checked, options), self.engine(options.engine), streams)
 
-    def check(self, text: str, speaker: str | None = None) -> list[str]:
+    def check(self, text: str, speaker: str | None = None, how: ReadMode | None = None) -> list[str]:
         """Check a text and a speaker without making anything.
 
         Args:
             text, speaker: see `speak`.
+            how: as `SpeakOptions.read`.
 
         Returns:
             The words that `speak` would say.
@@ -292,7 +297,7 @@ class Voice:
             assert voice.check("4-7") == ["4", "7"]
         """
         self.config.speaker_index(speaker)
-        return words(text)
+        return self._reading(text, how).words
 
     def model(self) -> "TwoTier":
         """Make a torch model with the voice's weights.
@@ -373,16 +378,55 @@ class Voice:
         write_voice(folder, self.config, self._weights, self._vectors.shipped, card)
 
     def _checked(self, options: SpeakOptions, text: str, speaker: str | None, seed: int) -> CheckedText:
-        config, spoken, seconds = self.config, words(text), options.max_seconds
+        config, seconds, speed = self.config, options.max_seconds, options.checked_speed()
+        if speed != 1 and config.model.duration != "explicit":
+            raise InputError(
+                f"voice {self.name} decides on durations while it speaks (duration: implicit), so it has one speed; "
+                f"leave speed at 1, not {speed}"
+            )
+        spoken, pauses = (reading := self._reading(text, options.read)).words, reading.pauses
+        if config.model.conditioning == "pooled" and "[" in text:
+            raise InputError(f"voice {self.name} has no segments (conditioning: pooled), so no place for a pause like [1s]")
         index = config.speaker_index(speaker)
         request = SynthesisRequest(
             units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word),
             speaker=index,
             seed=integer("seed", seed),
             max_frames=config.frames(
-                "max_seconds", 1 + len(spoken) * config.max_unit_seconds if seconds is None else seconds
+                "max_seconds", 1 + len(spoken) * config.max_unit_seconds / speed if seconds is None else seconds
             ),
             max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
             sampling=options.sampling(config.sampling),
+            speed=speed,
+            silences=self._silences(pauses),
         )
         return CheckedText(spoken, config.speakers[index], request, config)
+
+    def _reading(self, text: str, how: ReadMode | None) -> Reading:
+        """The words to say, all of which the voice can, and the pauses between them. Raises InputError."""
+        vocabulary = frozenset(self.config.vocabulary or SPOKEN)
+        how = how or ("digits" if vocabulary <= SPOKEN.keys() else "auto")
+        found = read(text, how, self.config.language)
+        if how == "digits":
+            return found
+        found = fit(found, vocabulary, self.config.language)
+        spoken: list[str] = []
+        pauses = found.pauses[:1]
+        for one, pause in zip(found.words, found.pauses[1:], strict=True):
+            parts = words(one)
+            spoken += parts
+            pauses += [*[0.0] * (len(parts) - 1), pause]
+        return Reading(spoken, pauses)
+
+    def _silences(self, pauses: Sequence[float]) -> dict[int, np.ndarray]:
+        """What an engine inserts for a pause before the first word and after each one: by unit, codes."""
+        model, rate = self.config.model, self.config.sample_rate
+        if model.conditioning == "pooled":
+            return {}
+        count = 1 + (len(pauses) - 1) * model.units_per_word if model.units_per_word > 1 else len(pauses) - 1
+        places = [-1, *per_word(range(count), model.units_per_word)]
+        return {
+            place: np.full(round(seconds * rate), model.q_levels // 2, np.int16)
+            for place, seconds in zip(places, pauses, strict=True)
+            if seconds
+        }
