@@ -29,7 +29,7 @@ MAX_FRACTION = 20
 """Digits after a decimal mark; 6 in Russian, which names their place."""
 MAX_CHARACTERS = 100_000
 
-_END = r"(?=[\s;!?\u061b\u06d4\u3002]|[.:,](?:\s|$)|$)"
+_END = r"(?=[\s;!?\u061b\u06d4\u3002\")\u201c\u201d\u00bb]|[.:,](?:\s|$)|$)"
 _SEPARATORS = re.compile(r"[\s;!?\u061b\u06d4\u3002,.:\"()\u201c\u201d\u00ab\u00bb\u201e]+")
 _SPACES_IN_NUMBERS = "\u00a0\u202f\u2009\u2007"
 _ARABIC_MARKS = "\u066b\u066c"  # decimal, thousands
@@ -168,9 +168,9 @@ class _Scanner:
         """What no rule reads: words, or a number that is not written as the mode writes it."""
         language = self._language
         if any(unicodedata.category(c)[0] in "NS" for c in piece):
-            kind = "a number" if self._how == "auto" else f"{self._how} (read: {self._how})"
+            kind = "" if self._how == "auto" else f" as {self._how}"
             raise InputError(
-                f"{shown(piece)} cannot be read as {kind} in {language.name}; write it as in {_example(language)}"
+                f"{shown(piece)} cannot be read{kind} in {language.name}; numbers are written as in {_example(language)}"
             )
         for c in piece:
             if c.isalpha() and not unicodedata.name(c, "").startswith(language.script):
@@ -178,7 +178,12 @@ class _Scanner:
                     f"{shown(piece)} is in another script than {language.name}, the language of the voice; write "
                     f"{language.name} words or numerals"
                 )
-        return [part for part in re.split(r"[-\s;!?,.:\"()\u201c\u201d\u00ab\u00bb\u201e\u2026]+", piece) if part]
+        found = [part for part in re.split(r"[-\s;!?,.:\"()\u201c\u201d\u00ab\u00bb\u201e\u2026]+", piece) if part]
+        for part in found:
+            marks = [c for c in part if not c.isalpha() and unicodedata.category(c)[0] != "M" and c != "'"]
+            if marks or not any(c.isalpha() for c in part):
+                raise InputError(f"{shown(part)} is neither a word nor a number; leave it out")
+        return found
 
 
 def _example(language: Language) -> str:
@@ -279,7 +284,7 @@ class _Speaker:
         if mark and language.code == "ru":
             from decimal import Decimal
 
-            self._cardinal(int(whole or 0))  # checks its size
+            self._cardinal(int(whole) if _check_length(whole) else 0)  # checks its size
             return [*sign, *_num2words(Decimal(f"{whole or 0}.{fraction}"), language)]
         if len(whole) > 1 and whole.startswith("0"):
             _check_length(whole)
