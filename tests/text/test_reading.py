@@ -15,9 +15,7 @@ from tts.text.normalize import words
 from tts.text.pauses import MAX_SECONDS, SHORT_SECONDS, Reading
 from tts.text.reading import LARGEST, ReadMode, fit, read
 
-CASES = [
-    line.split("\t") for line in (Path(__file__).parent / "reading_cases.tsv").read_text("utf-8").splitlines()[1:]
-]
+CASES = [line.split("\t") for line in (Path(__file__).parent / "reading_cases.tsv").read_text("utf-8").splitlines()[1:]]
 MODES = st.sampled_from(ReadMode.__args__)
 LANGUAGE = st.sampled_from(sorted(LANGUAGES))
 NUMBERS = st.text("0123456789٣７.,'-+:/ \u00a0()€$£₽hamp[]sºª.oé\u2212", max_size=24)

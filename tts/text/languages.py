@@ -199,7 +199,6 @@ _RUSSIAN = Language(
 )
 
 LANGUAGES = {
-    language.code: language
-    for language in (_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMAN, _PORTUGUESE, _RUSSIAN)
+    language.code: language for language in (_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMAN, _PORTUGUESE, _RUSSIAN)
 }
 """By their ISO 639-1 codes."""

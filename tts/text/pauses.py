@@ -57,7 +57,9 @@ def split_pauses(text: str) -> list[str | Pause]:
         whole += seconds
         found.append(Pause(seconds))
     if whole > MAX_SECONDS_OF_A_TEXT:
-        raise InputError(f"the pauses of the text last {whole:g} s; at most {MAX_SECONDS_OF_A_TEXT:g} s fit in one text")
+        raise InputError(
+            f"the pauses of the text last {whole:g} s; at most {MAX_SECONDS_OF_A_TEXT:g} s fit in one text"
+        )
     return [*found, text[end:]]
 
 

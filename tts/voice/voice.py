@@ -386,7 +386,9 @@ class Voice:
             )
         spoken, pauses = (reading := self._reading(text, options.read)).words, reading.pauses
         if config.model.conditioning == "pooled" and "[" in text:
-            raise InputError(f"voice {self.name} has no segments (conditioning: pooled), so no place for a pause like [1s]")
+            raise InputError(
+                f"voice {self.name} has no segments (conditioning: pooled), so no place for a pause like [1s]"
+            )
         index = config.speaker_index(speaker)
         request = SynthesisRequest(
             units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word),
