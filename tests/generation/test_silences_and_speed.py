@@ -57,7 +57,7 @@ def without(result, silences):
     return np.concatenate([*codes, result.codes[begin:]]), ends
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=None, max_examples=4, derandomize=True)
 @given(
     st.dictionaries(st.integers(-1, UNITS - 1), st.integers(0, 50), max_size=UNITS + 1),
     st.integers(1, 80),

@@ -168,8 +168,8 @@ def make_one(
 ) -> Generator[np.ndarray, None, SynthesisResult]:
     """Make one utterance in the first of a worker's free places, and yield (t,) int16 codes as they are made.
 
-    The first piece has `first_frames` frames; each is up to twice as long as the one before, and a silence is one of its
-    own. Returns (as the value of
+    The first piece has `first_frames` frames; each is up to twice as long as the one before; a silence is a piece of
+    its own. Returns (as the value of
     StopIteration) the whole utterance.
     """
     assert first_frames >= 1, first_frames
@@ -178,8 +178,7 @@ def make_one(
     while True:
         (piece,) = worker.run(min(frames, worker.block_frames))
         whole = utterance.add(piece)
-        for codes in utterance.pieces[given:]:
-            yield codes
+        yield from utterance.pieces[given:]
         given = len(utterance.pieces)
         if whole:
             return whole

@@ -170,7 +170,7 @@ class _Scanner:
         if any(unicodedata.category(c)[0] in "NS" for c in piece):
             kind = "" if self._how == "auto" else f" as {self._how}"
             raise InputError(
-                f"{shown(piece)} cannot be read{kind} in {language.name}; numbers are written as in {_example(language)}"
+                f"{shown(piece)} cannot be read{kind} in {language.name}; numbers are written as {_example(language)}"
             )
         for c in piece:
             if c.isalpha() and not unicodedata.name(c, "").startswith(language.script):
@@ -368,7 +368,7 @@ class _Speaker:
         year, month, day = (int(match[name] or match[f"{name}2"]) for name in ("y", "mo", "d"))
         if language.code == "en" and not match["y"]:
             raise InputError(f"{shown(match[0])} may have the day or the month first; write e.g. 2024-03-21")
-        if not (1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] and 1 <= year):
+        if not (1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] and year >= 1):
             raise InputError(f"{shown(match[0])} is no date; write year, month and day, e.g. 2024-03-21")
         name, code = language.months[month - 1], language.code
         if code == "en":
