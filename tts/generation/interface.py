@@ -70,8 +70,8 @@ class SynthesisResult:
     codes: np.ndarray
     """(T,) int16, 0 … Q - 1; without silences T is a multiple of F, at most `max_frames` x F."""
     unit_ends: list[int]
-    """The sample after each finished segment and its silence, rising: U, the last of them T, after a "stop"; fewer after
-    a "cap"."""
+    """The sample after each finished segment and its silence, rising: U, the last of them T, after a "stop"; fewer
+    after a "cap"."""
     stop_reason: StopReason
     """"stop": the last segment ended; "cap": `max_frames` came first."""
     forced_advances: int
