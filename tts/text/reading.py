@@ -219,6 +219,7 @@ def _prepared(text: str, language: Language) -> str:
     return unicodedata.normalize("NFC", "".join(plain))
 
 
+_Reader = tuple[str, Callable[[re.Match[str]], Sequence[str | Pause]]]
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], Sequence[str | Pause]]]
 
 
@@ -234,7 +235,7 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         rf"|(?P<minus2>-?)(?P<number2>{number})[ \u00a0]?(?P<sign2>{signs})"
     )
     ordinal = rf"(?P<n>\d+)(?P<suffix>{language.ordinals})"
-    by_name: dict[str, list[tuple[str, Callable[[re.Match[str]], Sequence[str | Pause]]]]] = {
+    by_name: dict[str, list[_Reader]] = {
         "date": [(_DATE, speaker.date)],
         "time": [(language.times, speaker.time)],
         "money": [(money, speaker.amount)],
@@ -242,7 +243,7 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         "ordinal": [(ordinal, speaker.ordinal)],
         "cardinal": [(number, speaker.number)],
     }
-    chosen = {
+    by_mode: dict[str, list[_Reader]] = {
         "auto": [rule for name in by_name for rule in by_name[name]],
         "cardinal": by_name["cardinal"],
         "ordinal": [*by_name["ordinal"], (r"(?P<n>\d+)(?P<suffix>)", speaker.ordinal)],
@@ -250,8 +251,8 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         "money": by_name["money"],
         "phone": [(_PHONE, speaker.telephone)],
         "phone-double": [(_PHONE, _Speaker(language, doubles=how == "phone-double").telephone)],
-    }[how]
-    return tuple((re.compile(rf"(?:{pattern}){_END}"), rule) for pattern, rule in chosen)
+    }
+    return tuple((re.compile(rf"(?:{pattern}){_END}"), rule) for pattern, rule in by_mode[how])
 
 
 def _number_pattern(language: Language) -> str:
