@@ -493,4 +493,6 @@ def _num2words(number: "int | Decimal", language: Language, **how: Any) -> list[
     from num2words import num2words
 
     said = str(num2words(number, lang=language.code, **how)).lower()
+    if language.code == "it":  # which num2words accents in some numbers only
+        said = re.sub(r"(?<=\w)tre\b", "tré", said)
     return said.replace("-", " ").replace(",", " ").split()
