@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from num2words import num2words
 
@@ -36,6 +36,7 @@ def test_the_command_line_has_the_modes():
     assert ReadMode.__args__ == READ_MODES
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30) | NUMBERS, MODES, LANGUAGE)
 @example("9" * 5000, "cardinal", "ru")
 @example("9" * 5000 + ",5", "cardinal", "ru")
@@ -56,6 +57,7 @@ def test_every_text_is_read_or_refused_in_one_line(text, how, language):
         assert all(word and word == word.lower() and not set(word) & set(" -,") for word in found.words)
 
 
+@settings(deadline=None)
 @given(st.integers(-LARGEST, LARGEST), LANGUAGE)
 def test_cardinals_are_those_of_num2words(n, language):
     expected = num2words(n, lang=language).lower().replace("-", " ").replace(",", " ").split()
@@ -63,6 +65,7 @@ def test_cardinals_are_those_of_num2words(n, language):
     assert [word.replace("é", "e") for word in said] == [word.replace("é", "e") for word in expected]  # "ventitré"
 
 
+@settings(deadline=None)
 @given(st.integers(0, LARGEST))
 def test_grouped_numbers_are_read_like_plain_ones(n):
     plain = read(str(n), "cardinal", "en")
@@ -70,6 +73,7 @@ def test_grouped_numbers_are_read_like_plain_ones(n):
     assert read(f"{n:,}".replace(",", "."), "cardinal", "de") == read(str(n), "cardinal", "de")
 
 
+@settings(deadline=None)
 @given(st.text("0123456789 -;!?\n", max_size=20))
 def test_digits_are_what_they_were(text):
     try:
