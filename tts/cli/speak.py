@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READ_MODES = ("digits", "cardinal", "ordinal", "time", "money", "phone", "phone-double", "auto")
+"""Those of `tts.text.reading`, which is not imported to parse a command line."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `tts speak`."""
@@ -45,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
     parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto", help="default: auto")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
+    parser.add_argument(
+        "--read",
+        choices=READ_MODES,
+        metavar="HOW",
+        help=f"numbers are read as {', '.join(READ_MODES)}; default: digits in a voice of digits, else auto",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="0.5 (slow) to 2 (fast); default: 1")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 
@@ -52,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for the user's mistakes."""
     from tts.generation.native.family import without_native
-    from tts.text.normalize import words
+    from tts.text.reading import read
     from tts.voice import SpeakOptions, load_voice
 
     arguments.text = " ".join(arguments.text)
@@ -63,13 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o - finds standard output closed; give -o FILE")
     if arguments.out == "-" and sys.stdout.isatty():
         raise InputError("-o - would write audio to the terminal; send it to a program or a file, or give -o FILE")
-    if not many and arguments.voice is None:
-        words(arguments.text)  # of the default voice: a text that cannot be said is refused before a voice is loaded
+    if not many and arguments.voice is None and arguments.read in (None, "digits"):
+        read(arguments.text, "digits")  # of the default voice: what cannot be said is refused before a voice is loaded
     voice = load_voice(arguments.voice)
     if arguments.engine == "auto" and (warning := without_native(voice.config.model)):
         print(f"tts: warning: {warning}", file=sys.stderr)
         arguments.engine = "torch"
-    options = SpeakOptions(arguments.temperature, max_seconds=arguments.max_seconds, engine=arguments.engine)
+    options = SpeakOptions(
+        arguments.temperature,
+        max_seconds=arguments.max_seconds,
+        engine=arguments.engine,
+        read=arguments.read,
+        speed=arguments.speed,
+    )
     with ExitStack() as stack:
         sinks: list[Sink] = []  # what takes samples while they are made
         if arguments.out == "-":
@@ -146,7 +162,7 @@ def _texts(
     while line:
         number, text = line
         try:
-            paths.append(_path(arguments, voice.check(text, arguments.speaker), number))
+            paths.append(_path(arguments, voice.check(text, arguments.speaker, arguments.read), number))
         except InputError as error:
             raise InputError(f"line {number}: {error}") from error
         yield text

@@ -76,7 +76,8 @@ class Durations:
         self._drawn: list[int] = []
 
     def __getitem__(self, unit: int) -> int:
-        """Frames of a unit; negative where `max_unit_frames` cut it. A unit beyond the last one lasts 1 frame."""
+        """Frames of a unit, at the request's speed; negative where `max_unit_frames` cut it. A unit beyond the last one
+        lasts 1 frame."""
         if unit >= len(self._request.units):
             return 1
         while len(self._drawn) <= unit:
@@ -93,4 +94,10 @@ class Durations:
         for k in range(end - begin):
             context = np.concatenate([embedded[k], embedded[k + 1], speaker])
             threshold = duration_threshold(self._rng.random(dtype=np.float32), request.sampling.duration_spread)
-            self._drawn.append(duration_sampler.duration(context, request.max_unit_frames, threshold))
+            frames = duration_sampler.duration(context, request.max_unit_frames, threshold)
+            self._drawn.append(at_speed(frames, request.speed))
+
+
+def at_speed(frames: int, speed: float) -> int:
+    """A duration, negative where it was cut, divided by the speed: at least one frame; the same bits everywhere."""
+    return frames if speed == 1 else max(1, round(abs(frames) / speed)) * (1 if frames > 0 else -1)

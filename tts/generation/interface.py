@@ -11,7 +11,7 @@ Letters: T samples, N frames, F = frame_size, U units, Q levels.
 """
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -42,6 +42,10 @@ class SynthesisRequest:
     """The cap on one segment, in frames, at least 1; `pooled` conditioning has no segments, and `max_frames` alone."""
     sampling: Sampling = field(default_factory=Sampling)
     """Temperature and duration spread."""
+    speed: float = 1.0
+    """Explicit durations are divided by it, their caps too; 1 leaves them as they are drawn."""
+    silences: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """(n,) int16 codes that are inserted after a unit's segment, by the unit's index; -1: before the first one."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -50,6 +54,7 @@ class SynthesisRequest:
         assert len(self.units) >= 1, self.units.shape
         assert self.max_frames >= 1, self.max_frames
         assert self.max_unit_frames >= 1, self.max_unit_frames
+        assert 0 < self.speed < math.inf, self.speed
 
 
 def pooled(request: SynthesisRequest) -> SynthesisRequest:
@@ -63,9 +68,10 @@ class SynthesisResult:
     """One utterance as made. Compared by identity."""
 
     codes: np.ndarray
-    """(T,) int16, 0 … Q - 1; T is a multiple of F, at most `max_frames` x F."""
+    """(T,) int16, 0 … Q - 1; without silences T is a multiple of F, at most `max_frames` x F."""
     unit_ends: list[int]
-    """The sample after each finished segment, rising: U, the last of them T, after a "stop"; fewer after a "cap"."""
+    """The sample after each finished segment and its silence, rising: U, the last of them T, after a "stop"; fewer
+    after a "cap"."""
     stop_reason: StopReason
     """"stop": the last segment ended; "cap": `max_frames` came first."""
     forced_advances: int

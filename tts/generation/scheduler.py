@@ -7,7 +7,7 @@ ended, so short utterances do not wait for long ones, and memory does not grow w
 Letters: F = frame_size, N frames.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -63,21 +63,36 @@ class _Utterance:
     """What has been made for a request."""
 
     index: int
+    silences: Mapping[int, np.ndarray] = field(default_factory=dict)
     pieces: list[np.ndarray] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
-    frames: int = 0
+    samples: int = 0
     forced: int = 0
 
     def add(self, piece: Piece) -> SynthesisResult | None:
-        """Append a piece; after the last one the whole utterance."""
-        self.pieces.append(piece.codes)
+        """Append a piece and the silences in it; after the last one the whole utterance."""
         frame_size = len(piece.codes) // len(piece.events)
-        self.ends += ((self.frames + 1 + np.flatnonzero(piece.events)) * frame_size).tolist()
-        self.frames += len(piece.events)
+        begin = 0
+        if not self.samples and -1 in self.silences:
+            self._append(self.silences[-1])
+        for end in ((1 + np.flatnonzero(piece.events)) * frame_size).tolist():
+            if (silence := self.silences.get(len(self.ends))) is None:
+                self.ends.append(self.samples + end - begin)
+                continue
+            self._append(piece.codes[begin:end])
+            self._append(silence)
+            self.ends.append(self.samples)
+            begin = end
+        self._append(piece.codes[begin:])
         self.forced += int(np.count_nonzero(piece.events & FORCED))
         if piece.stop_reason is None:
             return None
         return SynthesisResult(np.concatenate(self.pieces), self.ends, piece.stop_reason, self.forced)
+
+    def _append(self, codes: np.ndarray) -> None:
+        if len(codes):
+            self.pieces.append(codes)
+            self.samples += len(codes)
 
 
 class _Places:
@@ -91,7 +106,7 @@ class _Places:
     def begin(self, index: int, request: SynthesisRequest) -> None:
         place = heappop(self.free)
         self.worker.begin(place, request)
-        self.making[place] = _Utterance(index)
+        self.making[place] = _Utterance(index, request.silences)
 
     def run(self) -> list[tuple[int, SynthesisResult]]:
         """Make a block of frames; the utterances that ended, by index."""
@@ -153,16 +168,18 @@ def make_one(
 ) -> Generator[np.ndarray, None, SynthesisResult]:
     """Make one utterance in the first of a worker's free places, and yield (t,) int16 codes as they are made.
 
-    The first piece has `first_frames` frames; each is up to twice as long as the one before. Returns (as the value of
+    The first piece has `first_frames` frames; each is up to twice as long as the one before; a silence is a piece of
+    its own. Returns (as the value of
     StopIteration) the whole utterance.
     """
     assert first_frames >= 1, first_frames
     worker.begin(0, request)
-    utterance, frames = _Utterance(0), first_frames
+    utterance, frames, given = _Utterance(0, request.silences), first_frames, 0
     while True:
         (piece,) = worker.run(min(frames, worker.block_frames))
         whole = utterance.add(piece)
-        yield piece.codes
+        yield from utterance.pieces[given:]
+        given = len(utterance.pieces)
         if whole:
             return whole
         frames *= 2

@@ -38,6 +38,8 @@ class VoiceConfig:
     max_unit_seconds: Annotated[float, configs.Range(0, MAX_UNIT_SECONDS, low_open=True)] = 2.5
     """Where the segment of a unit is cut and reported; the cap on an utterance is 1 s more than this for each word."""
     license: str = ""
+    language: str = "en"
+    """Of its words, by ISO 639-1: how numbers are read; see `tts.text.languages`."""
     training: dict[str, Any] = field(default_factory=dict)
     """Where the voice comes from: data, command, commit, metrics; free form."""
     format_version: Annotated[int, configs.Range(FORMAT_VERSION, FORMAT_VERSION)] = FORMAT_VERSION

@@ -9,11 +9,15 @@ from typing import Any, Literal, TypedDict
 
 from tts.core.errors import InputError
 from tts.core.messages import shown
-from tts.core.sampling import Sampling
+from tts.core.sampling import Sampling, number
+from tts.text.reading import ReadMode
 
 EngineName = Literal["auto", "native", "torch"]
 """What makes the samples: "native" (compiled, on a CPU) or "torch" (plain PyTorch, on a GPU where there is one). "auto"
 is "native" where that supports the model; else a warning says why, and it is "torch"."""
+
+
+SLOWEST, FASTEST = 0.5, 2.0
 
 
 class SpeakChanges(TypedDict, total=False):
@@ -23,6 +27,8 @@ class SpeakChanges(TypedDict, total=False):
     duration_spread: float | None
     max_seconds: float | None
     engine: EngineName
+    read: ReadMode | None
+    speed: float
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,20 @@ class SpeakOptions:
     duration_spread: float | None = None
     """0 … 1: lower keeps durations nearer their median. None: the voice's own."""
     max_seconds: float | None = None
-    """Where an utterance is cut. None: 1 s, and the voice's `max_unit_seconds` for each word."""
+    """Where an utterance is cut, written pauses not counted. None: 1 s, and the voice's `max_unit_seconds` for each
+    word, at its speed."""
     engine: EngineName = "auto"
     """See `EngineName`."""
+    read: ReadMode | None = None
+    """How numbers are read, see `tts.text.reading.read`. None: "digits" in a voice of digits, else "auto"."""
+    speed: float = 1.0
+    """SLOWEST … FASTEST: durations are divided by it. Only for voices with explicit durations."""
+
+    def checked_speed(self) -> float:
+        """The speed. Raises InputError for one out of range."""
+        if not SLOWEST <= (speed := number("speed", self.speed)) <= FASTEST:
+            raise InputError(f"speed is {speed}; it must be from {SLOWEST:g} (slow) to {FASTEST:g} (fast)")
+        return speed
 
     def sampling(self, default: Sampling) -> Sampling:
         """Temperature and duration spread, those of `default` where None. Raises InputError for one out of range."""

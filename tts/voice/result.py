@@ -31,7 +31,8 @@ class Audio:
     words: list[str]
     """(W,): the words of the text."""
     word_ends: list[int]
-    """The sample after each word's segment (its leading pause and the word), rising; fewer than W after a cap."""
+    """The sample after each word's segment (its leading pause, the word, a written pause after it), rising; fewer than
+    W after a cap."""
     stop_reason: StopReason
     """"stop": the model ended it; "cap": it was cut at the longest time allowed."""
     forced_advances: int
@@ -39,7 +40,7 @@ class Audio:
     speaker: str
     seed: int
     codes: np.ndarray
-    """(T,) int16, 0 … q_levels - 1: the samples as the model made them."""
+    """(T,) int16, 0 … q_levels - 1: the samples as the model made them, and the silence of written pauses."""
 
     @property
     def seconds(self) -> float:

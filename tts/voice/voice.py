@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from tts.core.errors import InputError
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN, check_vocabulary, is_digits, words
+from tts.text.pauses import Reading
+from tts.text.reading import LANGUAGES, ReadMode, fit, read
+from tts.text.units import pauses as pause_units
 from tts.text.units import syllables, unit_vectors
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
@@ -61,6 +65,7 @@ class Voice:
         text_encoder: TextEncoderConfig,
         word_vectors: Mapping[str, np.ndarray] | None = None,
         vocabulary: Sequence[str] = (),
+        language: str = "en",
         name: str = "unnamed",
         default_speaker: str | None = None,
         sampling: Sampling | None = None,
@@ -78,6 +83,7 @@ class Voice:
             word_vectors: (word_dim,) float32 for each word to ship (context "word"), which are then its vocabulary;
                 None: all that can be said are encoded now. Ignored for context "text".
             vocabulary: the words of the training; none, or digits alone: all of `tts.text.normalize.SPOKEN`.
+            language: of its words, by ISO 639-1: how numbers are read.
             name: of the voice.
             default_speaker: None: the first.
             sampling: defaults for speaking.
@@ -108,6 +114,7 @@ class Voice:
             default_speaker=speakers[0] if default_speaker is None else default_speaker,
             model=model.config,
             text_encoder=text_encoder,
+            language=language,
             vocabulary=tuple(vocabulary),
             sampling=sampling or Sampling(),
             max_unit_seconds=number("max_unit_seconds", max_unit_seconds),
@@ -166,17 +173,18 @@ class Voice:
         """Say a text.
 
         Args:
-            text: words of its vocabulary; digits as numerals or spelled out; see `tts.text.normalize.words`.
+            text: words of its vocabulary; digits as numerals or spelled out; see `tts.text.normalize.words`. "4, 7" has
+                a short pause, "4 [0.5s] 7" one of half a second. Numbers are read as `options.read` says.
             speaker: one of `speakers`; None: the voice's default.
             seed: 0 … 2^64 - 1; the same seed gives the same samples, another one other samples.
-            options: temperature, cap, engine; None: the defaults.
+            options: temperature, cap, engine, reading of numbers, speed; None: the defaults.
             changes: single fields of `SpeakOptions`, which replace those of `options`.
 
         Returns:
             The utterance.
 
         Raises:
-            InputError: a text that cannot be said, an unknown speaker or engine, a number out of range.
+            InputError: a text that cannot be said, an unknown speaker, engine or reading, a number out of range.
 
         Example:
             audio = voice.speak("4 7 2", speaker="jackson", seed=1, temperature=0.9)
@@ -287,11 +295,12 @@ class Voice:
             self.config.frames("max_seconds", options.max_seconds)
         return speak_in_order(each, partial(self._checked, options), self.engine(options.engine), streams)
 
-    def check(self, text: str, speaker: str | None = None) -> list[str]:
+    def check(self, text: str, speaker: str | None = None, how: ReadMode | None = None) -> list[str]:
         """Check a text and a speaker without making anything.
 
         Args:
             text, speaker: see `speak`.
+            how: as `SpeakOptions.read`.
 
         Returns:
             The words that `speak` would say.
@@ -303,7 +312,7 @@ class Voice:
             assert voice.check("4-7") == ["4", "7"]
         """
         self.config.speaker_index(speaker)
-        return words(text, self._sayable)
+        return self._reading(text, how).words
 
     def model(self) -> "TwoTier":
         """Make a torch model with the voice's weights.
@@ -384,16 +393,56 @@ class Voice:
         write_voice(folder, self.config, self._weights, self._vectors.shipped, card)
 
     def _checked(self, options: SpeakOptions, text: str, speaker: str | None, seed: int) -> CheckedText:
-        config, spoken, seconds = self.config, words(text, self._sayable), options.max_seconds
+        config, seconds, speed = self.config, options.max_seconds, options.checked_speed()
+        if speed != 1 and config.model.duration != "explicit":
+            raise InputError(
+                f"voice {self.name} decides on durations while it speaks (duration: implicit), so it has one speed; "
+                f"leave speed at 1, not {speed}"
+            )
+        spoken, pauses = (reading := self._reading(text, options.read)).words, reading.pauses
+        if config.model.conditioning == "pooled" and "[" in text:
+            raise InputError(
+                f"voice {self.name} has no segments (conditioning: pooled), so no place for a pause like [1s]"
+            )
         index = config.speaker_index(speaker)
         request = SynthesisRequest(
             units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word, syllables(spoken)),
             speaker=index,
             seed=integer("seed", seed),
             max_frames=config.frames(
-                "max_seconds", 1 + len(spoken) * config.max_unit_seconds if seconds is None else seconds
+                "max_seconds", 1 + len(spoken) * config.max_unit_seconds / speed if seconds is None else seconds
             ),
             max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
             sampling=options.sampling(config.sampling),
+            speed=speed,
+            silences=self._silences(pauses, spoken),
         )
         return CheckedText(spoken, config.speakers[index], request, config)
+
+    def _reading(self, text: str, how: ReadMode | None) -> Reading:
+        """The words to say, all of which the voice can, and the pauses between them. Raises InputError."""
+        sayable, language = self._sayable, self.config.language
+        how = how or ("digits" if is_digits(sayable) or language not in LANGUAGES else "auto")
+        found = read(text, how, language, sayable)
+        if how == "digits":
+            return found
+        found = fit(found, sayable, language)
+        spoken: list[str] = []
+        pauses = found.pauses[:1]
+        for one, pause in zip(found.words, found.pauses[1:], strict=True):
+            parts = words(one, sayable)
+            spoken += parts
+            pauses += [*[0.0] * (len(parts) - 1), pause]
+        return Reading(spoken, pauses)
+
+    def _silences(self, pauses: Sequence[float], spoken: Sequence[str]) -> dict[int, np.ndarray]:
+        """What an engine inserts for a pause before the first word and after each one: by unit, codes."""
+        model, rate = self.config.model, self.config.sample_rate
+        if model.conditioning == "pooled":
+            return {}
+        ends = range(len(spoken)) if model.units_per_word == 1 else pause_units(syllables(spoken))[1:].tolist()
+        return {
+            unit: np.full(round(seconds * rate), model.q_levels // 2, np.int16)
+            for unit, seconds in zip([-1, *ends], pauses, strict=True)
+            if seconds
+        }
