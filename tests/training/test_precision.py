@@ -145,6 +145,6 @@ def test_the_recognizer_trains_in_what_there_is(tmp_path, recognizer_run, capsys
 
 
 def test_the_recognizer_refuses_before_data_are_read(tmp_path, recognizer_run, capsys, without_bf16):
-    assert recognizer_run("data.corpus=fsdd", "data.source=/nowhere", "train.precision=bf16") == 2
+    assert recognizer_run("data.source=/nowhere", "train.precision=bf16") == 2
     assert capsys.readouterr().err.startswith("train_recognizer: error: train.precision is bf16, but it has none")
     assert list(tmp_path.iterdir()) == []
