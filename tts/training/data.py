@@ -108,6 +108,8 @@ def _assemble(
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
     vectors([[digit] for digit in "0123456789"])
+    if encoder.config.context == "word":
+        encoder.release()
     collate = Collate(config.model, speakers, vectors)
     rate = config.data.recordings.sample_rate
     return config, TrainingData(stream, validation, speakers, vectors, rate, collate)
