@@ -8,11 +8,12 @@ wheel; code that comes with a model is never run. torch and transformers are imp
 import functools
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -297,7 +298,9 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
         if not files.gguf:
             options["use_safetensors"] = True
         with torch.random.fork_rng(devices=[]):  # a pooler that the file lacks is drawn from torch's global generator
-            model, report = AutoModel.from_pretrained(folder, **options, **_source(files))
+            # The progress bar of reading a GGUF file cannot be switched off.
+            with redirect_stderr(io.StringIO()) if files.gguf else nullcontext():
+                model, report = AutoModel.from_pretrained(folder, **options, **_source(files))
     except Exception as error:  # as above
         raise _unreadable(folder, error) from error
     # transformers would fill the gaps with random numbers. A pooler, which many files lack, is not used.
