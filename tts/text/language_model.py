@@ -297,10 +297,11 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
         options: dict[str, Any] = {"config": config, "dtype": torch.float32, "output_loading_info": True}
         if not files.gguf:
             options["use_safetensors"] = True
-        with torch.random.fork_rng(devices=[]):  # a pooler that the file lacks is drawn from torch's global generator
-            # The progress bar of reading a GGUF file cannot be switched off.
-            with redirect_stderr(io.StringIO()) if files.gguf else nullcontext():
-                model, report = AutoModel.from_pretrained(folder, **options, **_source(files))
+        # The progress bar of reading a GGUF file cannot be switched off. A pooler that the file lacks is drawn from
+        # torch's global generator.
+        quiet = redirect_stderr(io.StringIO()) if files.gguf else nullcontext()
+        with quiet, torch.random.fork_rng(devices=[]):
+            model, report = AutoModel.from_pretrained(folder, **options, **_source(files))
     except Exception as error:  # as above
         raise _unreadable(folder, error) from error
     # transformers would fill the gaps with random numbers. A pooler, which many files lack, is not used.

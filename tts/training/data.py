@@ -104,7 +104,8 @@ def _assemble(
     config: RunConfig, encoder: TextEncoder, stream: Stream, validation: list[Sequence], speakers: tuple[str, ...]
 ) -> tuple[RunConfig, TrainingData]:
     _check_filled_in(config, n_speakers=len(speakers))
-    config = replace(config, model=replace(config.model, word_dim=encoder.width, n_speakers=len(speakers)))
+    model = replace(config.model, word_dim=encoder.width, n_speakers=len(speakers))
+    config = replace(config, model=model, text=config.text.with_layer())
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
     vectors([[digit] for digit in "0123456789"])

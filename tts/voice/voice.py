@@ -101,7 +101,7 @@ class Voice:
             speakers=tuple(speakers),
             default_speaker=speakers[0] if default_speaker is None else default_speaker,
             model=model.config,
-            text_encoder=text_encoder,
+            text_encoder=text_encoder.with_layer(),
             vocabulary=tuple(word_vectors),
             sampling=sampling or Sampling(),
             max_unit_seconds=number("max_unit_seconds", max_unit_seconds),
