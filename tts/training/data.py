@@ -136,10 +136,13 @@ def _assemble(
     vocabulary: tuple[str, ...],
 ) -> tuple[RunConfig, TrainingData]:
     _check_filled_in(config, n_speakers=len(speakers))
-    config = replace(config, model=replace(config.model, word_dim=encoder.width, n_speakers=len(speakers)))
+    model = replace(config.model, word_dim=encoder.width, n_speakers=len(speakers))
+    config = replace(config, model=model, text=config.text.with_layer())
     vectors = WordVectors(encoder)
     # Encoded before any loader worker is forked, so that with `context: word` the workers need no encoder.
     vectors([[word] for word in vocabulary])
+    if encoder.config.context == "word":
+        encoder.release()
     collate = Collate(config.model, speakers, vectors)
     rate = config.data.recordings.sample_rate
     return config, TrainingData(stream, validation, speakers, vectors, rate, collate, vocabulary)

@@ -82,7 +82,8 @@ def changed(method: Callable[..., Any], options: SpeakOptions | None, changes: S
     for name in changes:
         if name not in fields:
             known = [*(each for each in inspect.signature(method).parameters if each != "changes"), *fields]
-            near = difflib.get_close_matches(name, known, n=1)
+            begun = [each for each in known if each.startswith(name)]
+            near = begun or difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}? It takes " if near else "it takes "
             raise TypeError(f"{method.__qualname__} has no argument {shown(name)}; {hint}{', '.join(known)}")
     return dataclasses.replace(options, **changes)

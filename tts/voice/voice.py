@@ -113,7 +113,7 @@ class Voice:
             speakers=tuple(speakers),
             default_speaker=speakers[0] if default_speaker is None else default_speaker,
             model=model.config,
-            text_encoder=text_encoder,
+            text_encoder=text_encoder.with_layer(),
             language=language,
             vocabulary=tuple(vocabulary),
             sampling=sampling or Sampling(),

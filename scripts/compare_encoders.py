@@ -1,0 +1,340 @@
+"""Text encoders and their layers at equal training: which forms of a digit that training never had are said right?
+
+    OMP_NUM_THREADS=1 python scripts/compare_encoders.py configs/forms.yaml data.source=FSDD --out runs/forms
+
+Every training has the config's steps, data and seed, and numerals alone; only the encoder or its layer differs. Then
+each voice says the ten digits in forms that it never had (number words, Roman numerals, ordinals, six languages): the
+encoder's vectors go straight to the model, since `Voice.speak` refuses such words. Single words and pairs are read back
+by our own recognizer, one judge. A training is `OUT/NAME/`, with what it said in `OUT/NAME/forms.json`. What is done is
+not done again, and an interrupted run is resumed. `--only NAME,NAME` trains and judges these alone; whoever comes last
+writes OUT/forms.md, .json and .png of all that is there.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tts.audio import decode
+from tts.cli.train import train
+from tts.core import config as configs
+from tts.core.console import run_command
+from tts.core.errors import InputError
+from tts.core.files import atomic_write, is_file
+from tts.core.machine import circumstances, heading
+from tts.core.plots import png
+from tts.core.statistics import wilson
+from tts.core.tables import markdown_table, percent_cell
+from tts.evaluation.running import REPORT
+from tts.evaluation.test_sets import Material, Trained, from_source
+from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse
+from tts.generation.interface import SynthesisRequest
+from tts.recognition.model import Recognizer
+from tts.text.encoder import TextEncoder
+from tts.text.units import unit_vectors
+from tts.training.config import RunConfig
+from tts.voice import Voice, load_voice
+
+TRAININGS = {
+    f"{name}-{layer}": (f"text.name={name}", f"text.layer={layer}")
+    for name, layer in (("minilm", 5), ("smollm2", 20), ("smollm2", 5), ("minilm", 2))
+}
+"""What each changes in the config: the encoders at their default layers, then another layer of each."""
+
+NUMERALS = "numerals"
+FORMS: dict[str, Sequence[str]] = {
+    NUMERALS: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    "number words": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    "Roman numerals": ["", *["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]],
+    "ordinals": ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"],
+    "ordinal numerals": ["0th", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"],
+    "Spanish": ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
+    "French": ["zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"],
+    "German": ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+    "Italian": ["zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove"],
+    "Russian": ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"],
+    "Chinese": list("零一二三四五六七八九"),
+}
+"""The words of 0 to 9; empty where there is none. The Italian zero and the French six are written as in English."""
+
+TIMES = 3
+"""How often each speaker says a single word."""
+PAIRS = 20
+"""Pairs of two different or equal words that each speaker says once, the same for every form and voice."""
+SPLITS = ("test_seen", "test_unseen")
+COLORS = ("#1f6feb", "#d97706", "#8ab4f8", "#f0b26b")
+
+
+def encoded(encoder: TextEncoder, words: Sequence[str]) -> dict[int, np.ndarray]:
+    """(D,) float32 of each word, by digit; without those that there are not, or that the tokenizer cannot read."""
+    vectors = {}
+    for digit, word in enumerate(words):
+        try:
+            if word:
+                vectors[digit] = encoder.encode([[word]])[0][0]
+        except InputError as error:
+            if "cannot read the word" not in str(error):
+                raise
+    return vectors
+
+
+def texts_of(speakers: int, seed: int) -> list[tuple[tuple[int, ...], int]]:
+    """The digits and the speaker of each utterance: single digits, then pairs."""
+    rng = np.random.default_rng(seed)
+    singles = [((digit,), speaker) for speaker in range(speakers) for digit in range(10) for _ in range(TIMES)]
+    pairs = [tuple(map(int, rng.integers(10, size=2))) for _ in range(PAIRS)]
+    return singles + [(pair, speaker) for speaker in range(speakers) for pair in pairs]
+
+
+def said(
+    voice: Voice, vectors: Mapping[int, np.ndarray], recognizer: Recognizer, settings: Settings
+) -> list[dict[str, Any]]:
+    """Say a form's words, one by one and in pairs, and read them back, but for words that have no vector."""
+    config = voice.config
+    sampling = replace(config.sampling, duration_spread=settings.duration_spread)
+    texts = [
+        (number, *text)
+        for number, text in enumerate(texts_of(len(config.speakers), settings.seed))
+        if all(digit in vectors for digit in text[0])
+    ]
+    requests = [
+        SynthesisRequest(
+            units=unit_vectors(np.stack([vectors[digit] for digit in digits]), config.model.units_per_word),
+            speaker=speaker,
+            seed=int(np.random.default_rng([settings.seed, number]).integers(2**63)),
+            max_frames=config.frames("max_seconds", 1 + len(digits) * config.max_unit_seconds),
+            max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
+            sampling=sampling,
+        )
+        for number, digits, speaker in texts
+    ]
+    model = config.model
+    waves = [decode(one.codes, model.q_levels, model.quantization) for one in voice.engine().generate(requests)]
+    return [
+        {"digits": list(digits), "speaker": config.speakers[speaker], "recognized": answer}
+        for (_, digits, speaker), answer in zip(texts, recognizer.recognize(waves, config.sample_rate), strict=True)
+    ]
+
+
+def nearest(vectors: Mapping[int, np.ndarray], numerals: Mapping[int, np.ndarray]) -> dict[str, Any]:
+    """How many words are nearest (cosine) to their own numeral, and the mean cosine with it and with the others."""
+    normed = np.stack([numerals[digit] / np.linalg.norm(numerals[digit]) for digit in range(10)])
+    cosines = {digit: normed @ vector / np.linalg.norm(vector) for digit, vector in vectors.items()}
+    return {
+        "nearest": sum(int(each.argmax()) == digit for digit, each in cosines.items()),
+        "own": float(np.mean([each[digit] for digit, each in cosines.items()])),
+        "others": float(np.mean([np.delete(each, digit) for digit, each in cosines.items()])),
+    }
+
+
+def judge_forms(run: Path, recognizer: Recognizer, settings: Settings) -> None:
+    """Say every form in the voice of a run and write RUN/forms.json, unless that is done.
+
+    Raises: InputError where it was made with other settings.
+    """
+    path = run / "forms.json"
+    if is_file(path):
+        if json.loads(path.read_text(encoding="utf-8"))["settings"] != asdict(settings):
+            raise InputError(f"{path} was made with other settings; remove it, or name another --out")
+        return
+    voice = load_voice(run / "voice")
+    encoder = TextEncoder(voice.config.text_encoder)
+    vectors = {form: encoded(encoder, words) for form, words in FORMS.items()}
+    encoder.release()
+    forms = {
+        form: {
+            "unreadable": [word for digit, word in enumerate(words) if word and digit not in vectors[form]],
+            "missing": [digit for digit, word in enumerate(words) if not word],
+            **nearest(vectors[form], vectors[NUMERALS]),
+            "said": said(voice, vectors[form], recognizer, settings),
+        }
+        for form, words in FORMS.items()
+        if vectors[form]
+    }
+    atomic_write(path, (json.dumps({"settings": asdict(settings), "forms": forms}, indent=1) + "\n").encode())
+
+
+def shares(form: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said right of a form: of single words and pairs (right, all), and of how many words the most part.
+
+    A word that the tokenizer cannot read is not said right, as often as it would have been said.
+    """
+    singles = [item for item in form["said"] if len(item["digits"]) == 1]
+    pairs = [item for item in form["said"] if len(item["digits"]) == 2]
+    by_word: dict[int, list[bool]] = {}
+    for item in singles:
+        by_word.setdefault(item["digits"][0], []).append(item["recognized"] == item["digits"])
+    unreadable = len(form["unreadable"]) * (len(singles) // len(by_word))
+    return {
+        "single": (sum(map(sum, by_word.values())), len(singles) + unreadable),
+        "pair": (sum(item["recognized"] == item["digits"] for item in pairs), len(pairs)),
+        "words": (sum(2 * sum(right) > len(right) for right in by_word.values()), 10 - len(form["missing"])),
+    }
+
+
+def share_cell(right: int, count: int) -> str:
+    """A share and its 95 % Wilson interval, in per cent."""
+    return percent_cell(right / count, wilson(right, count)) if count else ""
+
+
+def collect(out: Path) -> dict[str, Any]:
+    """Of every training that is done: forms, unseen combinations, effort."""
+    rows = {}
+    for run in (out / name for name in TRAININGS):
+        report = run / "evaluation" / "strings" / REPORT
+        if not (is_file(run / "forms.json") and is_file(report)):
+            continue
+        forms = json.loads((run / "forms.json").read_text(encoding="utf-8"))["forms"]
+        splits = json.loads(report.read_text(encoding="utf-8"))["splits"]
+        rows[run.name] = {
+            "forms": {form: shares(found) | {key: found[key] for key in ("nearest", "own", "others", "unreadable")}
+                      for form, found in forms.items()},
+            "combinations": {split: {system: {key: found[key] for key in ("digit_error", "digit_error_95")}
+                                     for system, found in splits[split].items()} for split in SPLITS},
+            "effort": effort(run / "metrics.jsonl"),
+        }  # fmt: skip
+    return rows
+
+
+def form_table(rows: Mapping[str, Any], what: str) -> str:
+    """A Markdown table: a row for each form, a column for each training."""
+    body = []
+    for form in FORMS:
+        cells = []
+        for row in rows.values():
+            found = row["forms"].get(form)
+            if found is None:
+                cells.append("unreadable")
+            elif what == "words":
+                cells.append("{} of {}".format(*found["words"]))
+            elif what == "nearest":
+                cells.append(f"{found['nearest']} of {found['words'][1]} ({found['own']:.2f}, {found['others']:.2f})")
+            else:
+                cells.append(share_cell(*found[what]))
+        body.append([form, *cells])
+    return markdown_table(["", *map(label, rows)], body)
+
+
+def label(name: str) -> str:
+    """A training's name in tables and plots."""
+    return name.replace("-", ", layer ")
+
+
+def draw(rows: Mapping[str, Any]) -> bytes:
+    """Share of single words said right, with intervals, by form and training, as PNG."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axis = figure.subplots()
+    width = 0.8 / len(rows)
+    for number, (name, row) in enumerate(rows.items()):
+        found = [(place, *row["forms"][form]["single"]) for place, form in enumerate(FORMS) if form in row["forms"]]
+        value = np.array([100 * right / count for _, right, count in found])
+        interval = 100 * np.array([wilson(right, count) for _, right, count in found])
+        place = np.array([place for place, *_ in found]) + width * (number - (len(rows) - 1) / 2)
+        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
+        axis.bar(place, value, width, yerr=spread, capsize=2, color=COLORS[number % len(COLORS)], label=label(name))
+    axis.axhline(10, color="#888888", linewidth=0.8, linestyle=":")
+    axis.set_xticks(range(len(FORMS)), [form.replace(" ", "\n") for form in FORMS], fontsize=8)
+    axis.set(ylabel="single words said right, %", ylim=(0, 105))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return png(figure)
+
+
+def write(out: Path, command: str, settings: Settings, sample_rate: int) -> None:
+    """Write forms.md, forms.json and forms.png of all that is done."""
+    rows = collect(out)
+    results = {"command": command, "circumstances": circumstances(), "settings": asdict(settings), "trainings": rows}
+    if not rows:
+        return
+    combinations = [
+        [label(name), *(percent_cell(row["combinations"][split][system]["digit_error"],
+                                     row["combinations"][split][system]["digit_error_95"])
+                        for split in SPLITS for system in ("voice", "ground_truth"))]
+        for name, row in rows.items()
+    ]  # fmt: skip
+    unreadable = {
+        label(name): [word for found in row["forms"].values() for word in found["unreadable"]]
+        for name, row in rows.items()
+    }
+    page = [
+        "# Forms that training never had",
+        "Trained on numerals alone. Judged by our own recognizer, which is one judge.",
+        *heading(results),
+        f"Instruction set of the trainings and of the judging: {instruction_set()}.",
+        f"Single words said right, %: each of the words {TIMES} times by each speaker. Chance is about 10.",
+        form_table(rows, "single"),
+        "![Single words said right by form and encoder](forms.png)",
+        f"Pairs of which both words were said right, and no other, %: {PAIRS} by each speaker.",
+        form_table(rows, "pair"),
+        "Words that were said right more often than not. An interval above is about utterances; words are only ten:",
+        form_table(rows, "words"),
+        "In the encoder: words nearest to their own numeral by cosine (mean cosine with it, with the other numerals):",
+        form_table(rows, "nearest"),
+        "Not readable by the tokenizer, counted as not said right: "
+        + "; ".join(f"{name}: {' '.join(words) or 'none'}" for name, words in unreadable.items())
+        + ".",
+        f"Numerals in combinations, which may have one digit more than training's: digit error, %, of {settings.texts} "
+        "texts each.",
+        markdown_table(["", "seen", "real recordings", "unseen", "real recordings"], combinations),
+        markdown_table(
+            ["", "steps", "minutes", "audio, hours"],
+            ([label(name), *effort_cells(row["effort"], sample_rate)] for name, row in rows.items()),
+        ),
+    ]
+    atomic_write(out / "forms.md", ("\n\n".join(page) + "\n").encode())
+    atomic_write(out / "forms.json", (json.dumps(results, indent=1) + "\n").encode())
+    atomic_write(out / "forms.png", draw(rows))
+    print("\n\n".join(page))
+
+
+def instruction_set() -> str:
+    """Of this processor, as torch uses it."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def load_material(config: RunConfig, settings: Settings) -> Material:
+    """Numerals in seen and unseen combinations, with real recordings of the same.
+
+    They have up to one digit more than training's: of two digits there are too few that are held out.
+    """
+    d = config.data
+    trained = Trained(d.recordings, d.sequences)
+    rate, longest = d.recordings.sample_rate, d.sequences.max_digits + 1
+    return from_source(d.source, SPLITS, settings.texts, settings.seed, d.speakers, rate, trained, longest)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return run_command("compare_encoders", lambda: run(argv))
+
+
+def run(argv: Sequence[str] | None) -> None:
+    """Parse, train, judge, write."""
+    what = "Train text encoders alike and judge forms that training never had."
+    args, names = parse(argv, what, "configs/forms.yaml", TRAININGS, 60)
+    config = load(args.config, args.overrides)
+    out = args.out or config.output
+    settings = Settings(args.n, args.seed, args.duration_spread)
+    recognizer = Recognizer.load()
+    for name in names:
+        one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
+        checkpoint = one.output / "checkpoints" / "latest.safetensors"
+        if not is_file(one.output / "forms.json"):
+            train(one, resume=is_file(checkpoint))
+        judge_forms(one.output, recognizer, settings)
+        judge(one.output, {"strings": load_material(one, settings)}, recognizer, settings)
+    given = sys.argv[1:] if argv is None else argv
+    command = shlex.join(["python", "scripts/compare_encoders.py", *given])
+    write(out, command, settings, config.data.recordings.sample_rate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The comparison of encoders on vectors and answers made up here."""
+
+import numpy as np
+from compare_encoders import FORMS, NUMERALS, encoded, nearest, shares, texts_of
+
+from tts.core.errors import InputError
+
+
+class Known:
+    def encode(self, texts):
+        if texts == [["六"]]:
+            raise InputError("the tokenizer of the text encoder x cannot read the word '六'")
+        return [np.ones((1, 4), np.float32)]
+
+
+def test_every_form_has_ten_words_and_each_of_them_once():
+    for form, words in FORMS.items():
+        assert len(words) == 10, form
+        assert len(set(words)) == 10, form
+
+
+def test_words_that_are_not_there_or_cannot_be_read_have_no_vector():
+    assert 6 not in encoded(Known(), FORMS["Chinese"])
+    assert 0 not in encoded(Known(), FORMS["Roman numerals"])
+    assert len(encoded(Known(), FORMS[NUMERALS])) == 10
+
+
+def test_nearest_counts_words_nearest_to_their_own_numeral():
+    numerals = dict(enumerate(np.eye(10, dtype=np.float32)))
+    found = nearest({4: numerals[4] * 3, 7: numerals[1]}, numerals)
+    assert found["nearest"] == 1
+    assert found["own"] == 0.5
+
+
+def test_what_cannot_be_read_counts_as_not_said_right():
+    said = [{"digits": [d], "recognized": [4]} for d in (4, 7) for _ in range(3)]
+    pairs = [{"digits": [4, 4], "recognized": [4, 4]}, {"digits": [4, 7], "recognized": [4]}]
+    found = shares({"said": said + pairs, "unreadable": ["x"], "missing": [0]})
+    assert found == {"single": (3, 9), "pair": (1, 2), "words": (1, 9)}
+
+
+def test_the_texts_depend_on_the_seed_alone():
+    assert texts_of(2, 3) == texts_of(2, 3)
+    assert texts_of(2, 3) != texts_of(2, 4)
