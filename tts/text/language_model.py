@@ -85,7 +85,8 @@ class ModelFiles:
                 f"{folder / 'config.json'} does not describe a text model: it has no {_DEPTH_KEYS[0]} or no "
                 f"{_WIDTH_KEYS[0]}; give minilm or the folder of a transformers encoder or decoder"
             )
-        return ModelFiles(name, folder, *sizes)
+        depth, width = sizes
+        return ModelFiles(name, folder, depth, width)
 
     def fingerprint(self) -> str:
         """Changes whenever the model's files do; weights, too large to be read each time, count by size and time."""
