@@ -11,6 +11,7 @@ writes OUT/forms.md, .json and .png of all that is there.
 """
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -331,7 +332,8 @@ def run(argv: Sequence[str] | None) -> None:
             train(one, resume=is_file(checkpoint))
         judge_forms(one.output, recognizer, settings)
         judge(one.output, {"strings": load_material(one, settings)}, recognizer, settings)
-    given = sys.argv[1:] if argv is None else argv
+    # The corpus by its name: where it lies is nobody's business.
+    given = [re.sub(r"^data\.source=.*", "data.source=FSDD", each) for each in (sys.argv[1:] if argv is None else argv)]
     command = shlex.join(["python", "scripts/compare_encoders.py", *given])
     write(out, command, settings, config.data.recordings.sample_rate)
 
