@@ -38,7 +38,7 @@ from tts.models.two_tier import TwoTier, clock_features
 def test_the_models_are_worth_comparing():
     """Their draws are neither even nor certain, and segments end by themselves as well as at the cap."""
     made, sure = [], []
-    for options in VARIANTS:
+    for options in VARIANTS[::2]:
         model = make_model(**options)
         requests = make_requests(model)
         made.append(torch_engine(model).generate(requests))
