@@ -1,4 +1,4 @@
-"""Any audio, cut in equal pieces, without text: music, birds, rain. For models that are told nothing.
+"""Any audio, cut in equal pieces, without text: music, birds, rain. For models without a text.
 
 Files of all formats that `data_recipes.reading` knows, in the folder and those below it. Of each file, the first 80 %
 of the pieces are `train`, then 10 % `validation` and 10 % `test`, so that neighbors are in one split. What is left at a

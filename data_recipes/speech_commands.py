@@ -145,11 +145,11 @@ def _files(source: Path, words: Sequence[str]) -> Iterator[tuple[str, str, int, 
 
 
 def _check_found(
-    source: Path, words: Sequence[str], present: set[str], speakers: Sequence[str] | None, heard: set[str]
+    source: Path, words: Sequence[str], present: set[str], speakers: Sequence[str] | None, known: set[str]
 ) -> None:
     if missing := [word for word in words if word not in present]:
         there = ", ".join(word for word in words if word in present)
         advice = f"name those that it has: --words {there.replace(',', '')}" if there else "choose another folder"
         raise InputError(f"{source}: has no recordings of {', '.join(missing)}; {advice}")
-    if strangers := [name for name in speakers or () if name not in heard]:
+    if strangers := [name for name in speakers or () if name not in known]:
         raise InputError(f"{source}: has no recordings of speaker {strangers[0]}; speakers are in the files' names")

@@ -12,8 +12,9 @@ from tts.cli.speak import READ_MODES
 from tts.core.errors import InputError
 from tts.text.languages import LANGUAGES
 from tts.text.normalize import words
+from tts.text.number_words import LARGEST
 from tts.text.pauses import MAX_SECONDS, SHORT_SECONDS, Reading
-from tts.text.reading import LARGEST, ReadMode, fit, read
+from tts.text.reading import ReadMode, fit, read
 
 CASES = [line.split("\t") for line in (Path(__file__).parent / "reading_cases.tsv").read_text("utf-8").splitlines()[1:]]
 MODES = st.sampled_from(ReadMode.__args__)

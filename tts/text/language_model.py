@@ -318,7 +318,7 @@ def _load_layers(files: ModelFiles, layer: int) -> Any:
 
 
 def _source(files: ModelFiles) -> dict[str, Any]:
-    """What transformers is told about where the files are."""
+    """What says to transformers where the files are."""
     return _OFFLINE | ({"gguf_file": files.gguf} if files.gguf else {})
 
 

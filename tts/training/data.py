@@ -64,11 +64,11 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     _encoder(config)  # what is wrong with it is said before the corpus is read
     d = config.data
     recordings = load_corpus(d.corpus, d.source, d.recordings, d.speakers or None, d.options).splits
-    heard = tuple(sorted({recording.speaker for recording in recordings["train"]}))
-    if strangers := sorted({recording.speaker for recording in recordings["validation"]} - set(heard)):
+    present = tuple(sorted({recording.speaker for recording in recordings["train"]}))
+    if strangers := sorted({recording.speaker for recording in recordings["validation"]} - set(present)):
         found = f"corpus {d.corpus}: speaker {strangers[0]} has recordings for validation and none for training"
         raise InputError(f"{found}; set data.options.one_speaker=true, or name speakers in data.speakers")
-    speakers = heard if d.options.one_speaker else d.speakers or heard
+    speakers = present if d.options.one_speaker else d.speakers or present
     more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
     return of_recordings(config, recordings, speakers, more)
 

@@ -12,9 +12,10 @@ from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
+from tts.text.languages import LANGUAGES
 from tts.text.normalize import SPOKEN, check_vocabulary, is_digits, words
 from tts.text.pauses import Reading
-from tts.text.reading import LANGUAGES, ReadMode, fit, read
+from tts.text.reading import ReadMode, fit, read
 from tts.text.units import pauses as pause_units
 from tts.text.units import syllables, unit_vectors
 from tts.voice.config import VoiceConfig
