@@ -106,6 +106,16 @@ def test_a_damaged_shard_is_written_again(
     assert len(written) == 8 and shard.name in written
 
 
+def test_what_a_killed_process_left_half_written_goes(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = listing(build(corpus, tmp_path / "whole"))
+    with pytest.raises(Stop):
+        interrupted(corpus, tmp_path / "out", monkeypatch, 3, Stop())
+    (tmp_path / ".out.partial" / "data" / ".train-00004-of-00006.parquet").write_bytes(b"PAR1 half")
+    assert listing(build(corpus, tmp_path / "out")) == whole
+
+
 def test_other_rows_begin_anew(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Stop):
         interrupted(corpus, tmp_path / "out", monkeypatch, 3, Stop())
