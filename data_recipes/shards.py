@@ -71,7 +71,7 @@ def partial_folder(out: Path, plan: str) -> Iterator[Path]:
 
 def _prepare(folder: Path, plan: str) -> None:
     """Keep the finished shards of the same plan; remove all others, and what a killed process left half-written."""
-    for unfinished in folder.glob("data/.*"):
+    for unfinished in [*folder.glob(".*"), *folder.glob("data/.*")]:
         unfinished.unlink()
     path = folder / PLAN_FILE
     if kind(path) != "file" or path.read_text(encoding="utf-8") != plan:
