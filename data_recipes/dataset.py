@@ -133,6 +133,8 @@ def write_dataset(
         "source": corpus.source,
         "license": corpus.license,
         "sample_rate": corpus.options.sample_rate,
+        "vocabulary": list(corpus.vocabulary),
+        "languages": list(corpus.languages),
         "options": {"recordings": asdict(corpus.options), **recipe.options},
         "notes": corpus.notes,
         "splits": {},
@@ -282,6 +284,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     try:
         recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         expected = {name: int(split["rows"]) for name, split in recipe["splits"].items()}
+        if missing := {"sample_rate", "vocabulary", "languages", "options"} - recipe.keys():
+            raise KeyError(*missing)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: cannot be understood; build the dataset again") from None
     from pyarrow import ArrowException

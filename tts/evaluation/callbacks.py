@@ -38,6 +38,7 @@ def voice_of(snapshot: Snapshot) -> Voice:
         speakers=snapshot.data.speakers,
         text_encoder=config.text,
         vocabulary=snapshot.data.vocabulary,
+        language=snapshot.data.language,
         sample_rate=rate,
         sampling=config.sampling,
         max_unit_seconds=min(round(1.25 * longest / rate, 2), MAX_UNIT_SECONDS),

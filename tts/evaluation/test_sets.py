@@ -15,6 +15,7 @@ import numpy as np
 
 from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import SPEAKERS, build_recordings
+from data_recipes.rows import to_sequence
 from data_recipes.sequences import (
     FIXED_SPLITS,
     Sequence,
@@ -25,7 +26,6 @@ from data_recipes.sequences import (
     join,
 )
 from data_recipes.splits import TRAINED_LENGTH
-from tts.audio import from_bytes
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_folder
@@ -278,9 +278,7 @@ def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Seque
                 if "digits" not in row:
                     raise InputError(f"{folder} has words that are no digits, which the recognizer does not know")
                 if row["speaker"] in speakers:
-                    audio, rate = from_bytes(row.pop("audio")["bytes"])
-                    row["words"] = list(map(str, row.pop("digits")))
-                    yield Sequence(audio=audio, sample_rate=rate, **row)
+                    yield replace(to_sequence(row), words=list(map(str, row["digits"])))
 
 
 def segments(sequence: Sequence) -> list[Recording]:

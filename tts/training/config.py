@@ -37,6 +37,9 @@ class DataConfig:
     """docs/data.md has what each is."""
     source: Path | None = None
     """Folder of the corpus in its own layout; None downloads `fsdd`; `espeak` has none."""
+    dataset: Path | None = None
+    """A folder that `tts data build` wrote, in place of a corpus: its `train` is read as it is needed, its `validation`
+    validated. `recordings` and `sequences` are then those it was built with: a run fills them in."""
     options: CorpusOptions = field(default_factory=CorpusOptions)
     """Words, languages, synthetic voices: what is taken of the corpus."""
     speakers: tuple[str, ...] = ()
@@ -49,6 +52,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         if len(set(self.speakers)) != len(self.speakers):
             raise InputError(f"data.speakers is {shown(self.speakers)}; name each speaker once")
+        if self.dataset:
+            for name in ("corpus", "source", "options", "speakers", "self_training"):
+                if getattr(self, name) != getattr(DataConfig, name, CorpusOptions()):
+                    raise InputError(f"data.{name} chooses recordings, which data.dataset already has; leave it out")
         if strangers := set(self.sequences.speakers or ()) - set(self.speakers) if self.speakers else ():
             raise InputError(
                 f"data.sequences.speakers has {shown(sorted(strangers)[0])}, who is none of data.speakers, "

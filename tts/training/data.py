@@ -1,21 +1,26 @@
 """A run's data by its config: recordings, stream of sequences, validation sequences, word vectors."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from data_recipes.build import ALONE
 from data_recipes.corpora import load_corpus
-from data_recipes.corpus import Recording, prepare
+from data_recipes.corpus import Recording, RecordingOptions, prepare
+from data_recipes.dataset import read_recipe
 from data_recipes.fsdd import build_takes
-from data_recipes.sequences import DIGITS, Sequence, SequenceStream, fixed_split
+from data_recipes.rows import ShuffledRows
+from data_recipes.sequences import DIGITS, Sequence, SequenceOptions, SequenceStream, fixed_split
 from tts.audio import read, resample
+from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.text import normalize as text
 from tts.text.encoder import TextEncoder
 from tts.training.batches import Batch, Collate, Stream, WordVectors
-from tts.training.config import FILLED_IN, RunConfig
+from tts.training.config import FILLED_IN, DataConfig, RunConfig
 
 VALIDATION_SEED = 1000
 VALIDATED_TOGETHER = 2
@@ -45,6 +50,8 @@ class TrainingData:
     """For validation: every frame a loss frame, none dropped."""
     vocabulary: tuple[str, ...] = DIGITS
     """The words of the recordings, sorted."""
+    language: str = "en"
+    """Of the words, by ISO 639-1; of several languages the first."""
 
     def validation_batches(self, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Process `rank` of `world`'s share of the validation sequences."""
@@ -63,14 +70,47 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     """
     _encoder(config)  # what is wrong with it is said before the corpus is read
     d = config.data
-    recordings = load_corpus(d.corpus, d.source, d.recordings, d.speakers or None, d.options).splits
+    if d.dataset:
+        return _of_dataset(config, d.dataset)
+    corpus = load_corpus(d.corpus, d.source, d.recordings, d.speakers or None, d.options)
+    recordings = corpus.splits
     present = tuple(sorted({recording.speaker for recording in recordings["train"]}))
     if strangers := sorted({recording.speaker for recording in recordings["validation"]} - set(present)):
         found = f"corpus {d.corpus}: speaker {strangers[0]} has recordings for validation and none for training"
         raise InputError(f"{found}; set data.options.one_speaker=true, or name speakers in data.speakers")
     speakers = present if d.options.one_speaker else d.speakers or present
     more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
-    return of_recordings(config, recordings, speakers, more)
+    config, data = of_recordings(config, recordings, speakers, more)
+    return config, replace(data, language=_first(corpus.languages))
+
+
+def _first(languages: Series[str]) -> str:
+    return languages[0] if languages else "en"
+
+
+def _of_dataset(config: RunConfig, folder: Path) -> tuple[RunConfig, TrainingData]:
+    """A run on a dataset that `tts data build` wrote. Returns and raises as `load_data`."""
+    recipe = read_recipe(folder)
+    options, d = recipe["options"], config.data
+    built = {
+        "recordings": configs.build(RecordingOptions, options["recordings"]),
+        "sequences": configs.build(SequenceOptions, options["sequences"]) if "sequences" in options else ALONE,
+    }
+    for name, value in built.items():
+        if getattr(d, name) not in (value, getattr(DataConfig(), name)):
+            raise InputError(f"data.{name} is not what {folder} was built with; leave it out: a run fills it in")
+    config = replace(config, data=replace(d, **built))
+    vocabulary = tuple(recipe["vocabulary"])
+    _check_words(config, vocabulary)
+    stream = ShuffledRows(folder, "train", config.seed)
+    held = ShuffledRows(folder, "validation", VALIDATION_SEED)
+    validation = [held[i] for i in range(min(config.validation.sequences, held.rows))]
+    speakers = tuple(sorted(recipe["splits"]["train"]["speakers"]))
+    if strangers := sorted({sequence.speaker for sequence in validation} - set(speakers)):
+        found = f"{folder}: speaker {strangers[0]} has rows for validation and none for training"
+        raise InputError(f"{found}; build it with --one-speaker")
+    config, data = _assemble(config, _encoder(config), stream, validation, speakers, vocabulary)
+    return config, replace(data, language=_first(recipe["languages"]))
 
 
 def of_recordings(
@@ -82,6 +122,14 @@ def of_recordings(
     """
     train = [*recordings["train"], *more]
     vocabulary = tuple(sorted({recording.word for recording in train}))
+    _check_words(config, vocabulary)
+    sequences = config.data.sequences
+    stream = SequenceStream(train, sequences, config.seed)
+    validation = fixed_split(recordings, sequences, "validation", config.validation.sequences, VALIDATION_SEED)
+    return _assemble(config, _encoder(config), stream, validation, speakers, vocabulary)
+
+
+def _check_words(config: RunConfig, vocabulary: tuple[str, ...]) -> None:
     text.check_vocabulary(vocabulary)
     if config.validation.judged and not text.is_digits(vocabulary):
         strange = next(word for word in vocabulary if not text.is_digits([word]))
@@ -89,10 +137,6 @@ def of_recordings(
             f"validation.judged is {config.validation.judged}, but the recognizer knows digits only, and the "
             f"recordings have {strange!r}; set validation.judged: 0"
         )
-    sequences = config.data.sequences
-    stream = SequenceStream(train, sequences, config.seed)
-    validation = fixed_split(recordings, sequences, "validation", config.validation.sequences, VALIDATION_SEED)
-    return _assemble(config, _encoder(config), stream, validation, speakers, vocabulary)
 
 
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
