@@ -43,7 +43,7 @@ from tts.training.config import RunConfig
 from tts.voice import Voice, load_voice
 
 TRAININGS = {
-    f"{name}-{layer}": (f"text.name={name}", f"text.layer={layer}")
+    f"{name}-{layer}": (f"text.encoder={name}", f"text.layer={layer}")
     for name, layer in (("minilm", 5), ("smollm2", 20), ("smollm2", 5), ("minilm", 2))
 }
 """What each changes in the config: the encoders at their default layers, then another layer of each."""

