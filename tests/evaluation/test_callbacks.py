@@ -56,7 +56,7 @@ def path_kinds(kind, names):
 
 
 HERE = "/home/someone/runs"
-PATHS = list(path_fields(RunConfig))
+PATHS = [path for path in path_fields(RunConfig) if path != ("data", "dataset")]  # which excludes data.source
 
 
 def config_with_paths(**settings):
@@ -81,6 +81,7 @@ def test_no_path_of_a_config_is_kept():
     rest = dataclasses.replace(configs.build(RunConfig, kept), output=Path(HERE))
     assert configs.to_dict(rest)["loss"] == config["loss"]
     assert kept["train"] == {key: value for key, value in config["train"].items() if key != "start_from"}
+    assert without_local_paths({"data": {"dataset": HERE}}) == {"data": {}}
     assert without_local_paths({"data": {"self_training": HERE, "new": 1}, "old": 2}) == {"data": {"new": 1}, "old": 2}
 
 
@@ -88,7 +89,8 @@ def test_a_run_s_voice_names_no_path(tmp_path):
     model = TwoTierConfig(n_speakers=1, dim=8, sample_dim=8, hist_size=8, text_dim=4)
     config = config_with_paths(model=model, name="mini")
     sequence = SimpleNamespace(boundaries=[800])
-    data = SimpleNamespace(validation=[sequence], sample_rate=8000, speakers=["ann"], vocabulary=("4",))
+    data = SimpleNamespace(validation=[sequence], sample_rate=8000, speakers=["ann"])
+    data.vocabulary, data.language = ("4",), "en"
     keep_voice(SimpleNamespace(model=TwoTier(model), config=config, data=data, folder=tmp_path, step=7))
     saved = read_config(tmp_path / "voice")
     assert HERE not in (tmp_path / "voice" / "config.json").read_text()

@@ -4,16 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
+from helpers.miniature_fsdd import tone as miniature
+from helpers.train_command import SMALL, tts_train
 
 from data_recipes.corpus import Recording
 from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.evaluation.callbacks import callbacks, held_out_texts
+from tts.evaluation.test_sets import check_words
 from tts.models.config import TwoTierConfig
+from tts.models.two_tier import TwoTier
+from tts.text.encoder import TextEncoderConfig
 from tts.training.config import LossConfig, RunConfig, TrainConfig, ValidationConfig
 from tts.training.data import of_recordings
 from tts.training.loop import train
-from tts.voice import load_voice
+from tts.voice import Voice, load_voice
 
 WORDS = ("and", "hundred", "o'clock", "three")
 
@@ -56,6 +62,19 @@ def test_the_voice_says_the_words_of_its_corpus(run):
     assert set(wav.stem[2:].replace("o'clock", "x").split("-")) <= {"and", "hundred", "x", "three", "3"}
 
 
+def test_a_voice_reads_numbers_in_the_language_of_its_prompts(tmp_path):
+    (tmp_path / "ana").mkdir()
+    for number, word in enumerate(("cinco", "mil", "veintiuno")):
+        soundfile.write(tmp_path / "ana" / f"{word}.wav", miniature(number, 0), 8000)
+    small = [option for option in SMALL if "speakers" not in option]
+    corpus = ["data.corpus=prompts", f"data.source={tmp_path / 'ana'}", "data.options.languages=[es]"]
+    (tmp_path / "c.yaml").write_text("")
+    assert tts_train(tmp_path / "c.yaml", *small, *corpus, f"output={tmp_path / 'run'}", "validation.spoken=0") == 0
+    voice = load_voice(tmp_path / "run" / "voice")
+    assert voice.config.language == "es"
+    assert voice.check("21.005", how="cardinal") == ["veintiuno", "mil", "cinco"]
+
+
 def test_commands_know_its_words(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     voice = str(run.output / "voice")
@@ -79,6 +98,25 @@ def test_what_the_recognizer_does_not_know_is_not_judged(run):
         of_recordings(judged, RECORDINGS, ("ann",), [])
     with pytest.raises(InputError, match=r"vocabulary holds 'And'"):
         of_recordings(run, {"train": [replace(RECORDINGS["train"][0], word="And")]}, ("ann",), [])
+
+
+def test_a_voice_of_some_digits_says_those_in_both_forms():
+    voice = Voice.from_model(
+        TwoTier(TwoTierConfig(dim=8, sample_dim=8, hist_size=8, text_dim=4)),
+        speakers=["ann"], sample_rate=8000, text_encoder=TextEncoderConfig(), vocabulary=("five", "one"),
+    )  # fmt: skip
+    assert voice.vocabulary == tuple(sorted(("1", "5", "five", "one"))) == tuple(sorted(voice.config.vocabulary))
+    assert voice.check("51 One") == ["5", "1", "one"]
+    for text in ("7", "517", "seven", "fife"):
+        with pytest.raises(InputError, match=rf"cannot say '{text}'; it says 4 words, which `tts voices VOICE` lists"):
+            voice.check(text)
+    with pytest.raises(InputError, match="all ten digits, and the voice unnamed does not say 0, 2, 3, 4, 6, 7, 8, 9;"):
+        check_words(voice)
+
+
+def test_a_training_of_single_words_is_judged_by_single_words():
+    texts = held_out_texts(20, ("unseen",), ("four", "one"), lengths=(1,))
+    assert len(texts) == 20 and set(texts) == {("four",), ("one",)}
 
 
 def test_texts_to_judge_are_of_the_words_that_were_trained():

@@ -319,7 +319,7 @@ class StubEncoder:
 def test_words_that_do_not_ship_are_encoded(monkeypatch):
     monkeypatch.setattr(word_vectors, "TextEncoder", StubEncoder)
     whole = make_voice().speak("4 7 2").codes
-    part = make_voice(word_vectors={"4": VECTORS["4"]})
+    part = make_voice(word_vectors={"4": VECTORS["4"], "7": VECTORS["7"], "two": VECTORS["two"]})
     np.testing.assert_array_equal(part.speak("4 7 2").codes, whole)
     assert part._vectors._encoder.asked == [[["4"], ["7"], ["2"]]]
     in_text = make_voice(context="text")

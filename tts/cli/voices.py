@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One line a voice: name, size, sample rate, license, speakers, words; of one voice, one line a word."""
-    from tts.text.normalize import is_digits
+    from tts.text.normalize import SPOKEN, is_digits
     from tts.voice import installed_voices, load_voice, read_config
 
     if arguments.voice is not None:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         license = config.license or "not stated"
         words = sorted(config.sayable)
         more = f", … ({len(words)})" if len(words) > SHOWN else ""
-        said = "digits" if is_digits(words) else ", ".join(words[:SHOWN]) + more
+        said = "digits" if is_digits(words) and len(words) == len(SPOKEN) else ", ".join(words[:SHOWN]) + more
         speakers = ", ".join(config.speakers)
         rows.append((name, f"{size / 1e6:.1f} MB", f"{config.sample_rate} Hz", license, speakers, said))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

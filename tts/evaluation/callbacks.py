@@ -67,13 +67,16 @@ class Judge:
 
     def __init__(self, config: RunConfig) -> None:
         self.recognizer = Recognizer.load()
-        self.count, self.hold_outs = config.validation.judged, config.data.sequences.hold_outs
+        self.count, self.sequences = config.validation.judged, config.data.sequences
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
         """Digit error (edits per digit said) and the share of texts that ran into the cap."""
-        voice, texts = voice_of(snapshot), held_out_texts(self.count, self.hold_outs, snapshot.data.vocabulary)
+        # A training of single words has no combinations.
+        lengths = LENGTHS if self.sequences.max_digits > 1 else (1,)
+        voice, words = voice_of(snapshot), snapshot.data.vocabulary
+        texts = held_out_texts(self.count, self.sequences.hold_outs, words, lengths)
         # Speakers change once all lengths are said, so each speaker says all of them.
-        speakers = [voice.speakers[i // len(LENGTHS) % len(voice.speakers)] for i in range(len(texts))]
+        speakers = [voice.speakers[i // len(lengths) % len(voice.speakers)] for i in range(len(texts))]
         spoken = list(voice.speak_each([" ".join(words) for words in texts], speakers))
         recognized = self.recognizer.recognize([said.samples for said in spoken], voice.sample_rate)
         edits = sum(
@@ -83,14 +86,16 @@ class Judge:
         return {"digit_error": edits / sum(map(len, texts)), "capped": capped / len(texts)}
 
 
-def held_out_texts(count: int, hold_outs: tuple[str, ...], vocabulary: Sequence[str] = DIGITS) -> list[tuple[str, ...]]:
-    """Combinations that the `unseen` hold-out owns, lengths 2 to 5 in rotation; any if it owns none or is not held."""
+def held_out_texts(
+    count: int, hold_outs: tuple[str, ...], vocabulary: Sequence[str] = DIGITS, lengths: Sequence[int] = LENGTHS
+) -> list[tuple[str, ...]]:
+    """Combinations that the `unseen` hold-out owns, of each length in rotation; any if it owns none or is not held."""
     rng = np.random.default_rng(JUDGED_SEED)
     texts: list[tuple[str, ...]] = []
     for index in range(count):
         for _ in range(MAX_TRIES):
-            words = tuple(vocabulary[i] for i in rng.integers(0, len(vocabulary), LENGTHS[index % len(LENGTHS)]))
-            if "unseen" not in hold_outs or combination_split(words) == "unseen":
+            words = tuple(vocabulary[i] for i in rng.integers(0, len(vocabulary), lengths[index % len(lengths)]))
+            if len(words) == 1 or "unseen" not in hold_outs or combination_split(words) == "unseen":
                 break
         texts.append(words)
     return texts

@@ -1,8 +1,9 @@
 """Text to words: what the voice can say, and nothing else. A voice says the words of its vocabulary.
 
-A vocabulary of digits alone is all of `SPOKEN`: a word is one digit, "4" or "four". Any other is what the voice's
-corpus had ("thousand", "o'clock"); there a digit's numeral and its name are one word as well: "3" is said where the
-vocabulary has "three". Number words of several digits are for `words` what their parts are: "twenty-one" is two words.
+A vocabulary of digits alone says both forms of each of its digits, "4" and "four"; of a corpus of ten, all of `SPOKEN`.
+Any other is what the voice's corpus had ("thousand", "o'clock"); there a digit's numeral and its name are one word as
+well: "3" is said where the vocabulary has "three". Number words of several digits are for `words` what their parts are:
+"twenty-one" is two words.
 
 What separates words: white space, every kind of dash, and the punctuation of lists and sentences (, ; . ! ?). Numerals
 need no separator in a vocabulary of digits: "472" is three words. Everything else is refused rather than guessed at,
@@ -48,6 +49,12 @@ def is_digits(vocabulary: Iterable[str]) -> bool:
     return all(word in SPOKEN for word in vocabulary)
 
 
+def digit_forms(vocabulary: Iterable[str]) -> tuple[str, ...]:
+    """Numeral and name of each digit in a vocabulary of digits alone; of an empty one all of `SPOKEN`."""
+    present = {SPOKEN[word] for word in vocabulary}
+    return tuple(word for word, digit in SPOKEN.items() if digit in present or not present)
+
+
 def check_vocabulary(vocabulary: Collection[str]) -> None:
     """Raises InputError for a word that no text could have, a word twice, or too many words."""
     if len(vocabulary) > MAX_VOCABULARY:
@@ -69,7 +76,7 @@ def words(text: str, vocabulary: Collection[str] = SPOKEN) -> list[str]:
     invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
 
     Returns:
-        1 to MAX_WORDS of the vocabulary; of digits alone keys of `SPOKEN`: ["4", "7", "2"] of "472", "4-7-2" or
+        1 to MAX_WORDS of the vocabulary; of digits alone `digit_forms`: ["4", "7", "2"] of "472", "4-7-2" or
         "4, 7, 2"; ["four", "2"] of "Four! 2".
 
     Raises:
@@ -79,19 +86,21 @@ def words(text: str, vocabulary: Collection[str] = SPOKEN) -> list[str]:
     if not isinstance(text, str):
         raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')
     digits_only = is_digits(vocabulary)
-    allowed = _ALLOWED if digits_only else f"{len(vocabulary)} words, which `tts voices VOICE` lists"
+    known = digit_forms(vocabulary) if digits_only else vocabulary
+    every = digits_only and len(known) == len(SPOKEN)
+    allowed = _ALLOWED if every else f"{len(known)} words, which `tts voices VOICE` lists"
     plain = "".join(_plain(character, allowed) for character in text) if digits_only else _plain_text(text, allowed)
     _refuse_numbers(plain)
     found: list[str] = []
     for piece in plain.translate(_TO_SPACES).split():
-        if piece in (SPOKEN if digits_only else vocabulary):
+        if piece in known:
             found.append(piece)
-        elif digits_only and piece.isascii() and piece.isdigit():
+        elif digits_only and piece.isascii() and piece.isdigit() and all(digit in known for digit in piece):
             found.extend(piece)
         elif other := [form for form in _forms(piece) if form in vocabulary and not digits_only]:
             found.append(other[0])
         else:
-            raise InputError(_unsayable(piece) if digits_only else _not_in(piece, vocabulary, allowed))
+            raise InputError(_unsayable(piece) if every else _not_in(piece, known, allowed))
     if not found:
         raise InputError(f"the text {_shown(text)} has no words to say; write {allowed}")
     if len(found) > MAX_WORDS:

@@ -9,7 +9,7 @@ from tts.core.errors import InputError
 from tts.core.sampling import Sampling, number
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
-from tts.text.normalize import SPOKEN, check_vocabulary, is_digits
+from tts.text.normalize import check_vocabulary, digit_forms, is_digits
 
 FORMAT_VERSION = 2
 """Of voice folders; the only one that is read."""
@@ -32,8 +32,8 @@ class VoiceConfig:
     model: TwoTierConfig
     text_encoder: TextEncoderConfig
     vocabulary: tuple[str, ...] = ()
-    """What the voice says; of digits alone, or empty: all of `SPOKEN`. With `text_encoder.context: word` the vectors
-    of these words ship with the voice."""
+    """What the voice says; of digits alone both forms of each; empty: all of `SPOKEN`. With
+    `text_encoder.context: word` the vectors of these words ship with the voice."""
     sampling: Sampling = field(default_factory=Sampling)
     max_unit_seconds: Annotated[float, configs.Range(0, MAX_UNIT_SECONDS, low_open=True)] = 2.5
     """Where the segment of a unit is cut and reported; the cap on an utterance is 1 s more than this for each word."""
@@ -58,7 +58,7 @@ class VoiceConfig:
     @property
     def sayable(self) -> frozenset[str]:
         """Every word that the voice says."""
-        return frozenset(SPOKEN if is_digits(self.vocabulary) else self.vocabulary)
+        return frozenset(digit_forms(self.vocabulary) if is_digits(self.vocabulary) else self.vocabulary)
 
     @property
     def shipped(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
 from tts.text.languages import LANGUAGES
-from tts.text.normalize import SPOKEN, check_vocabulary, is_digits, words
+from tts.text.normalize import check_vocabulary, digit_forms, is_digits, words
 from tts.text.pauses import Reading
 from tts.text.reading import ReadMode, fit, read
 from tts.text.units import pauses as pause_units
@@ -83,7 +83,7 @@ class Voice:
             text_encoder: what made the word vectors.
             word_vectors: (word_dim,) float32 for each word to ship (context "word"), which are then its vocabulary;
                 None: all that can be said are encoded now. Ignored for context "text".
-            vocabulary: the words of the training; none, or digits alone: all of `tts.text.normalize.SPOKEN`.
+            vocabulary: the words of the training; none: all digits; of digits alone both forms of each, "4" and "four".
             language: of its words, by ISO 639-1: how numbers are read.
             name: of the voice.
             default_speaker: None: the first.
@@ -102,11 +102,12 @@ class Voice:
             voice = Voice.from_model(model, speakers=["ann"], sample_rate=8000, text_encoder=TextEncoderConfig())
         """
         if text_encoder.context == "text":
-            word_vectors, vocabulary = {}, () if is_digits(vocabulary) else vocabulary
+            word_vectors = {}
         else:
             if word_vectors is None:
                 check_vocabulary(vocabulary)
-                word_vectors = encode_vocabulary(text_encoder, SPOKEN if is_digits(vocabulary) else vocabulary)
+                vocabulary = digit_forms(vocabulary) if is_digits(vocabulary) else vocabulary
+                word_vectors = encode_vocabulary(text_encoder, vocabulary)
             vocabulary = tuple(word_vectors)
         config = VoiceConfig(
             name=name,

@@ -38,7 +38,7 @@ class WordVectors:
             vectors = np.concatenate(self._encoder.encode(texts))
         if vectors.shape[1] != model.word_dim:
             raise InputError(
-                f"the text encoder {encoder.name} gives vectors of width {vectors.shape[1]}; "
+                f"the text encoder {encoder.encoder} gives vectors of width {vectors.shape[1]}; "
                 f"the voice was trained with {model.word_dim}: use its own encoder"
             )
         return vectors
