@@ -19,7 +19,7 @@ from tts.text.reading import ReadMode, fit, read
 CASES = [line.split("\t") for line in (Path(__file__).parent / "reading_cases.tsv").read_text("utf-8").splitlines()[1:]]
 MODES = st.sampled_from(ReadMode.__args__)
 LANGUAGE = st.sampled_from(sorted(LANGUAGES))
-NUMBERS = st.text("0123456789٣７.,'-+:/ \u00a0()€$£₽hamp[]sºª.oé\u2212", max_size=24)
+NUMBERS = st.text("0123456789٣７%.,'-+:/ \u00a0()€$£₽hamp[]sºª.oé\u2212", max_size=24)
 
 
 @pytest.mark.parametrize(("text", "how", "language", "said"), CASES, ids=lambda value: str(value))
@@ -44,6 +44,7 @@ def test_the_command_line_has_the_modes():
 @example("9" * 5000, "phone", "en")
 @example("$" + "9" * 5000, "money", "en")
 @example("9" * 5000 + "th", "ordinal", "en")
+@example("9" * 5000 + "%", "cardinal", "en")
 @example("0000-00-00", "auto", "en")
 @example("--5", "auto", "en")
 @example("[" * 200, "digits", "en")
@@ -63,7 +64,11 @@ def test_every_text_is_read_or_refused_in_one_line(text, how, language):
 def test_cardinals_are_those_of_num2words(n, language):
     expected = num2words(n, lang=language).lower().replace("-", " ").replace(",", " ").split()
     said = read(str(n), "cardinal", language).words
-    assert [word.replace("é", "e") for word in said] == [word.replace("é", "e") for word in expected]  # "ventitré"
+    # num2words lacks an accent in "ventitré", and says "veintiuno mil" where Spanish has "veintiún mil".
+    same = {"uno": "un", "veintiuno": "veintiún"} if language == "es" else {}
+    assert [same.get(word, word).replace("é", "e") for word in said] == [
+        same.get(word, word).replace("é", "e") for word in expected
+    ]
 
 
 @settings(deadline=None)
@@ -105,7 +110,9 @@ def test_digits_are_what_they_were(text):
         ("4-7", "cardinal", "en", "'4-7'"),
         ("½", "auto", "en", "'½'"),
         ("4²", "auto", "en", "'4²'"),
-        ("12%", "auto", "en", "'12%'"),
+        ("12%", "money", "en", "'12%' cannot be read as money"),
+        ("12‰", "auto", "en", "'12‰'"),
+        ("5-10 %", "auto", "en", "'5-10'"),
         ("#", "auto", "en", "'#' is neither a word nor a number"),
         ("1000000000000", "cardinal", "en", "up to 999,999,999,999"),
         ("1" * 101, "auto", "en", "too large"),

@@ -41,6 +41,7 @@ class Language:
     """Between an amount and its hundredths."""
     of: str
     """Between millions and what is counted."""
+    percent: Noun
     money: dict[str, tuple[Noun, Noun]] = field(default_factory=dict)
     """The noun and that of its hundredths, by the sign and the code that stand for it in a text."""
     largest_ordinal: int = 999_999
@@ -72,6 +73,7 @@ _ENGLISH = Language(
     times=_COLON + r"(?: ?(?P<half>[ap])\.? ?m\.?)?|(?P<h2>\d{1,2}) ?(?P<half2>[ap])\.? ?m\.?",
     cents="and",
     of="",
+    percent=Noun("percent", "percent"),
     money=_money(
         ("$ us$ usd", Noun("dollar", "dollars"), Noun("cent", "cents")),
         ("€ eur", Noun("euro", "euros"), Noun("cent", "cents")),
@@ -91,6 +93,7 @@ _SPANISH = Language(
     times=_WITH_H,
     cents="con",
     of="de",
+    percent=Noun("por ciento", "por ciento"),
     money=_money(
         ("$ us$ usd", Noun("dólar", "dólares"), Noun("centavo", "centavos")),
         ("€ eur", Noun("euro", "euros"), Noun("céntimo", "céntimos")),
@@ -111,6 +114,7 @@ _FRENCH = Language(
     times=_WITH_H,
     cents="et",
     of="de",
+    percent=Noun("pour cent", "pour cent"),
     money=_money(
         ("$ us$ usd", Noun("dollar", "dollars"), Noun("cent", "cents")),
         ("€ eur", Noun("euro", "euros"), Noun("centime", "centimes")),
@@ -130,6 +134,7 @@ _ITALIAN = Language(
     times=_COLON,
     cents="e",
     of="di",
+    percent=Noun("per cento", "per cento"),
     money=_money(
         ("$ us$ usd", Noun("dollaro", "dollari"), Noun("centesimo", "centesimi")),
         ("€ eur", Noun("euro", "euro"), Noun("centesimo", "centesimi")),
@@ -149,6 +154,7 @@ _GERMAN = Language(
     times=_COLON + r"(?: ?uhr)?|(?P<h2>\d{1,2})(?:\.(?P<m2>\d\d))? ?uhr",
     cents="und",
     of="",
+    percent=Noun("prozent", "prozent"),
     money=_money(
         ("$ us$ usd", Noun("dollar", "dollar"), Noun("cent", "cent")),
         ("€ eur", Noun("euro", "euro"), Noun("cent", "cent")),
@@ -168,6 +174,7 @@ _PORTUGUESE = Language(
     times=_WITH_H,
     cents="e",
     of="de",
+    percent=Noun("por cento", "por cento"),
     money=_money(
         ("$ us$ usd", Noun("dólar", "dólares"), Noun("cêntimo", "cêntimos")),
         ("€ eur", Noun("euro", "euros"), Noun("cêntimo", "cêntimos")),
@@ -189,6 +196,7 @@ _RUSSIAN = Language(
     times=_COLON,
     cents="",
     of="",
+    percent=Noun("процент", "процентов", few="процента"),
     money=_money(
         ("$ us$ usd", Noun("доллар", "долларов", few="доллара"), Noun("цент", "центов", few="цента")),
         ("€ eur", Noun("евро", "евро", few="евро"), Noun("цент", "центов", few="цента")),

@@ -51,6 +51,17 @@ class NumberWords:
             spoken = self._cardinal(int(whole)) if _check_length(whole) else []
         return [*sign, *spoken, *([language.point, *self._each(fraction)] if mark else [])]
 
+    def percentage(self, match: re.Match[str]) -> list[str]:
+        """A number before a percent sign."""
+        language, written = self._language, match["number"]
+        noun, spoken = language.percent, self._decimal(written)
+        whole, mark, _ = written.lstrip("-").partition(language.decimal)
+        if language.code == "de" and not mark:
+            spoken[-1] = re.sub("eins$", "ein", spoken[-1])
+        # A Russian fraction counts a part of one: "две десятых процента".
+        form = noun.few or noun.many if mark else self._form(int(re.sub(r"\D", "", whole)), noun)
+        return [*spoken, *form.split()]
+
     def _cardinal(self, n: int) -> list[str]:
         if n > LARGEST:
             raise InputError(f"{n} is too large; numbers are read up to {LARGEST:,}: read it as digits")
@@ -61,8 +72,8 @@ class NumberWords:
 
     def ordinal(self, match: re.Match[str]) -> list[str]:
         """The 21st. Raises InputError where there is no such ordinal."""
-        language, suffix = self._language, match["suffix"]
-        n = int(match["n"]) if _check_length(match["n"]) else 0
+        language, suffix, written = self._language, match["suffix"], re.sub(r"\D", "", match["n"])
+        n = int(written) if _check_length(written) else 0
         if not 1 <= n <= language.largest_ordinal:
             raise InputError(
                 f"{shown(match[0])} is no ordinal that {language.name} can read here; they go from 1 to "
@@ -164,15 +175,17 @@ class NumberWords:
 
     def _amount(self, n: int, noun: Noun) -> list[str]:
         """So many of a thing."""
-        if self._language.code == "ru":
-            few = n % 10 in (2, 3, 4) and n % 100 not in (12, 13, 14)
-            form = noun.one if n % 10 == 1 and n % 100 != 11 else noun.few if few else noun.many
-        else:
-            form = noun.one if n == 1 or (n == 0 and self._language.code == "fr") else noun.many
+        form = self._form(n, noun)
         of = self._language.of if n and n % 1_000_000 == 0 else ""
         if of and self._language.code == "fr" and form[0] in "aeiou":
             return [*self._counted(n, noun.gender), f"d'{form}"]
         return [*self._counted(n, noun.gender), *([of] if of else []), form]
+
+    def _form(self, n: int, noun: Noun) -> str:
+        if self._language.code == "ru":
+            few = n % 10 in (2, 3, 4) and n % 100 not in (12, 13, 14)
+            return noun.one if n % 10 == 1 and n % 100 != 11 else noun.few if few else noun.many
+        return noun.one if n == 1 or (n == 0 and self._language.code == "fr") else noun.many
 
     def _counted(self, n: int, gender: Gender) -> list[str]:
         """A cardinal before a noun: "un", "una", "veintiún", "ein"."""
@@ -183,11 +196,14 @@ class NumberWords:
         if code == "es" and gender == "m":
             last = "veintiún" if last == "veintiuno" else "un" if last == "uno" else last
         elif code == "es":
-            spoken = [re.sub("(cient|quinient)os$", r"\1as", word) for word in spoken] if n < 1_000_000 else spoken
+            head, rest = _after_millions(spoken)
+            spoken = head + [re.sub("(cient|quinient)os$", r"\1as", word) for word in rest]
             last = re.sub("uno$", "una", spoken[-1])
         elif code == "pt" and gender == "f":
-            spoken = [re.sub("entos$", "entas", word) for word in spoken] if n < 1_000_000 else spoken
-            last = {"um": "uma", "dois": "duas"}.get(spoken[-1], spoken[-1])
+            head, rest = _after_millions(spoken)
+            feminine = {"um": "uma", "dois": "duas"}
+            spoken = head + [feminine.get(word, re.sub("entos$", "entas", word)) for word in rest]
+            last = spoken[-1]
         elif code == "fr" and gender == "f":
             last = "une" if last == "un" else last
         elif code == "it" and n == 1:
@@ -226,7 +242,24 @@ _TIMES: dict[str, Callable[[NumberWords, int, int, str | None], list[str]]] = {
     "pt": NumberWords._portuguese_time,
     "ru": NumberWords._russian_time,
 }
+_CORRECTED = {
+    "es": (
+        *((r"veintiuno(?= mil)", "veintiún"), (r"\buno(?= mil)", "un")),
+        *(("décimoprimero", "undécimo"), ("décimosegundo", "duodécimo"), ("cuadrig", "cuadring"), ("quadra", "cuadra")),
+        *(("septig", "septing"), ("octig", "octing")),
+    ),
+    "fr": ((r"(vingt|cent)sième", r"\1ième"),),
+    "it": ((r"(?<=\w)tre\b", "tré"),),
+    "pt": (("quadrig", "quadring"), ("septig", "septing"), ("octig", "octing")),
+}
+"""Where num2words is wrong: patterns, and what is said."""
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _after_millions(spoken: list[str]) -> tuple[list[str], list[str]]:
+    """A number's words up to its last "millions", which are what that counts, and those that count what follows."""
+    end = max((i + 1 for i, word in enumerate(spoken) if re.match("mil[lh]", word)), default=0)
+    return spoken[:end], spoken[end:]
 
 
 def _grouped(digits: str) -> list[str]:
@@ -255,6 +288,6 @@ def _num2words(number: "int | Decimal", language: Language, **how: Any) -> list[
     from num2words import num2words
 
     said = str(num2words(number, lang=language.code, **how)).lower()
-    if language.code == "it":  # which num2words accents in some numbers only
-        said = re.sub(r"(?<=\w)tre\b", "tré", said)
+    for wrong, right in _CORRECTED.get(language.code, ()):
+        said = re.sub(wrong, right, said)
     return said.replace("-", " ").replace(",", " ").split()

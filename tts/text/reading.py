@@ -186,7 +186,7 @@ class _Scanner:
 
 def _example(language: Language) -> str:
     group, decimal = language.groups[0].replace("\u00a0", " "), language.decimal
-    return f"42, -5, 1{group}000, 3{decimal}14, 7:05, €12{decimal}50, +1 555 0100"
+    return f"42, -5, 1{group}000, 3{decimal}14, 7:05, €12{decimal}50, 50 %, +1 555 0100"
 
 
 def _prepared(text: str, language: Language) -> str:
@@ -200,8 +200,8 @@ def _prepared(text: str, language: Language) -> str:
             plain.append("-")
         elif "\uff01" <= c <= "\uff5e":  # full width
             plain.append(chr(ord(c) - 0xFEE0).lower())
-        elif c == "\uffe1":
-            plain.append("£")
+        elif c in "\uffe1\u066a":
+            plain.append("£" if c == "\uffe1" else "%")
         elif c in _SPACES_IN_NUMBERS:
             plain.append("\u00a0")
         elif category.startswith("Z") or c in "\t\n\v\f\r":
@@ -232,14 +232,16 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         rf"(?P<minus>-?)(?P<sign>{signs})[ \u00a0]?(?P<number>{number})"
         rf"|(?P<minus2>-?)(?P<number2>{number})[ \u00a0]?(?P<sign2>{signs})"
     )
-    ordinal = rf"(?P<n>\d+)(?P<suffix>{language.ordinals})"
+    whole = r"\d+" if language.code == "de" else _whole_pattern(language)  # "1.000." ends a sentence
+    ordinal = rf"(?P<n>{whole})(?P<suffix>{language.ordinals})"
+    percentage = rf"(?P<number>{number})[ \u00a0]?%"
     by_name: dict[str, list[_Reader]] = {
         "date": [(_DATE, speaker.date)],
         "time": [(language.times, speaker.time)],
         "money": [(money, speaker.amount)],
         "phone": [(_PHONE_IN_AUTO, speaker.telephone)],
         "ordinal": [(ordinal, speaker.ordinal)],
-        "cardinal": [(number, speaker.number)],
+        "cardinal": [(percentage, speaker.percentage), (number, speaker.number)],
     }
     by_mode: dict[str, list[_Reader]] = {
         "auto": [rule for name in by_name for rule in by_name[name]],
@@ -255,6 +257,10 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
 
 def _number_pattern(language: Language) -> str:
     """Grouped or not, with a fraction or without; without names, so that it can stand twice in a pattern."""
-    grouped = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+" for mark in language.groups)
     fraction = rf"{re.escape(language.decimal)}\d+"
-    return rf"-?(?:(?:{grouped}|\d+)(?:{fraction})?|{fraction})"
+    return rf"-?(?:{_whole_pattern(language)}(?:{fraction})?|{fraction})"
+
+
+def _whole_pattern(language: Language) -> str:
+    grouped = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+" for mark in language.groups)
+    return rf"(?:{grouped}|\d+)"
