@@ -208,7 +208,7 @@ def _summary(facts: list[Facts]) -> dict[str, Any]:
         "rows": sum(one["rows"] for one in facts),
         "hours": round(sum(one["seconds"] for one in facts) / 3600, 4),
         "speakers": dict(sorted(speakers.items())),
-        "rows_by_number_of_digits": dict(sorted(lengths.items(), key=lambda pair: int(pair[0]))),
+        "rows_by_number_of_words": dict(sorted(lengths.items(), key=lambda pair: int(pair[0]))),
     }
 
 

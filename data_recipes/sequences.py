@@ -96,7 +96,7 @@ class SequenceOptions:
         if "length" in self.hold_outs:
             if self.min_digits > TRAINED_LENGTH:
                 found = f"min_digits is {self.min_digits} with `length` held out"
-                raise InputError(f"{found}; at most {TRAINED_LENGTH} digits are trained")
+                raise InputError(f"{found}; at most {TRAINED_LENGTH} words are trained")
             weights = np.where(np.array(self.lengths) <= TRAINED_LENGTH, weights, 0)
         if not weights.sum():
             raise InputError("length_weights leave no length that is trained on; give one of them a weight")
@@ -253,7 +253,7 @@ def fixed_split(
     pools = {words: _pools(split, options, words, rng) for words in dict.fromkeys(own.values())}
     names = [name for name in sources.speakers if pools[own[name]]]
     if not names:
-        found = f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} digits"
+        found = f"split {split!r} has no combination of {options.min_digits} to {options.max_digits} words"
         raise InputError(f"{found}; raise max_digits or leave the split out")
     sequences = []
     speakers: list[str] = []

@@ -15,7 +15,7 @@ from tts.evaluation.manifest import read_manifest
         ("path,text\n", "no rows"),
         ("file,text\na.wav,4\n", "row 1: has no path"),
         ("path,text\na.wav,\n", "row 1: has no text"),
-        ("path,text\na.wav,4\nb.flac,hello\n", "row 2: the voice cannot say"),
+        ("path,text\na.wav,4\nb.flac,hello\n", "row 2: says 'hello', and the recognizer knows digits only"),
         ("path,text\nmissing.wav,4\n", "no audio file at"),
         ("path,text\nempty.wav,4\n", "is empty"),
         ("path,text\nnotes.wav,4\n", "not readable as audio"),

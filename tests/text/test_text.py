@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.core.errors import InputError
-from tts.text.normalize import MAX_WORDS, SPOKEN, digits, words
+from tts.text.normalize import MAX_WORDS, SPOKEN, any_words, digits, words
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -238,3 +238,23 @@ def test_no_minus_is_dropped(before, minus, digit):
 def test_torch_is_not_imported():
     check = "import sys, tts.text; sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("472", ["4", "7", "2"]),
+        ("four-7", ["four", "7"]),
+        ("Three hundred!", ["three", "hundred"]),
+        ("o\u2019clock 7", ["o'clock", "7"]),
+        ("сорок два", ["сорок", "два"]),
+    ],
+)
+def test_words_of_no_vocabulary(text, found):
+    assert any_words(text) == found
+
+
+@pytest.mark.parametrize("text", ["", " - ", "3.14 rain", "x" * 41, "rain\0"])
+def test_what_is_no_word_in_any_vocabulary(text):
+    with pytest.raises(InputError):
+        any_words(text)

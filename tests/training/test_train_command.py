@@ -71,6 +71,18 @@ def test_overfits_one_file(tmp_path, corpus):
     assert nll[-1] < nll[0] - 2
 
 
+@pytest.mark.parametrize(("name", "text"), [("three-hundred_ann_2.wav", None), ("a.wav", "Three hundred")])
+def test_one_file_says_any_words(tmp_path, corpus, capsys, name, text):
+    (tmp_path / "c.yaml").write_text("")
+    file = tmp_path / name
+    file.write_bytes((corpus / "7_theo_12.wav").read_bytes())
+    said = ["--text", text] if text else []
+    output = [f"output={tmp_path / 'one'}", "train.steps=2"]
+    assert tts_train(tmp_path / "c.yaml", *SMALL, *output, "--overfit", file, *said) in (0, None)
+    assert f"{name} says three hundred\n" in capsys.readouterr().err
+    assert load_voice(tmp_path / "one" / "voice").vocabulary == ("hundred", "three")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -80,7 +92,7 @@ def test_overfits_one_file(tmp_path, corpus):
         ([ROOT / "configs/tiny.yaml", "train.precision=fp16"], "must be one of auto, fp32, bf16"),
         ([ROOT / "configs/tiny.yaml", "data.corpus=fsdd", "data.speakers=[theo]", "data.source=/nowhere"], "/nowhere"),
         ([ROOT / "configs/tiny.yaml", "--text", "4"], "--overfit"),
-        ([ROOT / "configs/tiny.yaml", "--overfit", "none.wav"], "begin with digits"),
+        ([ROOT / "configs/tiny.yaml", "--overfit", "none.wav"], "begin with words and _; give its text with --text"),
         ([ROOT / "configs/tiny.yaml", "--overfit", "4_none.wav"], "4_none.wav"),
     ],
     ids=str,

@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     command("speak", "say a text", speak)
     command("voices", "list the voices that are installed", voices)
-    command("data", "build datasets of spoken digits", data, "datasets", "tqdm")
+    command("data", "build datasets of spoken words", data, "datasets", "tqdm")
     command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
     command("recognize", "recognize the digits in audio files", recognize, *_LEARNS)
     command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-batch-change", action="store_true",
                         help="resume even if a step takes another number of sequences than before")  # fmt: skip
     parser.add_argument("--overfit", metavar="FILE", help="train on one recording only: can the model learn at all?")
-    parser.add_argument("--text", help="what the --overfit file says; default: the digits its name begins with")
+    parser.add_argument(
+        "--text", help="what the --overfit file says; default: the words before the first _ of its name"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,10 +57,11 @@ def train(
 
     with started(config, resume, allow_batch_change) as start:
         if overfit:
-            spoken = text or Path(overfit).name.split("_")[0]
-            if not text and not spoken.isdecimal():
-                raise InputError(f"the name of {overfit} does not begin with digits and _; give its text with --text")
-            config, data = one_file(config, Path(overfit), spoken)
+            named, mark, _ = Path(overfit).name.partition("_")
+            if not text and not (named and mark):
+                raise InputError(f"the name of {overfit} does not begin with words and _; give its text with --text")
+            config, data = one_file(config, Path(overfit), text or named)
+            start.notes.append(f"{overfit} says {data.validation[0].text}")
         else:
             config, data = load_data(config)
         loop(config, data, callbacks(config), start=start)

@@ -10,7 +10,8 @@ from typing import Any
 from tts import audio
 from tts.core.errors import InputError
 from tts.core.files import is_file, is_folder, kind
-from tts.text.normalize import words
+from tts.core.messages import shown
+from tts.text.normalize import any_words, is_digits
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
     """The rows of a manifest: CSV with a header, or JSON lines where the name ends in .jsonl.
 
     Each has `path` (relative to `folder`), `text` and maybe `speaker`. Raises: InputError for a manifest that cannot be
-    read, is empty, or lacks a column; a text that is no digit string; a file that is missing or not audio.
+    read, is empty, or lacks a column; a text with words that the recognizer does not know; a file that is missing or
+    not audio.
     """
     if not is_folder(folder):
         raise InputError(f"--wav-dir {folder}: no such folder")
@@ -44,7 +46,8 @@ def read_manifest(manifest: Path, folder: Path) -> list[FileRow]:
                 raise InputError(f"{where}: has no {name}; each row needs path and text")
         path = folder / row["path"]
         try:
-            words(row["text"])
+            if strange := [word for word in any_words(row["text"]) if not is_digits([word])]:
+                raise InputError(f"says {shown(strange[0])}, and the recognizer knows digits only; leave the row out")
             kind(path)  # refuses what can be no path
         except InputError as error:
             raise InputError(f"{where}: {error}") from None

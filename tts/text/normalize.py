@@ -108,6 +108,17 @@ def words(text: str, vocabulary: Collection[str] = SPOKEN) -> list[str]:
     return found
 
 
+def any_words(text: str) -> list[str]:
+    """The words of a text in no vocabulary: digits as `words` gives them ("472" is three), all others as they are
+    written. Raises InputError for what can be no word."""
+    plain = _plain_text(text, "words").translate(_TO_SPACES).split()
+    if all(piece in SPOKEN or piece.isdecimal() for piece in plain):
+        return words(text)
+    vocabulary = set(plain)
+    check_vocabulary(vocabulary)
+    return words(text, vocabulary)
+
+
 def digits(words: Iterable[str]) -> list[int]:
     """The digits that words stand for: ["4", "seven"] to [4, 7]. Raises InputError for a word not in `SPOKEN`."""
     try:

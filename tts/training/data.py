@@ -142,11 +142,13 @@ def _check_words(config: RunConfig, vocabulary: tuple[str, ...]) -> None:
 def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, TrainingData]:
     """A run on one recording, which shows that the model can learn at all. Returns as `load_data`.
 
-    Args: config, of whose `data` section only `recordings` is used; spoken, the recording's text, e.g. "4 7 2": its
-    segments are taken to be equally long.
+    Args: config, of whose `data` section only `recordings` is used; spoken, the recording's text, "4 7 2" or
+    "three hundred": its segments are taken to be equally long.
     """
     encoder = _encoder(config)
-    words = text.words(spoken)
+    words = text.any_words(spoken)
+    vocabulary = tuple(sorted(set(words)))
+    _check_words(config, vocabulary)
     options = config.data.recordings
     wave, sample_rate = read(path)
     prepared = prepare(resample(wave, sample_rate, options.sample_rate), options)
@@ -155,7 +157,7 @@ def one_file(config: RunConfig, path: Path, spoken: str) -> tuple[RunConfig, Tra
     ends = [round(len(prepared) * (k + 1) / len(words)) for k in range(len(words))]
     rate = options.sample_rate
     sequence = Sequence(prepared, " ".join(words), words, "speaker", [path.stem], ends, rate, "seen")
-    return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",), tuple(sorted(set(words))))
+    return _assemble(config, encoder, Repeat(sequence), [sequence], ("speaker",), vocabulary)
 
 
 def _encoder(config: RunConfig) -> TextEncoder:
