@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import dataset
 from data_recipes.augment import AugmentOptions, augment, augmenter
 from data_recipes.folder import load_corpus, split_of_piece
+from data_recipes.rows import ShuffledRows
 from data_recipes.sequences import Sequence
 from tts.audio import from_bytes
 from tts.cli import data as cli
@@ -120,6 +122,18 @@ def test_an_option_of_a_recipe_changes_train_alone(source: Path, tmp_path: Path)
     assert np.array_equal(waves("quiet", "test")[0], waves("plain", "test")[0])
     options = dataset.read_recipe(tmp_path / "quiet")["options"]
     assert options["augment"]["gain_db"] == [-20, -20] and "augment" not in dataset.read_recipe(tmp_path / "plain")
+
+
+def test_sequences_are_augmented_too(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "fsdd")
+    plain = ("build", "sequences", "--source", corpus, "--speakers", "theo", "--count", 3, "--eval-count", 2)
+    tts_data(*plain, "--out", tmp_path / "plain")
+    tts_data(*plain, "--out", tmp_path / "quiet", "--gain-db", -20, -20)
+    for split, factor in (("train", 10), ("validation", 1)):
+        first, second = (ShuffledRows(tmp_path / name, split, 0) for name in ("plain", "quiet"))
+        for i in range(2):
+            assert np.allclose(second[i].audio, first[i].audio / factor, atol=1e-4)
+    assert dataset.read_recipe(tmp_path / "quiet")["options"]["augment"]["gain_db"] == [-20, -20]
 
 
 @pytest.mark.parametrize(

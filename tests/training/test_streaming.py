@@ -11,12 +11,13 @@ from helpers.launch import in_two_processes
 from helpers.training import metrics, run_config
 
 from data_recipes import dataset, rows
+from data_recipes.augment import AugmentOptions
 from data_recipes.build import build_corpus, build_sequences
 from data_recipes.corpus import Corpus, Recording, RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.errors import InputError
 from tts.training.config import FILLED_IN, DataConfig, ValidationConfig
-from tts.training.data import load_data
+from tts.training.data import TrainingData, load_data
 from tts.training.loop import train
 
 WORDS = ("cinco", "dos", "siete", "uno")
@@ -135,6 +136,22 @@ def test_what_the_dataset_was_built_with_is_filled_in(folder: Path, tmp_path: Pa
         load_data(other)
     with pytest.raises(InputError, match=r"data\.speakers chooses recordings, which data\.dataset already has"):
         DataConfig(dataset=folder, speakers=("ana",))
+
+
+def test_a_training_is_augmented_and_its_validation_is_not(folder: Path, tmp_path: Path) -> None:
+    def loaded(**options) -> TrainingData:
+        given = config_of(tmp_path / "run", folder)
+        return load_data(replace(given, data=replace(given.data, augment=AugmentOptions(**options))))[1]
+
+    plain, quiet, fast = loaded(), loaded(gain_db=(-20, -20)), loaded(speed=(1.2, 1.3))
+    for i in range(4):
+        assert np.allclose(quiet.stream[i].audio, plain.stream[i].audio / 10, atol=1e-6)
+        assert 1.19 < len(plain.stream[i].audio) / len(fast.stream[i].audio) < 1.31
+        assert fast.stream[i].boundaries[-1] == len(fast.stream[i].audio)
+        assert np.array_equal(fast.stream[i].audio, fast.stream[i].audio)
+        assert np.array_equal(quiet.validation[i].audio, plain.validation[i].audio)
+    with pytest.raises(InputError, match="no audio files there"):
+        loaded(background=tmp_path / "nowhere")
 
 
 def test_recordings_alone_are_a_dataset_too(tmp_path: Path) -> None:

@@ -158,7 +158,9 @@ def build(args: argparse.Namespace) -> Path:
     )
     if not joined:
         return build_corpus(corpus, args.out, args.force, args.num_proc, augmenting)
-    return build_sequences(corpus, options, args.out, args.count, args.eval_count, args.seed, args.force, args.num_proc)
+    return build_sequences(
+        corpus, options, args.out, args.count, args.eval_count, args.seed, args.force, args.num_proc, augmenting
+    )
 
 
 def _given(args: argparse.Namespace, options: type) -> dict[str, Any]:

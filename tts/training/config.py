@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from data_recipes.augment import AugmentOptions
 from data_recipes.corpus import CorpusOptions, RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check, shown
@@ -47,6 +48,8 @@ class DataConfig:
     self_training: Path | None = None
     """Folder of more recordings of single digits to train on, which `scripts/self_training.py` writes."""
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    """What is done to each sequence of the training, drawn anew each time; nothing by default."""
     sequences: SequenceOptions = field(default_factory=lambda: SequenceOptions(max_digits=3, edge_seconds=(0.04, 0.1)))
 
     def __post_init__(self) -> None:

@@ -1,12 +1,13 @@
 """A run's data by its config: recordings, stream of sequences, validation sequences, word vectors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from data_recipes.augment import augmenter
 from data_recipes.build import ALONE
 from data_recipes.corpora import load_corpus
 from data_recipes.corpus import Recording, RecordingOptions, prepare
@@ -35,6 +36,17 @@ class Repeat:
 
     def __getitem__(self, index: int) -> Sequence:
         return self.sequence
+
+
+@dataclass
+class Augmented:
+    """A stream whose sequence i is augmented by draws that depend on the options and i only."""
+
+    stream: Stream
+    apply: Callable[[Sequence, int], Sequence]
+
+    def __getitem__(self, index: int) -> Sequence:
+        return self.apply(self.stream[index], index)
 
 
 @dataclass
@@ -191,4 +203,6 @@ def _assemble(
         encoder.release()
     collate = Collate(config.model, speakers, vectors)
     rate = config.data.recordings.sample_rate
+    if config.data.augment.changes:
+        stream = Augmented(stream, augmenter(config.data.augment, rate))
     return config, TrainingData(stream, validation, speakers, vectors, rate, collate, vocabulary)
