@@ -5,7 +5,8 @@ speakers, of the ten digits 38,908. Layout: `{word}/{speaker}_nohash_{n}.wav`, a
 archive, speech_commands_v0.02.tar.gz, which is read without being unpacked.
 
 The split is the corpus's own, of its README: the SHA-1 of the part of the name before `_nohash_`, so that no speaker is
-in two splits. The hub's `google/speech_commands` is a loading script, which `datasets` no longer runs: not read here.
+in two splits. The hub's `google/speech_commands` is a loading script, which `datasets` no longer runs; what is read of
+it are the parquet files that the hub itself made.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,6 +35,9 @@ MAX_NUM_WAVS_PER_CLASS = 2**27 - 1
 VALIDATION_PERCENT = TESTING_PERCENT = 10.0
 NAME = re.compile(r"([^/]+)/([^/]+)_nohash_(\d+)\.wav")
 MAX_MEMBER_BYTES = 1 << 22
+HUB = "hub:"
+"""Before the name of a repository, as the source."""
+HUB_REVISION, HUB_CONFIG = "refs/convert/parquet", "v0.02"
 
 
 def split_of_speaker(speaker: str) -> str:
@@ -55,7 +59,7 @@ def load_corpus(
     """Read, check and prepare the corpus.
 
     Args:
-        source: a folder in its layout, or the archive (.tar.gz).
+        source: a folder in its layout, the archive (.tar.gz), or "hub:google/speech_commands".
         speakers: the names of those to take, as in the files' names; None takes all.
         progress: show a bar on stderr.
         words: which words; all of them must be there.
@@ -67,7 +71,10 @@ def load_corpus(
     """
     options = options or RecordingOptions()
     if source is None:
-        raise InputError("speech_commands is not downloaded; give its folder or speech_commands_v0.02.tar.gz as source")
+        raise InputError(
+            "speech_commands is not downloaded unasked; give its folder, speech_commands_v0.02.tar.gz or "
+            f"{HUB}google/speech_commands as source"
+        )
     words = tuple(dict.fromkeys(words))
     found: dict[tuple[str, str, int], tuple[str, Recording]] = {}
     silent = clipped = resampled = 0
@@ -119,29 +126,72 @@ def load_corpus(
 def _files(source: Path, words: Sequence[str]) -> Iterator[tuple[str, str, int, Path, str]]:
     """Word, speaker, number, a file with the content, and its name for messages; of an archive, one at a time."""
     found = kind(source)
-    if found == "nothing":
-        raise InputError(f"{source}: no such folder or archive; give Speech Commands, or its .tar.gz, as the source")
-    if found == "folder":
-        for word in words:
-            for path in sorted((source / word).glob("*.wav")):
-                if match := NAME.fullmatch(f"{word}/{path.name}"):
-                    yield word, match[2], int(match[3]), path, str(path)
-        return
+    if not str(source).startswith(HUB):
+        if found == "nothing":
+            advice = f"give Speech Commands, or its .tar.gz, as the source, or {HUB}google/speech_commands"
+            raise InputError(f"{source}: no such folder or archive; {advice}")
+        if found == "folder":
+            for word in words:
+                for path in sorted((source / word).glob("*.wav")):
+                    if match := NAME.fullmatch(f"{word}/{path.name}"):
+                        yield word, match[2], int(match[3]), path, str(path)
+            return
+
+    def match_of(name: str) -> re.Match[str] | None:
+        match = NAME.fullmatch("/".join(Path(name).parts[-2:]))
+        return match if match and match[1] in words else None
+
+    packed = (
+        _of_hub(str(source)[len(HUB) :], match_of) if str(source).startswith(HUB) else _of_archive(source, match_of)
+    )
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            with tarfile.open(source, "r|*") as tar:
-                for member in tar:
-                    match = NAME.fullmatch("/".join(Path(member.name).parts[-2:]))
-                    if not (match and match[1] in words and member.isfile() and member.size <= MAX_MEMBER_BYTES):
-                        continue
+        path = Path(folder) / "member.wav"
+        for match, name, content in packed:
+            path.write_bytes(content)
+            yield match[1], match[2], int(match[3]), path, f"{source}: {name}"
+
+
+def _of_archive(
+    source: Path, match_of: Callable[[str], re.Match[str] | None]
+) -> Iterator[tuple[re.Match[str], str, bytes]]:
+    try:
+        with tarfile.open(source, "r|*") as tar:
+            for member in tar:
+                match = match_of(member.name)
+                if match and member.isfile() and member.size <= MAX_MEMBER_BYTES:
                     content = tar.extractfile(member)
                     assert content is not None
-                    path = Path(folder) / "member.wav"
-                    path.write_bytes(content.read())
-                    yield match[1], match[2], int(match[3]), path, f"{source}: {member.name}"
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-            message = f"{source}: is not a whole archive ({error}); copy or download it again, or give a folder"
-            raise InputError(message) from None
+                    yield match, member.name, content.read()
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        message = f"{source}: is not a whole archive ({error}); copy or download it again, or give a folder"
+        raise InputError(message) from None
+
+
+def _of_hub(
+    repository: str, match_of: Callable[[str], re.Match[str] | None]
+) -> Iterator[tuple[re.Match[str], str, bytes]]:
+    """The recordings in the parquet files that the hub has made of a dataset, kept in the hub's own cache."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    pattern = f"{HUB_CONFIG}/*/*.parquet"
+    try:
+        folder = snapshot_download(repository, repo_type="dataset", revision=HUB_REVISION, allow_patterns=pattern)
+    except (HTTPError, OSError, ValueError) as error:  # no network, no such repository
+        reason = " ".join(str(error).split()) or type(error).__name__
+        advice = "copy the corpus here and give its folder or archive as the source"
+        raise InputError(f"{HUB}{repository}: cannot be had from the hub ({reason[:200]}); {advice}") from None
+    for shard in sorted(Path(folder).glob(pattern)):
+        try:
+            with ParquetFile(shard) as file:
+                for batch in file.iter_batches(batch_size=100, columns=["file", "audio"]):
+                    for row, name in enumerate(batch["file"].to_pylist()):
+                        if match := match_of(name):
+                            yield match, name, batch["audio"][row].as_py()["bytes"]
+        except (OSError, ArrowException) as error:
+            raise InputError(f"{shard}: cannot be read ({one_line(str(error))}); remove it, and try again") from None
 
 
 def _check_found(

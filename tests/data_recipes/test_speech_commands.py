@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 from helpers.miniature_fsdd import tone
+from pyarrow import Table
+from pyarrow.parquet import write_table
 
 from data_recipes.corpora import EVERYONE, load_corpus
 from data_recipes.corpus import RecordingOptions
@@ -66,6 +68,42 @@ def test_a_folder_and_its_archive_are_the_same(source: Path, tmp_path: Path) -> 
         for row, other in zip(rows, packed.splits[split], strict=True):
             assert np.array_equal(row.audio, other.audio)
     assert corpus.splits["train"][0].speaker in SPEAKERS
+
+
+def test_the_hub_has_it_as_parquet(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows: `file` "four/004ae714_nohash_0.wav", `audio` with bytes and path, and others that are not needed."""
+    files = sorted(source.glob("*/*.wav"))
+    for split, part in (("train", files[::2]), ("validation", files[1::2])):
+        rows = {
+            "file": [f"{path.parent.name}/{path.name}" for path in part],
+            "audio": [{"bytes": path.read_bytes(), "path": path.name} for path in part],
+            "label": list(range(len(part))),
+        }
+        shard = tmp_path / "v0.02" / split / "0000.parquet"
+        shard.parent.mkdir(parents=True)
+        write_table(Table.from_pydict(rows), shard, row_group_size=7)
+
+    def download(repository: str, **options: object) -> str:
+        assert (repository, options["revision"]) == ("google/speech_commands", "refs/convert/parquet")
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    corpus, folder = load(Path("hub:google/speech_commands")), load(source)
+    assert names(corpus) == names(folder)
+    for split, rows in folder.splits.items():
+        for row, other in zip(rows, corpus.splits[split], strict=True):
+            assert np.array_equal(row.audio, other.audio)
+    shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"0000\.parquet: cannot be read"):
+        load(Path("hub:google/speech_commands"))
+
+    def offline(*_: object, **__: object) -> str:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(InputError, match=r"cannot be had from the hub \(no route to host\); copy the corpus") as caught:
+        load(Path("hub:google/speech_commands"))
+    assert "\n" not in str(caught.value)
 
 
 def test_sixteen_kilohertz_are_kept(source: Path) -> None:
