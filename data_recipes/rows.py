@@ -14,7 +14,7 @@ from tts.core.errors import InputError
 from tts.core.messages import one_line
 
 GROUPS_IN_MEMORY = 8
-"""Row groups whose rows are shuffled together: 4,000 rows, some 40 MB of FLAC."""
+"""Row groups whose rows are shuffled together: 4,000 rows, some 60 MB of FLAC."""
 
 
 def to_sequence(row: dict[str, Any]) -> Sequence:

@@ -123,15 +123,11 @@ def shared_speakers(voice: Series[str], corpus: Iterable[str]) -> tuple[str, ...
 def check_words(voice: Voice) -> None:
     """Raises: InputError if a voice says words that the recognizer does not know, or not all that are asked of it."""
     if strange := [word for word in voice.vocabulary if not is_digits([word])]:
-        raise InputError(
-            f"the recognizer knows digits only, and the voice {voice.name} says {strange[0]!r} and {len(strange) - 1} "
-            "other words that are none; give a voice of digits"
-        )
+        found = f"the voice {voice.name} says {strange[0]!r} and {len(strange) - 1} other words that are none"
+        raise InputError(f"the recognizer knows digits only, and {found}; give a voice of digits")
     if missing := [digit for digit in DIGITS if digit not in voice.vocabulary]:
-        raise InputError(
-            f"the texts of an evaluation have all ten digits, and the voice {voice.name} does not say "
-            f"{', '.join(missing)}; give a voice that says them"
-        )
+        found = f"the voice {voice.name} does not say {', '.join(missing)}"
+        raise InputError(f"{found}, and the texts of an evaluation have all ten digits; give a voice of those")
 
 
 def for_voice(
