@@ -198,3 +198,15 @@ def test_a_reading_in_the_words_of_a_voice():
     assert fit(german, {"ein", "und", "zwanzig", "vier", "undzwan"}, "de") == parts
     assert fit(german, {"einundzwanzig", "ein", "vier"}, "de") == german
     assert fit(german, {"und", "zwanzig"}, "de") == german  # for the voice to refuse
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "said"),
+    [
+        ({"veintiún", "veintiuno", "mil", "un", "uno", "euro"}, "veintiún mil un euro"),
+        ({"veintiuno", "mil", "uno", "euro"}, "veintiuno mil uno euro"),
+    ],
+)
+def test_a_form_that_a_voice_lacks_is_said_in_the_one_that_it_has(vocabulary, said):
+    reading = Reading(["veintiún", "mil", "un", "euro"], [0.0] * 5)
+    assert " ".join(fit(reading, vocabulary, "es").words) == said

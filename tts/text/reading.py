@@ -38,6 +38,8 @@ _PHONE_IN_AUTO = (
 _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)|(?P<d2>\d{1,2})(?P<mark>[./])(?P<mo2>\d{1,2})(?P=mark)(?P<y2>\d{4})"
 _OPTIONAL = {"en": frozenset({"and"})}
 """Words that a number may leave out: "three hundred sixteen"."""
+_INSTEAD = {"es": {"veintiún": "veintiuno", "un": "uno"}}
+"""Forms that recorded prompts often lack, and those they have: "veintiuno mil" is understood."""
 
 _Items = list[str | Pause]
 
@@ -86,7 +88,8 @@ def read(text: str, how: ReadMode = "auto", language: str = "en", vocabulary: Co
 
 
 def fit(reading: Reading, vocabulary: Collection[str], language: str) -> Reading:
-    """A reading in the words that a voice has: "and" left out where it has none, compounds in parts.
+    """A reading in the words that a voice has: "and" left out where it has none, "veintiuno" for "veintiún", compounds
+    in parts.
 
     A word that the vocabulary lacks is replaced by the fewest of its words that make it up ("einundzwanzig" by "ein",
     "und", "zwanzig"), else kept, for the voice to refuse.
@@ -94,6 +97,8 @@ def fit(reading: Reading, vocabulary: Collection[str], language: str) -> Reading
     spoken: list[str] = []
     pauses = reading.pauses[:1]
     for word, pause in zip(reading.words, reading.pauses[1:], strict=True):
+        if word not in vocabulary:
+            word = _INSTEAD.get(language, {}).get(word, word)
         if word in vocabulary or (parts := _parts(word, vocabulary)) is None:
             parts = [] if word in _OPTIONAL.get(language, ()) and word not in vocabulary else [word]
         spoken += parts
