@@ -242,7 +242,7 @@ _TIMES: dict[str, Callable[[NumberWords, int, int, str | None], list[str]]] = {
     "pt": NumberWords._portuguese_time,
     "ru": NumberWords._russian_time,
 }
-_CORRECTED = {
+_CORRECTED: dict[str, tuple[tuple[str, str], ...]] = {
     "es": (
         *((r"veintiuno(?= mil)", "veintiún"), (r"\buno(?= mil)", "un")),
         *(("décimoprimero", "undécimo"), ("décimosegundo", "duodécimo"), ("cuadrig", "cuadring"), ("quadra", "cuadra")),
