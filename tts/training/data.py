@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def _of_dataset(config: RunConfig, folder: Path) -> tuple[RunConfig, TrainingDat
     """A run on a dataset that `tts data build` wrote. Returns and raises as `load_data`."""
     recipe = read_recipe(folder)
     options, d = recipe["options"], config.data
-    built = {
+    built: dict[str, Any] = {
         "recordings": configs.build(RecordingOptions, options["recordings"]),
         "sequences": configs.build(SequenceOptions, options["sequences"]) if "sequences" in options else ALONE,
     }
