@@ -9,8 +9,14 @@ a sampled sound"), with the two stretches of a lag normalized by their own energ
 Letters: T samples, N frames, F samples of a frame.
 """
 
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+
+from tts.evaluation.judges.judge import Measure
+from tts.evaluation.utterance import Score
 
 FRAME_SECONDS, HOP_SECONDS = 0.040, 0.010
 LOUD_DB = 15.0
@@ -58,3 +64,30 @@ def decibels(periodicity: np.ndarray) -> np.ndarray:
     """Harmonic-to-noise ratios in dB of frames' periodicities, of any shape."""
     kept = np.clip(periodicity, LEAST, MOST)
     return 10 * np.log10(kept / (1 - kept))
+
+
+class PeriodicityJudge:
+    """Periodicity and harmonic-to-noise ratio, over all loud frames of the waves together."""
+
+    name = "periodicity"
+    measures: ClassVar[dict[str, Measure]] = {
+        "periodicity": Measure("highest normalized autocorrelation of loud 40 ms frames, 1 for a pure tone", places=3),
+        "harmonic-to-noise ratio": Measure("of the same frames, dB", places=1),
+    }
+
+    def settings(self) -> Any:
+        """What its answers depend on."""
+        return [FRAME_SECONDS, HOP_SECONDS, LOUD_DB, LOW_HZ, HIGH_HZ]
+
+    def __call__(
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+    ) -> list[dict[str, Score]]:
+        """As `Judge`."""
+        found = [frame_periodicity(wave, sample_rate) for wave in waves]
+        return [
+            {
+                "periodicity": Score(float(frames.sum()), len(frames)),
+                "harmonic-to-noise ratio": Score(float(decibels(frames).sum()), len(frames)),
+            }
+            for frames in found
+        ]
