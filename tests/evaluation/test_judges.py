@@ -1,4 +1,4 @@
-"""Judges: periodicity, the second recognizer, scores, and their place in the report. The wheels have a file of their own."""
+"""Judges: periodicity, the second recognizer, scores, the report. `test_judges_wheels` has those of wheels."""
 
 import json
 from dataclasses import asdict
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.untrained_voice import voice
 
+from data_recipes.fsdd import build_recordings
 from tts.core.errors import InputError
 from tts.evaluation import running
 from tts.evaluation.judges import loading
@@ -25,6 +26,7 @@ from tts.evaluation.report import make_tables, markdown
 from tts.evaluation.systems import of_voice
 from tts.evaluation.test_sets import from_source
 from tts.evaluation.utterance import Score, Sound, Utterance
+from tts.recognition.model import Recognizer
 
 RATE = 8000
 SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
@@ -188,3 +190,11 @@ def test_an_evaluation_with_judges(corpus, recognizer, tmp_path):
     other = of_voice(voice(), material, recognizer, tmp_path, 0, judges=judges[:1])
     with pytest.raises(InputError, match=r"other settings \(judges\)"):
         running.check_output(tmp_path, other.settings, force=False)
+
+
+def test_the_second_recognizer_is_another_and_reads_real_recordings(fsdd_dir):
+    recordings = build_recordings(fsdd_dir)["test"][::7]
+    judge, own = SecondJudge(), Recognizer.load()
+    assert type(judge.recognizer.net) is not type(own.net)
+    scores = judge([item.audio for item in recordings], 8000, [[item.word] for item in recordings])
+    assert sum(score["second"].total for score in scores) <= 3  # of 43

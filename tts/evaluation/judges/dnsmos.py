@@ -20,7 +20,7 @@ from tts.evaluation.judges.judge import Measure
 from tts.evaluation.utterance import Score
 
 NAMES = ("ovrl", "sig", "bak", "p808")
-NEEDS = ("speechmos", "librosa", "onnxruntime", "pandas", "requests", "tqdm")
+NEEDS = ("speechmos", "librosa", "onnxruntime", "requests")
 RATE = 16_000
 PEAK = 0.9
 
