@@ -14,7 +14,7 @@ Letters: T samples, B batch, M mel bands.
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -242,7 +242,7 @@ def _batches(
     everyone: dict[str, list[Recording]],
     longest: int,
     steps: int,
-) -> "list[Targets] | Any":
+) -> Iterator[Targets]:
     stream = Mixture(config, own["train"], everyone["train"], longest, 1000 * config.seed + longest)
     return Batches(stream, collate, config.train.batch, config.seed + longest, POOL).made(range(steps))
 

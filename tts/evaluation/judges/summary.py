@@ -68,7 +68,7 @@ def worst_judge(splits: Mapping[str, Any], reading: Iterable[str], speakers: boo
     for split, systems in splits.items():
         real = systems.get("ground_truth", {}).get("judges", {})
         for name in reading:
-            voice = systems["voice"]["judges"].get(name)
+            voice = systems["voice"].get("judges", {}).get(name)
             if voice is None:
                 continue
             if not speakers:

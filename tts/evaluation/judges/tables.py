@@ -51,7 +51,7 @@ def judge_tables(splits: Mapping[str, Any], systems: Sequence[str]) -> list[Tabl
 def _rows(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str]) -> Iterable[list[str]]:
     for name in names:
         for split, part in splits.items():
-            found = [part[system]["judges"].get(name) for system in systems]
+            found = [part[system].get("judges", {}).get(name) for system in systems]
             if any(found):
                 yield [split, name, *(_cell(name, one) for one in found)]
 
@@ -59,7 +59,7 @@ def _rows(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str
 def _rows_of_speakers(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str]) -> Iterable[list[str]]:
     for name in names:
         for split, part in splits.items():
-            tables = [part[system]["judges"].get(name, {}).get("by_speaker", {}) for system in systems]
+            tables = [part[system].get("judges", {}).get(name, {}).get("by_speaker", {}) for system in systems]
             for speaker in dict.fromkeys(speaker for table in tables for speaker in table):
                 yield [split, name, speaker, *(_cell(name, table.get(speaker)) for table in tables)]
 
