@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tts import audio
+from tts.core import config as configs
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_file
@@ -221,7 +222,7 @@ class Recognizer:
             confidence = None
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
                 config, architecture = ARCHITECTURES[card.get("architecture", "lstm")]
-                net = architecture(config(**card["config"]))
+                net = architecture(configs.build(config, card["config"], "model."))
                 if is_file(folder / "confidence.safetensors"):
                     confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
             net.load_state_dict(read_weights(folder / "recognizer.safetensors"), assign=True)

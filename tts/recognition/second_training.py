@@ -35,7 +35,7 @@ from tts.core.console import run_command
 from tts.core.files import check_folder, new_folder
 from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet
 from tts.recognition.training import POOL, Targets, TrainConfig, Trainer, collate
-from tts.training.batches import Batches
+from tts.training.batches import Batches, Stream
 
 Probability = Annotated[float, Range(0, 1)]
 Decibels = Annotated[float, Range(-60, 80)]
@@ -211,7 +211,7 @@ def train(config: SecondConfig, command: str) -> None:
     options = config.data.sequences(5)
     clean = SequenceStream(held_out[0], options, 4), SequenceStream(held_out[1], options, 5)
     hurt = Mixture(config, *held_out, 5, 6)
-    streams = {"fsdd": clean[0], "everyone": clean[1], "damaged": hurt}
+    streams: dict[str, Stream] = {"fsdd": clean[0], "everyone": clean[1], "damaged": hurt}
     validation = {name: [stream[i] for i in range(t.validation)] for name, stream in streams.items()}
     counts = {name: len(x) for name, x in (("fsdd", own["train"]), ("everyone", everyone["train"]))}
     card: dict[str, Any] = {

@@ -23,10 +23,15 @@ class Measure:
 
 
 class Judge(Protocol):
-    """One judge. `measures`: by name, in the order of the report."""
+    """One judge."""
 
-    name: str
-    measures: Mapping[str, Measure]
+    @property
+    def name(self) -> str:
+        """As `--judges` has it."""
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """By name, in the order of the report."""
 
     def settings(self) -> Any:
         """What its answers depend on, as JSON."""
