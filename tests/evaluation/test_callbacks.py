@@ -6,8 +6,13 @@ import typing
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from data_recipes.sequences import SequenceOptions
 from data_recipes.splits import combination_split
 from tts.core import config as configs
+from tts.evaluation import callbacks
 from tts.evaluation.callbacks import draw_curve, held_out_texts, keep_voice
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
@@ -102,3 +107,31 @@ def test_the_shipped_voices_name_no_path():
         training = read_config(folder).training
         assert without_local_paths(training["config"]) == training["config"]
         assert "runs/" not in json.dumps(training)
+
+
+def test_a_voice_that_whispers_is_no_better_than_one_that_errs(monkeypatch):
+    rng = np.random.default_rng(0)
+    tone = np.sin(2 * np.pi * 150 * np.arange(4000) / 8000).astype(np.float32)
+    whisper = rng.normal(0, 0.1, 4000).astype(np.float32)
+    data = SimpleNamespace(
+        validation=[SimpleNamespace(speaker=name, audio=tone) for name in ("ann", "bob")], vocabulary=("4", "7")
+    )
+    config = SimpleNamespace(validation=SimpleNamespace(judged=16), data=SimpleNamespace(sequences=SequenceOptions()))
+
+    def judged(wave, recognized):
+        said = SimpleNamespace(samples=wave, stop_reason="stop")
+        voice = SimpleNamespace(
+            speakers=("ann", "bob"), sample_rate=8000, speak_each=lambda texts, speakers: [said for _ in texts]
+        )
+        monkeypatch.setattr(callbacks, "voice_of", lambda snapshot: voice)
+        monkeypatch.setattr(callbacks.Recognizer, "load", lambda: SimpleNamespace(recognize=recognized))
+        return callbacks.Judge(config)(SimpleNamespace(data=data))
+
+    texts = [list(map(int, words)) for words in held_out_texts(16, SequenceOptions().hold_outs, ("4", "7"))]
+    clear = judged(tone, lambda waves, rate: texts)
+    assert clear["digit_error"] == clear["score"] == 0 and clear["periodicity"] > 0.99
+    hoarse = judged(whisper, lambda waves, rate: texts)
+    assert hoarse["digit_error"] == 0 and hoarse["periodicity"] < 0.3
+    assert hoarse["score"] == pytest.approx(clear["periodicity"] - hoarse["periodicity"], abs=1e-6)
+    wrong = judged(tone, lambda waves, rate: [[] for _ in waves])
+    assert wrong["digit_error"] == wrong["score"] == 1

@@ -9,7 +9,7 @@ import torch
 from helpers.miniature_fsdd import tone
 
 from data_recipes.corpus import Recording
-from tts.recognition.model import RecognizerConfig
+from tts.recognition.model import RecognizerConfig, RecognizerNet
 from tts.recognition.training import Config, TrainConfig, Trainer, batches, spec_augment
 
 CONFIG = Config(model=RecognizerConfig(channels=8, width=8, layers=1), train=TrainConfig(batch=4, steps=30, warmup=5))
@@ -40,7 +40,7 @@ def test_the_learning_rate_rises_and_falls_by_steps_or_the_clock(recordings, mon
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     config = replace(CONFIG, train=replace(CONFIG.train, minutes=minutes))
-    trainer, rates = Trainer(config, "train", {}), []
+    trainer, rates = Trainer(config.out, 0, config.train, RecognizerNet(config.model), {}, {}), []
     for step, batch in enumerate(batches(config, recordings, True).made(range(30)), 1):
         trainer.train_step(step, batch)
         rates.append(trainer.optimizer.param_groups[0]["lr"] / config.train.lr)

@@ -46,12 +46,10 @@ def test_overfits_two_clips(tmp_path):
     assert o(swapped).nll > o(batch).nll
 
 
-def test_best_is_chosen_by_digit_error(tmp_path):
+def test_best_is_chosen_by_the_score(tmp_path):
     errors = iter([0.5, 0.2, 0.3])
     kept = []
-    callbacks = Callbacks(
-        [lambda snapshot: {"digit_error": next(errors)}], [lambda snapshot: kept.append(snapshot.step)]
-    )
+    callbacks = Callbacks([lambda snapshot: {"score": next(errors)}], [lambda snapshot: kept.append(snapshot.step)])
     state = train(run_config(tmp_path, steps=12), data(), callbacks)
     assert kept == [4, 8]
     assert state.best == 0.2

@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
+    judges = "beside own, our recognizer: second, whisper, dnsmos, periodicity (default: %(default)s)"
+    how.add_argument("--judges", default="own", metavar="A,B", help=judges)
     how.add_argument("--recognizer", type=path_argument, metavar="DIR", help="default: the one that ships")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report, print a line for each split and system. Raises InputError for the user's mistakes."""
     _check(args)
     from tts.evaluation import running
+    from tts.evaluation.judges.loading import load_judges
+    from tts.evaluation.judges.tables import headline
     from tts.evaluation.manifest import read_manifest
     from tts.evaluation.report import write_reports
     from tts.evaluation.systems import of_files, of_voice
@@ -46,17 +50,19 @@ def run(args: argparse.Namespace) -> int:
     from tts.voice import load_voice
 
     recognizer = Recognizer.load(args.recognizer)
+    judges = load_judges(_names(args.judges))
     if args.wav_dir:
         rows = read_manifest(args.manifest, args.wav_dir)
-        evaluation = of_files(rows, for_texts([row.text for row in rows], args.source, args.seed), recognizer)
+        material = for_texts([row.text for row in rows], args.source, args.seed)
+        evaluation = of_files(rows, material, recognizer, judges)
     else:
         voice = load_voice(args.voice)
         baseline = load_voice(args.baseline) if args.baseline else None
-        splits = [name.strip() for name in args.splits.split(",") if name.strip()]
+        splits = _names(args.splits)
         progress = accelerate_state().is_main_process
         material = for_voice(voice, args.data, args.source, splits, args.n, args.seed, args.max_digits, progress)
         spoken = (args.out, args.seed, baseline, args.temperature, args.duration_spread)
-        evaluation = of_voice(voice, material, recognizer, *spoken)
+        evaluation = of_voice(voice, material, recognizer, *spoken, judges)
     if judged := running.run(evaluation, args.out, args.force, args.seed):
         write_reports(args.out, *judged)
         running.finish(args.out, *judged)
@@ -68,7 +74,13 @@ def run(args: argparse.Namespace) -> int:
                     f"({100 * low:.2f}-{100 * high:.2f}), exact {100 * metrics['exact']:6.2f} %, "
                     f"stop errors {100 * metrics['stop_error']:6.2f} %, {metrics['texts']} texts"
                 )
+        if judges:
+            print(*headline(judged[0]["splits"]), sep="\n")
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from data_recipes.sequences import DIGITS, MAX_TRIES
 from data_recipes.splits import combination_split
 from tts.core import config as configs
 from tts.core.files import atomic_write
+from tts.evaluation.judges.periodicity import frame_periodicity
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.model import Recognizer
 from tts.text.normalize import digits, file_name
@@ -63,14 +64,18 @@ def speak_samples(snapshot: Snapshot) -> dict[str, float]:
 
 
 class Judge:
-    """Speaks combinations that training never has and counts digit errors: the metric that chooses the checkpoint."""
+    """Speaks combinations that training never has; counts digit errors and measures periodicity, which together choose
+    the checkpoint: a voice that whispers is read well.
+
+    score: digit error + the mean over the speakers of max(0, periodicity of their validation sequences - of the voice).
+    """
 
     def __init__(self, config: RunConfig) -> None:
         self.recognizer = Recognizer.load()
         self.count, self.sequences = config.validation.judged, config.data.sequences
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
-        """Digit error (edits per digit said) and the share of texts that ran into the cap."""
+        """Digit error (edits per digit said), periodicity, the score, and the share of texts that ran into the cap."""
         # A training of single words has no combinations.
         lengths = LENGTHS if self.sequences.max_digits > 1 else (1,)
         voice, words = voice_of(snapshot), snapshot.data.vocabulary
@@ -83,7 +88,25 @@ class Judge:
             count_errors(align(digits(words), read)).total for words, read in zip(texts, recognized, strict=True)
         )
         capped = sum(said.stop_reason == "cap" for said in spoken)
-        return {"digit_error": edits / sum(map(len, texts)), "capped": capped / len(texts)}
+        error = edits / sum(map(len, texts))
+        own = periodicity_by_speaker([(speaker, x.samples) for speaker, x in zip(speakers, spoken, strict=True)], voice)
+        real = periodicity_by_speaker([(x.speaker, x.audio) for x in snapshot.data.validation], voice)
+        missing = [max(0.0, real[name] - own[name]) for name in own if name in real]
+        return {
+            "digit_error": error,
+            "periodicity": float(np.mean([*own.values()])),
+            "score": error + float(np.mean(missing or [0.0])),
+            "capped": capped / len(texts),
+        }
+
+
+def periodicity_by_speaker(waves: Sequence[tuple[str, np.ndarray]], voice: Voice) -> dict[str, float]:
+    """Mean over the loud frames of each speaker's waves, at the voice's sample rate."""
+    frames: dict[str, list[np.ndarray]] = {}
+    for speaker, wave in waves:
+        frames.setdefault(speaker, []).append(frame_periodicity(wave, voice.sample_rate))
+    joined = {speaker: np.concatenate(found) for speaker, found in frames.items()}
+    return {speaker: float(found.mean()) if len(found) else 0.0 for speaker, found in joined.items()}
 
 
 def held_out_texts(

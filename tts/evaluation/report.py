@@ -7,13 +7,14 @@ import base64
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tts import audio
 from tts.core.files import atomic_write
 from tts.evaluation import plots
+from tts.evaluation.judges.tables import Table, headline, judge_tables
 from tts.evaluation.metrics import stop_errors
 from tts.evaluation.test_sets import FILES
 from tts.evaluation.utterance import NO_LIMITS, Limits, Utterance
@@ -27,15 +28,6 @@ CONFUSIONS_LISTED = 12
 
 Cell = Callable[[Mapping[str, Any]], str]
 """The text of a cell, from the metrics of one system."""
-
-
-class Table(NamedTuple):
-    """A title, a line on what it shows, and cells as text."""
-
-    title: str
-    about: str
-    header: list[str]
-    rows: list[list[str]]
 
 
 def write_reports(out: Path, report: Mapping[str, Any], utterances: Sequence[Utterance]) -> None:
@@ -118,7 +110,7 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
     """All tables of the report."""
     splits = report["splits"]
     systems = plots.systems_of(splits)
-    tables = []
+    tables = judge_tables(splits, systems)
     for title, about, columns in COLUMNS:
         rows = [
             [split, system, *(cell(part[system]) for cell in columns.values())]
@@ -129,8 +121,8 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
             tables.append(Table(title, about, ["split", "system", *columns], rows))
     if quality := report.get("quality"):
         about = (
-            "Of single digits, by this recognizer's features and against real training recordings; not comparable "
-            "with published ones. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
+            "Of single digits, by the features of our recognizer (own) and against real training recordings; not "
+            "comparable with published ones. FID and AM: lower is better; IS (at most 10) and mIS: higher is better."
         )
         rows = [[system, *(cell(quality[system]) for cell in QUALITY.values())] for system in systems]
         tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY], rows))
@@ -177,7 +169,8 @@ def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
 def facts(report: Mapping[str, Any]) -> list[str]:
     """What decides the results, and what to know about them, one line each."""
     settings, limits = report["settings"], report["limits"]
-    lines = [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
+    lines = headline(report["splits"])
+    lines += [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
     if "seed" in settings:
         drawn = [f"seed {settings['seed']}"]
         for name in ("temperature", "duration_spread"):

@@ -25,11 +25,12 @@ from tqdm import tqdm
 
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, failure, is_empty, is_file, naming, new_folder, remove_contents
+from tts.evaluation.judges.summary import judge_metrics
 from tts.evaluation.metrics import summarize
 from tts.evaluation.utterance import NO_LIMITS, Limits, System, Utterance
 from tts.training.precision import accelerate_state
 
-FORMAT = 3
+FORMAT = 4
 """Of the utterances on disk: a run of another format is not resumed."""
 BLOCK = 16
 SETTINGS, LINES, REPORT = "settings.json", "utterances.jsonl", "report.json"
@@ -83,7 +84,8 @@ def run(
         return None
 
     def summary(split: str, system: str) -> dict[str, Any]:
-        return summarize([x for x in utterances if (x.split, x.system) == (split, system)], evaluation.limits, seed)
+        chosen = [x for x in utterances if (x.split, x.system) == (split, system)]
+        return {**summarize(chosen, evaluation.limits, seed), "judges": judge_metrics(chosen, seed)}
 
     return {
         "quality": evaluation.quality(utterances) if evaluation.quality else {},

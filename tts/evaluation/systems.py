@@ -12,6 +12,7 @@ from data_recipes.sequences import Sequence as Real
 from tts import audio
 from tts.core.errors import InputError
 from tts.evaluation.fingerprint import files_fingerprint, material_fingerprint, model_fingerprint, voice_fingerprint
+from tts.evaluation.judges.judge import Judge, judge_waves
 from tts.evaluation.manifest import FileRow
 from tts.evaluation.running import FORMAT, Block, Evaluation
 from tts.evaluation.test_sets import FILES, SPLITS, Material, check_words
@@ -42,6 +43,7 @@ class SpokenByVoice:
     out: Path
     seed: int
     options: SpeakChanges
+    judges: Sequence[Judge] = ()
 
     def judge(self, block: Block, real: Sequence[Real]) -> list[Utterance]:
         """Say the texts of these real sequences, write the audio below `out` and measure it."""
@@ -52,11 +54,13 @@ class SpokenByVoice:
             [int(np.random.default_rng([self.seed, split, i]).integers(2**63)) for i in block.indices],
             **self.options,
         )
-        recognized = self.recognizer.recognize([said.samples for said in spoken], self.voice.sample_rate)
+        waves = [said.samples for said in spoken]
+        recognized = self.recognizer.recognize(waves, self.voice.sample_rate)
+        scores = judge_waves(self.judges, waves, self.voice.sample_rate, [_said(item.text) for item in real])
         folder = Path("audio", self.system, block.split)
         (self.out / folder).mkdir(parents=True, exist_ok=True)
         utterances = []
-        for index, item, said, answer in zip(block.indices, real, spoken, recognized, strict=True):
+        for index, item, said, answer, judged in zip(block.indices, real, spoken, recognized, scores, strict=True):
             path = folder / f"{index:04d}.flac"
             scored = index < LIKELIHOOD_TEXTS and len(item.digits) <= LIKELIHOOD_DIGITS
             audio.write(self.out / path, said.samples, said.sample_rate, force=True)
@@ -66,6 +70,7 @@ class SpokenByVoice:
                 "forced_advances": said.forced_advances,
                 "likelihood": self.scorer(item) if scored else None,
                 "path": str(path),
+                "scores": judged,
             }
             sound = measure_sound(said.samples, said.sample_rate, joins(said))
             utterances.append(_utterance(block, index, item, answer, sound, item, **extra))
@@ -88,11 +93,12 @@ def of_voice(
     baseline: Voice | None = None,
     temperature: float | None = None,
     duration_spread: float | None = None,
+    judges: Sequence[Judge] = (),
 ) -> Evaluation:
     """A voice, and maybe a second one, on material of its speakers.
 
     Args: out, the folder for the spoken audio; seed, of what is spoken; temperature and duration_spread as in
-        `Voice.speak`.
+        `Voice.speak`; judges, beside the recognizer.
 
     Raises: InputError if the baseline lacks a speaker of the material or has another sample rate.
     """
@@ -101,12 +107,12 @@ def of_voice(
         _check_baseline(baseline, material)
         voices["baseline"] = baseline
     options: SpeakChanges = {"temperature": temperature, "duration_spread": duration_spread}
-    systems = {name: SpokenByVoice(name, each, recognizer, out, seed, options) for name, each in voices.items()}
+    systems = {name: SpokenByVoice(name, each, recognizer, out, seed, options, judges) for name, each in voices.items()}
 
     def judge(block: Block) -> list[Utterance]:
         real = [material.splits[block.split][i] for i in block.indices]
         if block.system == "ground_truth":
-            return judge_real(block, real, recognizer)
+            return judge_real(block, real, recognizer, judges)
         return systems[block.system].judge(block, real)
 
     return Evaluation(
@@ -117,6 +123,7 @@ def of_voice(
             **options,
             "material": material_fingerprint(material),
             "recognizer": model_fingerprint(recognizer.net),
+            "judges": {judge.name: judge.settings() for judge in judges},
         },
         sizes={name: len(items) for name, items in material.splits.items()},
         systems=tuple(name for name in get_args(System) if name == "ground_truth" or name in voices),
@@ -127,14 +134,16 @@ def of_voice(
     )
 
 
-def of_files(rows: Sequence[FileRow], material: Material, recognizer: Recognizer) -> Evaluation:
+def of_files(
+    rows: Sequence[FileRow], material: Material, recognizer: Recognizer, judges: Sequence[Judge] = ()
+) -> Evaluation:
     """Audio files of any system, as a manifest names them, and what `for_texts` found for their texts."""
     real = material.splits[FILES]
 
     def judge(block: Block) -> list[Utterance]:
         if block.system == "ground_truth":
-            return judge_real(block, [real[i] for i in block.indices], recognizer)
-        return [_judge_file(block, i, rows[i], real[i] if real else None, recognizer) for i in block.indices]
+            return judge_real(block, [real[i] for i in block.indices], recognizer, judges)
+        return [_judge_file(block, i, rows[i], real[i] if real else None, recognizer, judges) for i in block.indices]
 
     return Evaluation(
         settings={
@@ -142,6 +151,7 @@ def of_files(rows: Sequence[FileRow], material: Material, recognizer: Recognizer
             "files": files_fingerprint(rows),
             "material": material_fingerprint(material),
             "recognizer": model_fingerprint(recognizer.net),
+            "judges": {judge.name: judge.settings() for judge in judges},
         },
         sizes={FILES: len(rows)},
         systems=("voice", "ground_truth") if real else ("voice",),
@@ -152,21 +162,35 @@ def of_files(rows: Sequence[FileRow], material: Material, recognizer: Recognizer
     )
 
 
-def judge_real(block: Block, real: Sequence[Real], recognizer: Recognizer) -> list[Utterance]:
+def judge_real(
+    block: Block, real: Sequence[Real], recognizer: Recognizer, judges: Sequence[Judge] = ()
+) -> list[Utterance]:
     """The ground truth: real sequences as they are."""
-    recognized = recognizer.recognize([item.audio for item in real], real[0].sample_rate)
+    waves, rate = [item.audio for item in real], real[0].sample_rate
+    recognized = recognizer.recognize(waves, rate)
+    scores = judge_waves(judges, waves, rate, [_said(item.text) for item in real])
     utterances = []
-    for index, item, answer in zip(block.indices, real, recognized, strict=True):
+    for index, item, answer, judged in zip(block.indices, real, recognized, scores, strict=True):
         last = float(np.diff(item.boundaries, prepend=0)[-1]) / item.sample_rate
         sound = measure_sound(item.audio, item.sample_rate, item.boundaries[:-1])
-        utterances.append(_utterance(block, index, item, answer, sound, item, last_segment_seconds=last))
+        extra = {"last_segment_seconds": last, "scores": judged}
+        utterances.append(_utterance(block, index, item, answer, sound, item, **extra))
     return utterances
 
 
-def _judge_file(block: Block, index: int, row: FileRow, real: Real | None, recognizer: Recognizer) -> Utterance:
+def _judge_file(
+    block: Block, index: int, row: FileRow, real: Real | None, recognizer: Recognizer, judges: Sequence[Judge]
+) -> Utterance:
     wave, rate = audio.read(row.path)
     (recognized,) = recognizer.recognize([wave], rate)
-    return _utterance(block, index, row, recognized, measure_sound(wave, rate), real, path=str(row.path))
+    (scores,) = judge_waves(judges, [wave], rate, [_said(row.text)])
+    sound = measure_sound(wave, rate)
+    return _utterance(block, index, row, recognized, sound, real, path=str(row.path), scores=scores)
+
+
+def _said(text: str) -> list[str]:
+    """The words of a text, digits as numerals."""
+    return [str(digit) for digit in digits(words(text))]
 
 
 def _utterance(

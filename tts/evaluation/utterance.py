@@ -4,7 +4,7 @@ Letters: T samples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -112,6 +112,16 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a judge makes of a wave by one measure: a sum and how many it is of, so that a mean over many waves is the
+    sum of the sums over the sum of the counts. reading: what was recognized, of a judge that reads."""
+
+    total: float
+    count: float
+    reading: str | None = None
+
+
+@dataclass(frozen=True)
 class Utterance:
     """One text as said by one system, and what the recognizer made of it."""
 
@@ -132,6 +142,8 @@ class Utterance:
     forced_advances: int | None = None
     """Units cut at the voice's longest unit (`max_unit_seconds`), of a voice."""
     likelihood: Likelihood | None = None
+    scores: dict[str, Score] = field(default_factory=dict)
+    """What the judges beside the recognizer say, by measure."""
     path: str | None = None
     """Audio file, relative to the report's folder or as a manifest names it."""
 
@@ -139,7 +151,8 @@ class Utterance:
     def from_json(cls, row: dict[str, Any]) -> "Utterance":
         """The inverse of `dataclasses.asdict`."""
         known = row["likelihood"] and Likelihood(**row["likelihood"])
-        return cls(**{**row, "sound": Sound(**row["sound"]), "likelihood": known})
+        scores = {name: Score(**score) for name, score in row["scores"].items()}
+        return cls(**{**row, "sound": Sound(**row["sound"]), "likelihood": known, "scores": scores})
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tts import audio
+from tts.core import config as configs
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_file
 from tts.recognition.confidence import POOLS, ConfidenceNet, Place, places, pooled
+from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet, mask
 
 BLANK = 10
 CLASSES = 11
 Device = str | torch.device
 WEIGHTS = Path(__file__).parent / "weights"
+SECOND_WEIGHTS = WEIGHTS / "second"
+"""Of the second judge, which is never used to select anything."""
 MIN_SECONDS = 0.06
 """Shorter audio holds no digit: the answer is an empty list."""
 
@@ -76,11 +80,6 @@ class RecognizerConfig:
             raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most {most}")
         if self.low_hz >= self.high_hz:
             raise InputError(f"model.low_hz is {self.low_hz}; it must be below model.high_hz, {self.high_hz}")
-
-
-def mask(lengths: Tensor, n: int) -> Tensor:
-    """(B, n) bool, True where a frame belongs to its utterance; lengths (B,) int64."""
-    return torch.arange(n, device=lengths.device) < lengths[:, None]
 
 
 def reversal(lengths: Tensor, n: int) -> Tensor:
@@ -145,6 +144,10 @@ class RecognizerNet(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(2 * config.width, CLASSES)
 
+    def front_end(self) -> FrontEnd:
+        """What its input comes from."""
+        return FrontEnd(self.config)
+
     def layers(self, mels: Tensor, counts: Tensor) -> tuple[list[Tensor], Tensor]:
         """mels (B, frames, M), counts (B,) -> outputs of the convolutions and of each LSTM layer, the last one last,
         each (B, N, its width), and lengths (B,) in frames of 20 ms."""
@@ -162,6 +165,14 @@ class RecognizerNet(nn.Module):
         """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, C) float32 and lengths (B,) int64."""
         outputs, lengths = self.layers(mels, counts)
         return self.out(outputs[-1]).float().log_softmax(-1), lengths
+
+
+Net = RecognizerNet | ConvolutionalNet
+ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {
+    "lstm": (RecognizerConfig, RecognizerNet),
+    "convolutional": (ConvolutionalConfig, ConvolutionalNet),
+}
+"""Config and network by the name that is in the weights' card; "lstm" where it has none."""
 
 
 def rounded(net: nn.Module) -> dict[str, Tensor]:
@@ -187,9 +198,9 @@ class Recognizer:
     sample_rate = 8000
 
     def __init__(
-        self, net: RecognizerNet, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
+        self, net: Net, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
     ) -> None:
-        self.net, self.front_end = net.to(device).eval(), FrontEnd(net.config).to(device)
+        self.net, self.front_end = net.to(device).eval(), net.front_end().to(device)
         self.confidence = confidence.to(device).eval() if confidence else None
         self.card, self.device = card, torch.device(device)
 
@@ -210,7 +221,8 @@ class Recognizer:
             card = json.loads((folder / "recognizer.json").read_text())
             confidence = None
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
-                net = RecognizerNet(RecognizerConfig(**card["config"]))
+                config, architecture = ARCHITECTURES[card.get("architecture", "lstm")]
+                net = architecture(configs.build(config, card["config"], "model."))
                 if is_file(folder / "confidence.safetensors"):
                     confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
             net.load_state_dict(read_weights(folder / "recognizer.safetensors"), assign=True)
@@ -268,7 +280,7 @@ class Recognizer:
 
         A wave too short to hold a digit gives zeros. Args and Raises as `recognize`.
         """
-        result = np.zeros((len(waves), 2 * self.net.config.width), dtype=np.float32)
+        result = np.zeros((len(waves), self.net.out.in_features), dtype=np.float32)
         for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
             inside = mask(counts, layers[-1].shape[1])[:, :, None]
             result[indices] = ((layers[-1] * inside).sum(1) / counts[:, None]).cpu().numpy()

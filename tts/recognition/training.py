@@ -1,9 +1,12 @@
-"""Train the digit recognizer on real recordings, joined and damaged.
+"""Train the digit recognizer on recordings, joined and damaged: real ones, or what a voice says.
 
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=FSDD_FOLDER train.steps=4000
+    python scripts/train_recognizer.py configs/recognizer.yaml data.source=voice:digits data.test=FSDD_FOLDER
 
 Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error on validation recordings, clean and
 damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
+With data.test, the digit error on real test recordings, joined, is measured last and added to the card: how good a
+voice is as a source of training recordings ("train on generated, test on real", `generated.recordings_of`).
 """
 
 import copy
@@ -12,7 +15,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -37,13 +40,27 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_file, naming, new_folder
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
-from tts.recognition.model import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, read_weights, rounded
+from tts.recognition.generated import GENERATED, recordings_of
+from tts.recognition.model import (
+    ARCHITECTURES,
+    BLANK,
+    Net,
+    Recognizer,
+    RecognizerConfig,
+    RecognizerNet,
+    read_weights,
+    rounded,
+)
 from tts.training.batches import Batches, Stream
 from tts.training.config import Count
 from tts.training.config import TrainConfig as OptimizerConfig
 from tts.training.optimizer import average_of, learning_rate, make_optimizer, set_learning_rate
 from tts.training.precision import resolve
 
+VOICE = "voice:"
+FSDD_TAKES = range(8, 50)
+"""Of FSDD's training recordings."""
+TEST_SEED, TEST_SEQUENCES = 1, 2000
 POOL = 6  # batches drawn together, sorted by length: waves of like length waste little padding
 Targets = tuple[Tensor, Tensor, Tensor, Tensor]
 """A batch: waves (B, T) float32 and their lengths (B,), the digits of all waves (sum,) and how many each has (B,)."""
@@ -51,9 +68,13 @@ Targets = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """source: FSDD's folder, None to download. Gaps and edges as in SequenceOptions. workers: loader processes."""
+    """source: FSDD's folder, None to download; or voice:NAME, a voice's name or folder, whose recordings are made.
+    takes: how many of each digit by each speaker train, the first ones; None takes all 42. test: FSDD's folder, whose
+    test recordings the result is measured on. Gaps and edges as in SequenceOptions. workers: loader processes."""
 
-    source: Path | None = None
+    source: str | None = None
+    takes: Annotated[int, Range(1, 10_000)] | None = None
+    test: Path | None = None
     max_digits: Digits = 8
     gap_seconds: tuple[Seconds, Seconds] = (0.0, 0.35)
     edge_seconds: tuple[Seconds, Seconds] = (0.0, 0.5)
@@ -174,7 +195,7 @@ def train(config: Config, command: str) -> None:
     t = config.train
     torch.manual_seed(config.seed)
     torch.set_num_threads(t.threads)
-    recordings = build_recordings(config.data.source)
+    recordings, about = load_recordings(config.data, config.seed)
     if reason:
         print(f"train_recognizer: {reason}", file=sys.stderr)
     print(json.dumps(configs.to_dict(config)), file=sys.stderr)
@@ -184,27 +205,52 @@ def train(config: Config, command: str) -> None:
     streams: dict[str, Stream] = {"clean": clean, "damaged": damaged}
     validation = {name: [stream[i] for i in range(t.validation)] for name, stream in streams.items()}
     at_all_speeds = at_speeds(recordings["train"], config.augment.speeds)
-    trainer = Trainer(config, command, validation)
+    card = {**about, "command": command, "augment": configs.to_dict(config.augment)}
+    trainer = Trainer(config.out, config.seed, t, RecognizerNet(config.model), card, validation)
     parts = ((True, t.short_steps), (False, t.steps))
     made = (batches(config, at_all_speeds, short).made(range(n), config.data.workers) for short, n in parts)
-    bar = tqdm(range(1, t.steps + 1), unit="step", mininterval=2, dynamic_ncols=True)
-    for step, batch in zip(bar, chain.from_iterable(made), strict=False):
-        loss = trainer.train_step(step, batch)
-        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if step % t.evaluate_every == 0 or trainer.progress >= 1:
-            trainer.evaluate(step)
-        if trainer.progress >= 1:
-            break
-    print(f"{config.out}/recognizer.safetensors: best mean validation digit error {trainer.best:.4f}", file=sys.stderr)
+    trainer.run(chain.from_iterable(made))
+    if config.data.test:
+        print(json.dumps({"test_digit_error": trainer.test(build_recordings(config.data.test)["test"])}))
+
+
+def load_recordings(data: DataConfig, seed: int) -> tuple[dict[str, list[Recording]], dict[str, Any]]:
+    """Recordings by split, and what the card says of them. Raises: InputError as their recipe or voice."""
+    if data.source and data.source.startswith(VOICE):
+        name = data.source.removeprefix(VOICE)
+        recordings = recordings_of(name, data.takes or len(FSDD_TAKES), seed)
+        return recordings, {"data": f"what the voice {Path(name).name} says; no real recordings", "split": GENERATED}
+    recordings = build_recordings(Path(data.source) if data.source else None)
+    if data.takes:
+        kept = FSDD_TAKES[: data.takes]
+        recordings["train"] = [recording for recording in recordings["train"] if recording.take in kept]
+    return recordings, {
+        "data": "Free Spoken Digit Dataset (CC BY-SA 4.0), commit 26eb9aa, real recordings only, six speakers",
+        "split": f"train takes {FSDD_TAKES.start}-{FSDD_TAKES[: data.takes][-1]}, validation (choice of weights) takes "
+        "5-7, test takes 0-4, never used here",
+    }
 
 
 class Trainer:
-    """The network, the running average of its weights that is kept, and the optimizer."""
+    """The network, the running average of its weights that is kept, and the optimizer.
 
-    def __init__(self, config: Config, command: str, validation: dict[str, list[Spoken]]) -> None:
-        self.config, self.command, self.validation = config, command, validation
-        t = config.train
-        self.net = RecognizerNet(config.model)
+    Args: net, which train and keep; card, of the weights, what is known before training; validation, sequences that
+        choose the weights to keep, by name; masking, what is blanked in spectrograms (B, frames, M).
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        seed: int,
+        options: TrainConfig,
+        net: Net,
+        card: dict[str, Any],
+        validation: dict[str, list[Spoken]],
+        masking: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.out, self.seed, self.options, self.net = out, seed, options, net
+        self.about, self.validation, self.masking = card, validation, masking or spec_augment
+        t = options
         if t.start_from:
             name = f"train.start_from {t.start_from}"
             if not is_file(t.start_from):
@@ -214,7 +260,7 @@ class Trainer:
             except SafetensorError as error:
                 raise InputError(f"{name}: holds no weights ({error}); copy it again") from None
         self.average = average_of(self.net, t.ema)
-        self.front_end = FrontEnd(config.model)
+        self.front_end = net.front_end()
         self.schedule = OptimizerConfig(steps=t.steps, lr=t.lr, warmup_steps=t.warmup, weight_decay=t.weight_decay)
         self.optimizer = make_optimizer(self.net, self.schedule)
         self.started, self.best = time.monotonic(), math.inf
@@ -222,9 +268,22 @@ class Trainer:
         self.skipped = 0  # steps left out, of gradients that were not finite
         self.losses: list[float] = []  # since the last evaluation
 
+    def run(self, batches: Iterable[Targets]) -> None:
+        """Train on one batch a step, until there are no more or the steps or minutes are over."""
+        bar = tqdm(range(1, self.options.steps + 1), unit="step", mininterval=2, dynamic_ncols=True)
+        for step, batch in zip(bar, batches, strict=False):
+            loss = self.train_step(step, batch)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            if step % self.options.evaluate_every == 0 or self.progress >= 1:
+                self.evaluate(step)
+            if self.progress >= 1:
+                break
+        where = self.out / "recognizer.safetensors"
+        print(f"{where}: best mean validation digit error {self.best:.4f}", file=sys.stderr)
+
     def train_step(self, step: int, batch: Targets) -> float:
         """One step, the first is 1; returns the loss, nats a digit. Raises: InputError where it is not finite."""
-        options = self.config.train
+        options = self.options
         # The warm-up goes by steps, the fall by steps or the clock.
         places = (step - 1, self.progress * options.steps)
         set_learning_rate(self.optimizer, min(learning_rate(place, self.schedule) for place in places))
@@ -232,7 +291,7 @@ class Trainer:
         mels, counts = self.front_end(waves, lengths)
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16"):
-            log_probs, frames = self.net(spec_augment(mels), counts)
+            log_probs, frames = self.net(self.masking(mels), counts)
         loss = nn.functional.ctc_loss(
             log_probs.transpose(0, 1), targets, frames, target_lengths, BLANK, reduction="sum", zero_infinity=True
         ) / target_lengths.sum().clamp(min=1)
@@ -254,9 +313,9 @@ class Trainer:
 
     def evaluate(self, step: int) -> None:
         """Measure the averaged weights as they are stored, log a row, and write them; as the best too, if they are."""
-        out = self.config.out
+        out = self.out
         net = copy.deepcopy(self.average.module).half().float()
-        assert isinstance(net, RecognizerNet)
+        assert isinstance(net, Net)
         recognizer = Recognizer(net, {})
         errors = {name: digit_error(recognizer, sequences) for name, sequences in self.validation.items()}
         score = sum(errors.values()) / len(errors)
@@ -279,20 +338,28 @@ class Trainer:
             atomic_write(out / "recognizer.safetensors", weights)
             atomic_write(out / "recognizer.json", (json.dumps(self.card(row), indent=1) + "\n").encode())
 
+    def test(self, recordings: Sequence[Recording]) -> float:
+        """Digit error of the weights kept on 2,000 sequences joined of real recordings, which is added to the card."""
+        recognizer = Recognizer.load(self.out)
+        stream = SequenceStream(recordings, DataConfig().sequences(8), TEST_SEED)
+        error = digit_error(recognizer, [stream[i] for i in range(TEST_SEQUENCES)])
+        recognizer.card["metrics"]["test_digit_error"] = error
+        content = json.dumps(recognizer.card, indent=1) + "\n"
+        atomic_write(self.out / "recognizer.json", content.encode())
+        return error
+
     def card(self, row: dict[str, Any]) -> dict[str, Any]:
         """`recognizer.json`: the config, and where the weights come from. Args: row, of the log."""
-        config = self.config
         return {
-            "config": configs.to_dict(config.model),
-            "data": "Free Spoken Digit Dataset (CC BY-SA 4.0), commit 26eb9aa, real recordings only, six speakers",
-            "split": "train takes 8-49, validation (choice of weights) takes 5-7, test takes 0-4, never used here",
-            "command": self.command,
+            "architecture": next(name for name, (_, net) in ARCHITECTURES.items() if isinstance(self.net, net)),
+            "config": configs.to_dict(self.net.config),
+            **{key: value for key, value in self.about.items() if key != "augment"},
             "training": {
-                "seed": config.seed,
+                "seed": self.seed,
                 "step": row["step"],
                 "seconds": row["seconds"],
-                "train": configs.to_dict(config.train),
-                "augment": configs.to_dict(config.augment),
+                "train": configs.to_dict(self.options),
+                "augment": self.about["augment"],
             },
             "metrics": {"validation_digit_error": row["validation"]},
         }

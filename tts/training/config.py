@@ -177,7 +177,8 @@ class ValidationConfig:
     spoken: Annotated[int, Range(0, 1000)] = 4
     """How many of their texts are spoken, written as WAV and drawn as spectrograms; 0: none."""
     judged: Annotated[int, Range(0, 100_000)] = 0
-    """Texts of combinations that no training has, spoken and recognized; 0: none, and `best` is chosen by the loss."""
+    """Texts of combinations that no training has, spoken and judged: `best` is chosen by digit error and periodicity;
+    0: none, and it is chosen by the loss."""
 
     def __post_init__(self) -> None:
         check(self, "validation.")

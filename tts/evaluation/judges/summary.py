@@ -1,0 +1,82 @@
+"""What the judges found of one system on one split, and which of them finds a voice worst."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tts.evaluation.judges.judge import error_score
+from tts.evaluation.metrics import bootstrap, group_by
+from tts.evaluation.utterance import Score, Utterance
+
+OWN = "own"
+"""The measure of the recognizer that every report is based on."""
+
+
+def scores_of(utterance: Utterance) -> dict[str, Score]:
+    """By measure, the recognizer's first."""
+    own = error_score([*map(str, utterance.digits)], [*map(str, utterance.recognized)])
+    return {OWN: own, **utterance.scores}
+
+
+def judge_metrics(utterances: Sequence[Utterance], seed: int) -> dict[str, dict[str, Any]]:
+    """By measure: value, its 95 % interval (`metrics.bootstrap`), count, and the same of each speaker."""
+    rows = [(item.speaker, scores_of(item)) for item in utterances]
+    found: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(name for _, scores in rows for name in scores):
+        known = [(speaker, scores[name]) for speaker, scores in rows if name in scores]
+        by_speaker = group_by(known, lambda row: row[0])
+        found[name] = {
+            **_mean([score for _, score in known], seed),
+            "by_speaker": {speaker: _mean([score for _, score in own], seed) for speaker, own in by_speaker.items()},
+        }
+    return found
+
+
+def _mean(scores: Sequence[Score], seed: int) -> dict[str, Any]:
+    totals, counts = [score.total for score in scores], [score.count for score in scores]
+    count = sum(counts)
+    return {
+        "value": sum(totals) / count if count else 0.0,
+        "value_95": list(bootstrap(totals, counts, np.random.default_rng(seed))),
+        "count": count,
+        "texts": len(scores),
+    }
+
+
+class Excess(NamedTuple):
+    """A judge's error of the voice above its error of real recordings, shares; real is 0 where there are none."""
+
+    measure: str
+    split: str
+    speaker: str | None
+    voice: float
+    real: float
+
+    @property
+    def points(self) -> float:
+        """Of 100."""
+        return 100 * (self.voice - self.real)
+
+
+def worst_judge(splits: Mapping[str, Any], reading: Iterable[str], speakers: bool = False) -> Excess | None:
+    """The largest excess of the voice's error over the ground truth's, over splits and judges that read.
+
+    Args: reading, the measures that are errors; speakers, compare each speaker instead of all together.
+    """
+    found = []
+    for split, systems in splits.items():
+        real = systems.get("ground_truth", {}).get("judges", {})
+        for name in reading:
+            voice = systems["voice"].get("judges", {}).get(name)
+            if voice is None:
+                continue
+            if not speakers:
+                found.append(Excess(name, split, None, voice["value"], real[name]["value"] if name in real else 0.0))
+                continue
+            truth = real.get(name, {}).get("by_speaker", {})
+            for speaker, own in voice["by_speaker"].items():
+                if speaker in truth or not real:
+                    least = truth[speaker]["value"] if speaker in truth else 0.0
+                    found.append(Excess(name, split, speaker, own["value"], least))
+    return max(found, key=lambda one: one.points, default=None)
