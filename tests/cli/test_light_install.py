@@ -51,7 +51,6 @@ def test_what_works_without_extras(tmp_path, arguments):
         ["data", "list"],
         ["data", "build", "fsdd", "--out", "x"],
         ["train", "configs/tiny.yaml"],
-        ["recognize", "472.wav"],
         ["evaluate", "--out", "x"],
         ["bench", "train"],
         ["speak", "4", "-o", "x.wav", "--engine", "torch"],
@@ -67,6 +66,13 @@ def test_what_needs_the_extra_says_how_to_install_it(tmp_path, arguments):
     assert line.startswith("tts: error: this needs ")
     assert PIP in line
     assert [path.name for path in tmp_path.iterdir()] == ["blocker"]
+
+
+def test_recognize_names_the_extra_of_its_own(tmp_path):
+    done = run_light(tmp_path, "-m", "tts", "recognize", "472.wav")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tts: error: this needs onnxruntime, which is not installed; run: pip install ")
+    assert "twotier-tts[serve]" in done.stderr
 
 
 @pytest.mark.parametrize(

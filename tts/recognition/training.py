@@ -2,8 +2,9 @@
 
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=FSDD_FOLDER train.steps=4000
 
-Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error on validation recordings, clean and
-damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
+Writes OUT/recognizer.safetensors, recognizer.onnx and recognizer.json (the best by digit error on validation
+recordings, clean and damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C
+keeps the best so far.
 """
 
 import copy
@@ -37,6 +38,7 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_file, naming, new_folder
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
+from tts.recognition.export import export
 from tts.recognition.model import BLANK, FrontEnd, Recognizer, RecognizerConfig, RecognizerNet, read_weights, rounded
 from tts.training.batches import Batches, Stream
 from tts.training.config import Count
@@ -278,6 +280,7 @@ class Trainer:
             self.best = score
             atomic_write(out / "recognizer.safetensors", weights)
             atomic_write(out / "recognizer.json", (json.dumps(self.card(row), indent=1) + "\n").encode())
+            export(out)
 
     def card(self, row: dict[str, Any]) -> dict[str, Any]:
         """`recognizer.json`: the config, and where the weights come from. Args: row, of the log."""
