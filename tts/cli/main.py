@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, recognize, speak, train, voices
+from tts.cli import bench, data, evaluate, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
 
 _LEARNS = ("torch", "torchaudio")
+_SERVES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "onnxruntime", "av", "wyoming")
 
 # "-4-7": argparse finds no TEXT, or one argument too many.
 _TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:.* -\d")
@@ -57,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     command("data", "build datasets of spoken digits", data, "datasets", "tqdm")
     command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
     command("recognize", "recognize the digits in audio files", recognize, "onnxruntime", extra="serve")
+    command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
     command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     return parser
