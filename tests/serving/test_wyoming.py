@@ -13,7 +13,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 
 from tts import audio
 from tts.core.errors import InputError
-from tts.serving.wyoming import address
+from tts.serving.settings import address
 
 
 def ask(served, *events, until):

@@ -38,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal. Raises InputError for a setting out of range, a voice or an address that is not there."""
-    from tts.serving.run import serve
     from tts.serving.settings import ServerSettings
 
     a = arguments
@@ -56,5 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         max_upload_seconds=a.max_upload_seconds,
         cors=tuple(a.cors),
     )
+    from tts.serving.run import serve  # the servers take a while: not before the flags are checked
+
     serve(settings, a.log_level)
     return 0

@@ -13,8 +13,8 @@ from tts.core.errors import InputError
 from tts.recognition.onnx_recognizer import OnnxRecognizer
 from tts.serving.http import make_app
 from tts.serving.service import Service
-from tts.serving.settings import KEY_VARIABLE, ServerSettings, is_loopback
-from tts.serving.wyoming import WyomingServer, address
+from tts.serving.settings import KEY_VARIABLE, ServerSettings, address, is_loopback
+from tts.serving.wyoming import WyomingServer
 from tts.voice import load_voice
 
 DRAIN_SECONDS = 60

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from tts.core.config import Range, check
 from tts.core.errors import InputError
@@ -42,6 +43,19 @@ class ServerSettings:
         check(self)
         if not self.host:
             raise InputError("host is empty; give an address, e.g. 127.0.0.1")
+        if self.wyoming:
+            address(self.wyoming)
+
+
+def address(uri: str) -> tuple[str, int]:
+    """Host and port of tcp://HOST:PORT. Raises InputError."""
+    try:
+        parts = urlsplit(uri)
+        if parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise InputError(f"--wyoming is {uri!r}; write tcp://HOST:PORT, e.g. tcp://127.0.0.1:10200")
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,6 @@ import asyncio
 import re
 from asyncio import StreamReader, StreamWriter
 from typing import Any
-from urllib.parse import urlsplit
 
 import wyoming.asr as asr
 import wyoming.info as info
@@ -24,22 +23,12 @@ from tts.recognition.digits import SpokenDigit
 from tts.serving.pool import Busy
 from tts.serving.schemas import MAX_INPUT
 from tts.serving.service import Service
+from tts.serving.settings import address
 
 MAX_EVENT_BYTES = 1 << 20
 """Of one part of an event; clients send chunks of a few kilobytes."""
 _SENTENCE_END = re.compile(r"(?<=[.!?;\n])\s+|\n")
 _PROJECT = info.Attribution(name="twotier-tts", url="https://arxiv.org/abs/1612.07837")
-
-
-def address(uri: str) -> tuple[str, int]:
-    """Host and port of tcp://HOST:PORT. Raises InputError."""
-    try:
-        parts = urlsplit(uri)
-        if parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path:
-            return parts.hostname, parts.port
-    except ValueError:
-        pass
-    raise InputError(f"--wyoming is {uri!r}; write tcp://HOST:PORT, e.g. tcp://127.0.0.1:10200")
 
 
 class WyomingServer:
