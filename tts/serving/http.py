@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 
 from tts._version import __version__
@@ -63,11 +64,21 @@ def make_app(service: Service, key: str | None = None, page: Path = PAGE) -> Fas
     )
     if settings.cors:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"])
+    _describe(app, service)
+    return app
+
+
+def _describe(app: FastAPI, service: Service) -> None:
+    """Make the schema say what this server takes and answers."""
     schema = app.openapi()
     for path in schema["paths"].values():
         for operation in path.values():  # FastAPI's own errors are answered with 400, in OpenAI's form
             operation["responses"].pop("422", None)
-    return app
+    parts = schema["components"]["schemas"]
+    parts["SpeechRequest"]["properties"]["model"]["enum"] = [service.voice.name, *schemas.SPEECH_MODELS]
+    parts["SpeechRequest"]["properties"]["voice"]["enum"] = ["default", *service.voice.speakers]
+    form = parts["Body_transcriptions_v1_audio_transcriptions_post"]["properties"]
+    form["model"]["enum"] = list(schemas.TRANSCRIPTION_MODELS)
 
 
 @router.post(
@@ -131,7 +142,7 @@ async def transcriptions(
     file: UploadFile,
     model: Annotated[schemas.Name, Form()],
     response_format: Annotated[schemas.TranscriptionFormat, Form()] = "json",
-    threshold: Annotated[float | None, Form(ge=0, le=1, allow_inf_nan=False)] = None,
+    threshold: Annotated[float | SkipJsonSchema[None], Form(ge=0, le=1, allow_inf_nan=False)] = None,
     language: Annotated[str | None, Form(max_length=20, description="accepted and ignored")] = None,
     prompt: Annotated[str | None, Form(max_length=4096, description="accepted and ignored")] = None,
     temperature: Annotated[float, Form(ge=0, le=1, allow_inf_nan=False, description="accepted and ignored")] = 0,

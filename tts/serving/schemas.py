@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tts.generation.interface import MAX_SEED
 from tts.serving.encoding import ResponseFormat, SampleRate
 from tts.text.reading import ReadMode
 from tts.voice.options import FASTEST, SLOWEST
 
 MAX_INPUT = 4096
+MAX_SEED = 2**53 - 1
+"""What JavaScript, and others who take every number of JSON for a float, still write exactly."""
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 TRANSCRIPTION_MODELS = ("digits-recognizer", "whisper-1")
 """Names that clients send are taken as well as our own; they all mean the one voice, the one recognizer."""
