@@ -76,6 +76,11 @@ def test_health_and_metrics(served):
 
 def test_the_schema_names_our_errors(served):
     schema = httpx.get(f"{served.url}/openapi.json").json()
+    page = httpx.get(f"{served.url}/docs").text
+    for path in schema["paths"]:
+        assert path in page
+    assert "<td>speed<td>number from 0.25 to 4<td>1.0<td>" in page
+    assert "<td>voice<td>default, george, jackson," in page
     answers = schema["paths"]["/v1/audio/speech"]["post"]["responses"]
     assert {"200", "400", "401", "404", "408", "413", "429", "503"} == set(answers)
 
@@ -91,7 +96,7 @@ def test_the_page_is_served(start, tmp_path):
     assert httpx.get(url + "/../run.py").status_code == 404
     assert httpx.get(url + "/%2e%2e/run.py").json()["error"]["type"] == "invalid_request_error"
     assert httpx.get(url + "/health").status_code == 200
-    for path in ("/v1/models", "/metrics", "/openapi.json"):
+    for path in ("/v1/models", "/metrics", "/openapi.json", "/docs"):
         assert httpx.get(url + path).status_code == 401
         assert httpx.get(url + path, headers={"Authorization": "Bearer secret"}).status_code == 200
 

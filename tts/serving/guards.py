@@ -19,7 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LINGER_SECONDS = 1
-GUARDED = ("/v1/", "/metrics", "/openapi.json")
+GUARDED = ("/v1/", "/metrics", "/docs", "/openapi.json")
 """Where the key is asked for. The page is for everybody: what it asks for is not."""
 
 CONTENT_POLICY = (
