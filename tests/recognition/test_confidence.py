@@ -18,7 +18,8 @@ from tts.cli import recognize as cli
 from tts.core.errors import InputError
 from tts.recognition import confidence_training as train_confidence
 from tts.recognition import evaluation, prompts
-from tts.recognition.confidence import AFTER, BEFORE, ConfidenceNet, places
+from tts.recognition.confidence import ConfidenceNet
+from tts.recognition.digits import AFTER, BEFORE, places
 from tts.recognition.model import BLANK, WEIGHTS, Recognizer
 
 

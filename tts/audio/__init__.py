@@ -6,20 +6,23 @@ being made.
 """
 
 from tts.audio.files import (
+    LOUDEST,
     RATES,
     check_output,
     from_bytes,
+    pcm16,
     read,
     read_channels,
     resample,
     to_bytes,
     to_mono,
+    wav_header,
     wav_stream,
     write,
 )
 from tts.audio.quantization import Quantization, decode, decode_table, encode
 
 __all__ = [
-    "RATES", "Quantization", "check_output", "decode", "decode_table", "encode", "from_bytes", "read",
-    "read_channels", "resample", "to_bytes", "to_mono", "wav_stream", "write",
+    "LOUDEST", "RATES", "Quantization", "check_output", "decode", "decode_table", "encode", "from_bytes", "pcm16",
+    "read", "read_channels", "resample", "to_bytes", "to_mono", "wav_header", "wav_stream", "write",
 ]  # fmt: skip

@@ -191,8 +191,8 @@ def to_bytes(wave: np.ndarray, sample_rate: int, audio_format: str = "WAV") -> b
     """A whole 16-bit audio file in memory; `wave` as in `write`, `audio_format` "WAV" or "FLAC"."""
     assert np.isfinite(wave).all(), wave
     if audio_format == "WAV":  # what speaking writes: without the time that the library takes to be loaded
-        samples = _pcm16(wave)
-        return _wav_header(sample_rate, len(samples)) + samples
+        samples = pcm16(wave)
+        return wav_header(sample_rate, len(samples)) + samples
     import soundfile
 
     buffer = io.BytesIO()
@@ -208,16 +208,18 @@ def from_bytes(data: bytes) -> tuple[np.ndarray, int]:
     return wave, int(sample_rate)
 
 
-def _pcm16(wave: np.ndarray) -> bytes:
-    """Samples, clipped, as libsndfile rounds them: down, after scaling to 32 bits."""
+def pcm16(wave: np.ndarray) -> bytes:
+    """16-bit samples, clipped, as libsndfile rounds them: down, after scaling to 32 bits."""
     scaled = np.rint(np.asarray(wave, np.float32).astype(np.float64) * 2.0**31)
     return (np.clip(scaled, -(2.0**31), 2.0**31 - 1).astype(np.int64) >> 16).astype("<i2").tobytes()
 
 
-def _wav_header(sample_rate: int, size: int) -> bytes:
-    """The 44 bytes before `size` bytes of 16-bit mono."""
+def wav_header(sample_rate: int, size: int = UNKNOWN_SIZE, channels: int = 1) -> bytes:
+    """The 44 bytes before `size` bytes of 16-bit samples; by default they say that the size is unknown."""
     whole = min(size + 36, UNKNOWN_SIZE)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    form = struct.pack(
+        "<4sIHHIIHH", b"fmt ", 16, 1, channels, sample_rate, 2 * channels * sample_rate, 2 * channels, 16
+    )
     return struct.pack("<4sI4s", b"RIFF", whole, b"WAVE") + form + struct.pack("<4sI", b"data", size)
 
 
@@ -234,7 +236,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
 
     def write(samples: np.ndarray) -> None:
         nonlocal written
-        file.write((b"" if written else _wav_header(sample_rate, UNKNOWN_SIZE)) + _pcm16(samples))
+        file.write((b"" if written else wav_header(sample_rate, UNKNOWN_SIZE)) + pcm16(samples))
         file.flush()
         written += 2 * len(samples)
 
@@ -244,7 +246,7 @@ def wav_stream(file: IO[bytes], sample_rate: int) -> Iterator[Callable[[np.ndarr
         start = end - written - 44
         if start >= 0:  # /dev/null is always at 0
             file.seek(start)
-            file.write(_wav_header(sample_rate, written))
+            file.write(wav_header(sample_rate, written))
             file.seek(end)
             file.flush()
 

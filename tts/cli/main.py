@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, recognize, speak, train, voices
+from tts.cli import bench, data, evaluate, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
 
 _LEARNS = ("torch", "torchaudio")
+_SERVES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "onnxruntime", "av", "wyoming")
 
 # "-4-7": argparse finds no TEXT, or one argument too many.
 _TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:.* -\d")
@@ -40,14 +41,15 @@ class _Parser(Parser):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser; what it parses has a `run`, the function that carries it out, and the modules that it `needs`."""
+    """The parser; what it parses has a `run`, the function that carries it out, the modules that it `needs`, and the
+    `extra` that installs them."""
     parser = _Parser(prog="tts", description="Digits said sample by sample, in voices learned from recordings.")
     parser.add_argument("--version", action="version", version=f"twotier-tts {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, module: Any, *needs: str) -> _Parser:
+    def command(name: str, summary: str, module: Any, *needs: str, extra: str = "train") -> _Parser:
         subparser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        subparser.set_defaults(run=module.run, needs=needs)
+        subparser.set_defaults(run=module.run, needs=needs, extra=extra)
         module.add_arguments(subparser)
         return subparser
 
@@ -55,7 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     command("voices", "list the voices that are installed", voices)
     command("data", "build datasets of spoken words", data, "datasets", "tqdm")
     command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
-    command("recognize", "recognize the digits in audio files", recognize, *_LEARNS)
+    command("recognize", "recognize the digits in audio files", recognize, "onnxruntime", extra="serve")
+    command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
     command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     return parser
@@ -67,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int | None:
         arguments = make_parser().parse_args(argv)
-        require("train", *arguments.needs)
+        require(arguments.extra, *arguments.needs)
         code: int | None = arguments.run(arguments)
         return code
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recognizer",
         type=path_argument,
         metavar="DIR",
-        help="a recognizer made by scripts/train_recognizer.py (default: the one that ships)",
+        help="folder with the recognizer.onnx of scripts/train_recognizer.py (default: the one that ships)",
     )
     parser.add_argument(
         "--scores",
@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--batch-size is {args.batch_size}; it must be at least 1")
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise InputError(f"--threshold is {args.threshold}; it must be from 0, which rejects nothing, to 1")
-    from tts.recognition.files import recognize_files  # torch takes seconds: not before the flags are checked
-    from tts.recognition.model import Recognizer
+    from tts.recognition.files import recognize_files  # numpy takes a while: not before the flags are checked
+    from tts.recognition.onnx_recognizer import OnnxRecognizer
 
-    recognizer = Recognizer.load(args.recognizer)
+    recognizer = OnnxRecognizer.load(args.recognizer)
     threshold = recognizer.threshold if args.threshold is None else args.threshold
     if recognizer.confidence is None and (args.scores or threshold):
         raise InputError(f"{args.recognizer} has no confidence.safetensors; leave --scores and --threshold out")

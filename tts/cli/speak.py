@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help=f"numbers are read as {', '.join(READ_MODES)}; default: digits in a voice of digits, else auto",
     )
-    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="0.5 (slow) to 2 (fast); default: 1")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="0.25 (slow) to 4 (fast); default: 1")
     parser.add_argument("--play", action="store_true", help="play it while it is made; without -o nothing is written")
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 

@@ -13,7 +13,7 @@ Letters: T samples, N frames, F = frame_size, U units, Q levels.
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ MAX_SEED = 2**64 - 1
 LEAST_UNIFORM = np.float32(2**-25)
 
 StopReason = Literal["stop", "cap"]
+
+ADVANCED, FORCED = 1, 2
+"""What `Piece.events` says of a frame: a segment ended after it; it did so at its cap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,44 @@ class SynthesisResult:
     """How many segments were ended by `max_unit_frames` instead of by the model."""
 
 
+class Piece(NamedTuple):
+    """What one call of `Worker.run` made in one place."""
+
+    place: int
+    codes: np.ndarray
+    """(N x F,) int16, N at least 1; a copy, for the caller to keep."""
+    events: np.ndarray
+    """(N,) uint8: `ADVANCED`, `ADVANCED | FORCED` or 0 for each frame."""
+    stop_reason: StopReason | None
+    """As `SynthesisResult.stop_reason`, and the place is free again; None: the utterance has not ended."""
+
+
+class Worker(Protocol):
+    """Makes several utterances side by side, each in a place of its own."""
+
+    @property
+    def places(self) -> int:
+        """How many, at least 1."""
+        ...
+
+    @property
+    def block_frames(self) -> int:
+        """The most frames of a call of `run`."""
+        ...
+
+    def begin(self, place: int, request: SynthesisRequest) -> None:
+        """Start an utterance in a free place, 0 … `places` - 1."""
+        ...
+
+    def leave(self, place: int) -> None:
+        """Stop the utterance in a place, which is free again."""
+        ...
+
+    def run(self, frames: int) -> list[Piece]:
+        """Make so many frames, or as many as are left, in each place that is in use; a piece for each of these."""
+        ...
+
+
 class Engine(Protocol):
     """Makes codes of requests. What it makes for a request does not depend on the requests beside it."""
 
@@ -100,6 +141,10 @@ class Engine(Protocol):
         Returns:
             The results, in the order of the requests.
         """
+        ...
+
+    def worker(self, places: int) -> Worker:
+        """Places for utterances that one thread makes together, each of which may begin and be left at any time."""
         ...
 
     def stream(self, request: SynthesisRequest) -> Generator[np.ndarray, None, SynthesisResult]:

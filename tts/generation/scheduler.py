@@ -12,54 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
+from tts.generation.interface import FORCED, Piece, SynthesisRequest, SynthesisResult, Worker
 
-ADVANCED, FORCED = 1, 2
-"""What `Piece.events` says of a frame: a segment ended after it; it did so at its cap."""
 AHEAD = 4
 """Requests taken before their results are yielded, at most, for each place."""
 
 
-class Piece(NamedTuple):
-    """What one call of `Worker.run` made in one place."""
-
-    place: int
-    codes: np.ndarray
-    """(N x F,) int16, N at least 1; a copy, for the caller to keep."""
-    events: np.ndarray
-    """(N,) uint8: `ADVANCED`, `ADVANCED | FORCED` or 0 for each frame."""
-    stop_reason: StopReason | None
-    """As `SynthesisResult.stop_reason`, and the place is free again; None: the utterance has not ended."""
-
-
-class Worker(Protocol):
-    """Makes several utterances side by side, each in a place of its own."""
-
-    @property
-    def places(self) -> int:
-        """How many, at least 1."""
-        ...
-
-    @property
-    def block_frames(self) -> int:
-        """The most frames of a call of `run`."""
-        ...
-
-    def begin(self, place: int, request: SynthesisRequest) -> None:
-        """Start an utterance in a free place, 0 … `places` - 1."""
-        ...
-
-    def run(self, frames: int) -> list[Piece]:
-        """Make so many frames, or as many as are left, in each place that is in use; a piece for each of these."""
-        ...
-
-
 @dataclass
-class _Utterance:
+class Utterance:
     """What has been made for a request."""
 
     index: int
@@ -101,12 +64,12 @@ class _Places:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.free = list(range(worker.places))  # a heap: the lowest place first, so that those in use lie together
-        self.making: dict[int, _Utterance] = {}
+        self.making: dict[int, Utterance] = {}
 
     def begin(self, index: int, request: SynthesisRequest) -> None:
         place = heappop(self.free)
         self.worker.begin(place, request)
-        self.making[place] = _Utterance(index, request.silences)
+        self.making[place] = Utterance(index, request.silences)
 
     def run(self) -> list[tuple[int, SynthesisResult]]:
         """Make a block of frames; the utterances that ended, by index."""
@@ -174,7 +137,7 @@ def make_one(
     """
     assert first_frames >= 1, first_frames
     worker.begin(0, request)
-    utterance, frames, given = _Utterance(0, request.silences), first_frames, 0
+    utterance, frames, given = Utterance(0, request.silences), first_frames, 0
     while True:
         (piece,) = worker.run(min(frames, worker.block_frames))
         whole = utterance.add(piece)

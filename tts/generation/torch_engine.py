@@ -26,9 +26,18 @@ from torch import Tensor
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
 from tts.generation.family import unsupported
-from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
+from tts.generation.interface import (
+    ADVANCED,
+    FORCED,
+    Piece,
+    StopReason,
+    SynthesisRequest,
+    SynthesisResult,
+    Uniforms,
+    pooled,
+)
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
-from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
+from tts.generation.scheduler import make_each, make_one
 from tts.models.two_tier import TwoTier
 
 BLOCK_FRAMES = 32
@@ -87,6 +96,10 @@ class TorchEngine:
         """Make one utterance and yield it as it is made; see `scheduler.make_one`."""
         with self._batch(1) as batch:
             return (yield from make_one(batch, request, first_frames))
+
+    def worker(self, places: int) -> "_Batch":
+        """See `interface.Engine`."""
+        return _Batch(self, places)
 
     @property
     def _streams(self) -> int:
@@ -190,6 +203,12 @@ class _Batch:
         caps = request.max_frames, request.max_unit_frames
         self._counts[:, place] = 0, 0, 0, len(request.units), *caps, -WINDOW, 0, request.speaker
         self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
+
+    def leave(self, place: int) -> None:
+        """See `scheduler.Worker`."""
+        del self._busy[place]
+        self._fresh.pop(place, None)
+        self._counts[:, place] = 0
 
     @torch.inference_mode()
     def run(self, frames: int) -> list[Piece]:

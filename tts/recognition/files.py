@@ -8,7 +8,7 @@ import numpy as np
 
 from tts import audio
 from tts.core.errors import InputError
-from tts.recognition.model import Recognizer
+from tts.recognition.onnx_recognizer import OnnxRecognizer
 
 FILES_AT_ONCE = 256
 """Read and answered together; more would only hold more audio in memory."""
@@ -18,7 +18,7 @@ Answer = list[tuple[int, float]]
 
 
 def recognize_files(
-    recognizer: Recognizer, paths: Iterable[Path], batch_size: int, threshold: float
+    recognizer: OnnxRecognizer, paths: Iterable[Path], batch_size: int, threshold: float
 ) -> Iterator[tuple[Path, Answer | InputError]]:
     """Recognize the digits of WAV or FLAC files of any sample rate, or pipes, `batch_size` at once.
 
@@ -37,14 +37,6 @@ def recognize_files(
                 waves[index] = audio.resample(wave, rate, recognizer.sample_rate)
             except InputError as error:
                 yield path, error
-        answers = _answers(recognizer, list(waves.values()), batch_size, threshold)
-        for index, answer in zip(waves, answers, strict=True):
-            yield group[index], answer
-
-
-def _answers(recognizer: Recognizer, waves: list[np.ndarray], batch_size: int, threshold: float) -> list[Answer]:
-    if recognizer.confidence is None:
-        found = recognizer.recognize(waves, recognizer.sample_rate, batch_size)
-        return [[(digit, 1.0) for digit in digits] for digits in found]
-    scored = recognizer.scored(waves, recognizer.sample_rate, batch_size)
-    return [[(digit, confidence) for digit, confidence in own if confidence >= threshold] for own in scored]
+        found = recognizer.spoken(list(waves.values()), recognizer.sample_rate, batch_size)
+        for index, own in zip(waves, found, strict=True):
+            yield group[index], [(one.digit, one.confidence) for one in own if one.confidence >= threshold]

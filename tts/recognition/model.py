@@ -15,9 +15,8 @@ Letters: B batch, T samples, N frames after the front end (one each 20 ms), M me
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,61 +24,19 @@ import torchaudio
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tts import audio
 from tts.core import config as configs
-from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import is_file
-from tts.recognition.confidence import POOLS, ConfidenceNet, Place, places, pooled
+from tts.recognition.confidence import ConfidenceNet, pooled
+from tts.recognition.config import BLANK, CLASSES, SAMPLE_RATE, WEIGHTS, RecognizerConfig
 from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet, mask
+from tts.recognition.digits import NO_CONFIDENCE, POOLS, Place, ScoredDigit, places
+from tts.recognition.loading import reading
+from tts.recognition.waves import batches, prepared
 
-BLANK = 10
-CLASSES = 11
 Device = str | torch.device
-WEIGHTS = Path(__file__).parent / "weights"
 SECOND_WEIGHTS = WEIGHTS / "second"
 """Of the second judge, which is never used to select anything."""
-MIN_SECONDS = 0.06
-"""Shorter audio holds no digit: the answer is an empty list."""
-
-BATCH_SECONDS = 600.0
-"""No batch holds more audio than this, padding included, so that long files do not fill the memory."""
-
-
-@dataclass(frozen=True)
-class RecognizerConfig:
-    """Shape of the network. Frequencies in Hz, lengths in samples at `sample_rate`, floor in dB below the loudest.
-
-    edge: silence put at both ends of every wave, in training too. The network puts a digit out only after the
-    digit's end, so one that ends with the wave would be missed.
-    """
-
-    sample_rate: Annotated[int, Range(8000, 8000)] = 8000
-    window: Annotated[int, Range(2, 4096)] = 200
-    hop: Annotated[int, Range(1, 4096)] = 80
-    n_fft: Annotated[int, Range(2, 4096)] = 256
-    mels: Annotated[int, Range(1, 1024)] = 40
-    low_hz: Annotated[float, Range(0, 4000)] = 60.0
-    high_hz: Annotated[float, Range(0, 4000)] = 3900.0
-    floor_db: Annotated[float, Range(0, 200, low_open=True)] = 60.0
-    edge: Annotated[int, Range(0, 8000)] = 800
-    channels: Annotated[int, Range(1, 1024)] = 160
-    width: Annotated[int, Range(1, 1024)] = 160
-    layers: Annotated[int, Range(1, 8)] = 2
-    dropout: Annotated[float, Range(0, 1, high_open=True)] = 0.15
-
-    stride = 2  # of the second convolution
-
-    def __post_init__(self) -> None:
-        check(self, "model.")
-        for low, high in (("window", "n_fft"), ("hop", "window")):
-            if (value := getattr(self, low)) > (most := getattr(self, high)):
-                raise InputError(f"model.{low} is {value}; it must be at most model.{high}, {most}")
-        if self.mels > self.n_fft // 2 + 1:
-            most = self.n_fft // 2 + 1
-            raise InputError(f"model.mels is {self.mels}; with model.n_fft {self.n_fft} there are at most {most}")
-        if self.low_hz >= self.high_hz:
-            raise InputError(f"model.low_hz is {self.low_hz}; it must be below model.high_hz, {self.high_hz}")
 
 
 def reversal(lengths: Tensor, n: int) -> Tensor:
@@ -185,17 +142,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name: x.float() for name, x in load_file(path).items()}
 
 
-class ScoredDigit(NamedTuple):
-    """A digit, and how sure it is that it was one, 0 to 1."""
-
-    digit: int
-    confidence: float
-
-
 class Recognizer:
     """Recognizes the digits in waves. Read-only once loaded, so it may be shared between threads."""
 
-    sample_rate = 8000
+    sample_rate = SAMPLE_RATE
 
     def __init__(
         self, net: Net, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
@@ -213,11 +163,7 @@ class Recognizer:
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
         folder = Path(folder or WEIGHTS)
-        hint = "give a folder that scripts/train_recognizer.py wrote"
-        for name in ("recognizer.json", "recognizer.safetensors"):
-            if not is_file(folder / name):
-                raise InputError(f"{folder}: no recognizer there (it has no {name}); {hint}")
-        try:
+        with reading(folder, "recognizer.json", "recognizer.safetensors"):
             card = json.loads((folder / "recognizer.json").read_text())
             confidence = None
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
@@ -228,11 +174,6 @@ class Recognizer:
             net.load_state_dict(read_weights(folder / "recognizer.safetensors"), assign=True)
             if confidence:
                 confidence.load_state_dict(read_weights(folder / "confidence.safetensors"), assign=True)
-        except OSError as error:
-            raise InputError(f"{folder}: no recognizer there ({error.strerror or error}); {hint}") from None
-        except Exception as error:  # whatever is wrong inside the files, they are the user's
-            detail = str(error).splitlines()[0][:200]
-            raise InputError(f"{folder}: the recognizer is damaged ({detail}); train or copy it again") from None
         return cls(net, card, device, confidence)
 
     @property
@@ -255,7 +196,7 @@ class Recognizer:
     def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
         """The digits of `recognize`, each with its confidence. Raises InputError too for a recognizer without one."""
         if self.confidence is None:
-            raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
+            raise InputError(NO_CONFIDENCE)
         result: list[list[ScoredDigit]] = [[] for _ in waves]
         for index, found, layers in self.locate(waves, sample_rate, batch_size):
             with torch.inference_mode():
@@ -307,25 +248,8 @@ class Recognizer:
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
     ) -> Iterator[tuple[list[int], list[Tensor], Tensor]]:
         """Waves of like length together: their indices, the network's layers and lengths as `RecognizerNet.layers`."""
-        if not audio.RATES[0] <= sample_rate <= audio.RATES[1]:
-            low, high = audio.RATES
-            raise InputError(f"the sample rate is {sample_rate} Hz; it must be from {low} to {high}")
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}; it must be at least 1")
-        ready: list[Tensor] = []
-        for index, wave in enumerate(waves):
-            array = np.asarray(wave, dtype=np.float32)
-            if array.ndim != 1:
-                raise InputError(f"wave {index} has shape {array.shape}; one channel, shape (T,), is needed")
-            if not np.isfinite(array).all():
-                raise InputError(f"wave {index} holds NaN or infinite samples; repair or leave it out")
-            ready.append(torch.from_numpy(np.ascontiguousarray(audio.resample(array, sample_rate, self.sample_rate))))
-        order = sorted(range(len(ready)), key=lambda i: -len(ready[i]))
-        order = [i for i in order if len(ready[i]) >= MIN_SECONDS * self.sample_rate]
-        while order:
-            fits = int(BATCH_SECONDS * self.sample_rate // len(ready[order[0]]))
-            size = max(1, min(batch_size, fits))
-            indices, order = order[:size], order[size:]
+        ready = [torch.from_numpy(wave) for wave in prepared(waves, sample_rate)]
+        for indices in batches([len(wave) for wave in ready], batch_size):
             lengths = torch.tensor([len(ready[i]) for i in indices], device=self.device)
             padded = nn.utils.rnn.pad_sequence([ready[i] for i in indices], batch_first=True).to(self.device)
             yield indices, *self.net.layers(*self.front_end(padded, lengths))

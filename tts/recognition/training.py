@@ -3,10 +3,11 @@
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=FSDD_FOLDER train.steps=4000
     python scripts/train_recognizer.py configs/recognizer.yaml data.source=voice:digits data.test=FSDD_FOLDER
 
-Writes OUT/recognizer.safetensors and recognizer.json (the best by digit error on validation recordings, clean and
-damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C keeps the best so far.
-With data.test, the digit error on real test recordings, joined, is measured last and added to the card: how good a
-voice is as a source of training recordings ("train on generated, test on real", `generated.recordings_of`).
+Writes OUT/recognizer.safetensors, recognizer.onnx and recognizer.json (the best by digit error on validation
+recordings, clean and damaged ones together), a row of OUT/log.jsonl an evaluation, and OUT/latest.safetensors. Ctrl-C
+keeps the best so far. With data.test, the digit error on real test recordings, joined, is measured last and added to
+the card: how good a voice is as a source of training recordings ("train on generated, test on real",
+`generated.recordings_of`).
 """
 
 import copy
@@ -40,6 +41,7 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_file, naming, new_folder
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
+from tts.recognition.export import export
 from tts.recognition.generated import GENERATED, recordings_of
 from tts.recognition.model import (
     ARCHITECTURES,
@@ -337,6 +339,8 @@ class Trainer:
             self.best = score
             atomic_write(out / "recognizer.safetensors", weights)
             atomic_write(out / "recognizer.json", (json.dumps(self.card(row), indent=1) + "\n").encode())
+            if isinstance(self.net, RecognizerNet):  # the one that `tts recognize` runs
+                export(out)
 
     def test(self, recordings: Sequence[Recording]) -> float:
         """Digit error of the weights kept on 2,000 sequences joined of real recordings, which is added to the card."""

@@ -18,7 +18,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -47,11 +47,26 @@ _VOWELS = re.compile(
 
 T = TypeVar("T")
 
+UnitName = Literal["word", "pause", "onset", "nucleus", "consonants", "coda"]
+"""What a unit is: a whole word, or a part of one; "consonants" stand between two nuclei."""
+
 
 def syllables(words: Iterable[str]) -> list[int]:
     """How many syllables each word has in units: the groups of vowels in its spelling, 1 to MAX_SYLLABLES."""
     plain = (unicodedata.normalize("NFD", word) for word in words)
     return [1 if word in SPOKEN else min(max(1, len(_VOWELS.findall(word))), MAX_SYLLABLES) for word in plain]
+
+
+def unit_names(syllables: Sequence[int], units_per_word: int) -> list[tuple[int, UnitName]]:
+    """For each unit the index of its word, and what it is; the first pause belongs to the first word."""
+    if units_per_word == 1:
+        return [(word, "word") for word in range(len(syllables))]
+    found: list[tuple[int, UnitName]] = [(0, "pause")]
+    for word, count in enumerate(syllables):
+        inner: list[UnitName] = ["nucleus", "consonants"]
+        parts: list[UnitName] = ["onset", *inner * count]
+        found += [(word, part) for part in (*parts[:-1], "coda", "pause")]
+    return found
 
 
 def pauses(syllables: Sequence[int]) -> np.ndarray:

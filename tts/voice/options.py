@@ -17,7 +17,7 @@ EngineName = Literal["auto", "native", "torch"]
 is "native" where that supports the model; else a warning says why, and it is "torch"."""
 
 
-SLOWEST, FASTEST = 0.5, 2.0
+SLOWEST, FASTEST = 0.25, 4.0
 
 
 class SpeakChanges(TypedDict, total=False):

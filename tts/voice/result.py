@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,18 @@ import numpy as np
 from tts import audio as audio_files
 from tts.core.errors import InputError
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
-from tts.text.units import per_word, syllables
+from tts.text.units import UnitName, per_word, syllables, unit_names
 from tts.voice.config import VoiceConfig
+
+
+class Segment(NamedTuple):
+    """The samples of one unit: where the pointer stood meanwhile."""
+
+    word: int
+    """Index among the words."""
+    unit: UnitName
+    end: int
+    """The sample after it and a written pause; it begins where the one before it ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +51,8 @@ class Audio:
     seed: int
     codes: np.ndarray
     """(T,) int16, 0 … q_levels - 1: the samples as the model made them, and the silence of written pauses."""
+    segments: list[Segment] = field(default_factory=list)
+    """The finished units, in their order."""
 
     @property
     def seconds(self) -> float:
@@ -66,18 +78,27 @@ class CheckedText(NamedTuple):
 
     def audio(self, result: SynthesisResult) -> Audio:
         """What an engine made of the request, for the program that asked for it."""
-        model = self.config.model
+        model, counts = self.config.model, syllables(self.words)
         return Audio(
             samples=audio_files.decode(result.codes, model.q_levels, model.quantization),
             sample_rate=self.config.sample_rate,
             words=self.words,
-            word_ends=list(per_word(result.unit_ends, model.units_per_word, syllables(self.words))),
+            word_ends=list(per_word(result.unit_ends, model.units_per_word, counts)),
             stop_reason=result.stop_reason,
             forced_advances=result.forced_advances,
             speaker=self.speaker,
             seed=self.request.seed,
             codes=result.codes,
+            segments=[
+                Segment(word, unit, end)
+                for (word, unit), end in zip(unit_names(counts, model.units_per_word), result.unit_ends, strict=False)
+            ],
         )
+
+    def capped(self, seconds: float) -> "CheckedText":
+        """The same text, cut after so many seconds, written pauses not counted, unless it is cut before."""
+        most = min(self.request.max_frames, self.config.frames("max_seconds", seconds))
+        return self._replace(request=replace(self.request, max_frames=most))
 
 
 class AudioStream(Iterator[np.ndarray]):

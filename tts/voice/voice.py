@@ -18,6 +18,7 @@ from tts.text.pauses import Reading
 from tts.text.reading import ReadMode, fit, read
 from tts.text.units import pauses as pause_units
 from tts.text.units import syllables, unit_vectors
+from tts.voice.batch import Batch
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
 from tts.voice.folder import write_voice
@@ -315,6 +316,48 @@ class Voice:
         """
         self.config.speaker_index(speaker)
         return self._reading(text, how).words
+
+    def checked(
+        self,
+        text: str,
+        speaker: str | None = None,
+        seed: int = 0,
+        options: SpeakOptions | None = None,
+        **changes: Unpack[SpeakChanges],
+    ) -> CheckedText:
+        """Check a text and all that `speak` takes with it, for `Batch.begin`.
+
+        Args:
+            text, speaker, seed, options, changes: see `speak`.
+
+        Returns:
+            The text, ready to be made.
+
+        Raises:
+            InputError: see `speak`.
+
+        Example:
+            batch.begin(voice.checked("4 7 2", seed=1))
+        """
+        return self._checked(changed(self.checked, options, changes), text, speaker, seed)
+
+    def batch(self, places: int, engine: EngineName = "auto") -> Batch:
+        """Places for texts that are made together, each of which may begin and be left at any time.
+
+        Args:
+            places: how many at most are made at a time.
+            engine: see `SpeakOptions`; that of the texts' own options has no effect.
+
+        Returns:
+            The places, all free.
+
+        Raises:
+            InputError: an unknown engine, or no such number of places.
+
+        Example:
+            batch = voice.batch(16)
+        """
+        return Batch(self.config, self.engine(engine).worker(checked_streams(places)))
 
     def model(self) -> "TwoTier":
         """Make a torch model with the voice's weights.

@@ -15,10 +15,10 @@ import numpy as np
 from tts.core.errors import InputError
 from tts.generation.durations import Durations, DurationSampler
 from tts.generation.family import unsupported
-from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
+from tts.generation.interface import Piece, StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
 from tts.generation.native import library
 from tts.generation.native.layout import pack, shape_of
-from tts.generation.scheduler import Piece, make_each, make_one
+from tts.generation.scheduler import make_each, make_one
 from tts.generation.weights import checked_weights
 from tts.models.config import TwoTierConfig
 
@@ -106,6 +106,10 @@ class NativeEngine:
         """
         return make_one(Slots(self, 1), request, first_frames)
 
+    def worker(self, places: int) -> "Slots":
+        """See `interface.Engine`."""
+        return Slots(self, places)
+
     def relu_shares(self, request: SynthesisRequest) -> tuple[float, ...]:
         """Of each sample layer's units, the share above 0 while the request is made; the rest costs nothing."""
         slots = Slots(self, 1)
@@ -168,6 +172,7 @@ class Slots:
         self._codes = np.zeros((places, frames, F), np.int16)
         self._events = np.zeros((places, frames), np.uint8)
         self._done = np.zeros(places, np.int32)
+        self._nothing = np.zeros((1, engine.config.word_dim), np.float32)
 
     def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
@@ -191,6 +196,12 @@ class Slots:
         assert begun, request
         durations = engine._duration_sampler.sample(request) if engine._duration_sampler else None
         self._busy[place] = _Utterance(request, vectors, Uniforms(request.seed, c.frame_size), durations)
+
+    def leave(self, place: int) -> None:
+        """See `scheduler.Worker`. The library begins an utterance of one frame there, which ends unseen."""
+        del self._busy[place]
+        begin, nothing = self.engine._functions.group_begin, self._nothing
+        assert begin(self.group, place, nothing.ctypes.data, 1, 0, 1, 1, 1.0, 1.0)
 
     def run(self, frames: int) -> list[Piece]:
         """See `scheduler.Worker`."""

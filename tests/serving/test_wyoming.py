@@ -1,0 +1,129 @@
+"""Home Assistant's protocol, by its library's client."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from wyoming.asr import Transcribe, Transcript
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.error import Error
+from wyoming.info import Describe, Info
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+from tts import audio
+from tts.core.errors import InputError
+from tts.serving.settings import address
+
+
+def ask(served, *events, until):
+    """What the server answers, up to the first event of the type `until`."""
+
+    async def run():
+        answers = []
+        async with AsyncTcpClient("127.0.0.1", served.wyoming_port) as client:
+            for event in events:
+                await client.write_event(event.event())
+            while event := await asyncio.wait_for(client.read_event(), 20):
+                answers.append(event)
+                if until.is_type(event.type):
+                    return answers
+        raise AssertionError(f"the connection ended after {[x.type for x in answers]}")
+
+    return asyncio.run(run())
+
+
+def samples(answers):
+    return b"".join(AudioChunk.from_event(x).audio for x in answers if AudioChunk.is_type(x.type))
+
+
+def test_describe(served, voice):
+    (answer,) = ask(served, Describe(), until=Info)
+    found = Info.from_event(answer)
+    (program,) = found.tts
+    assert program.supports_synthesize_streaming
+    assert [speaker.name for speaker in program.voices[0].speakers] == voice.speakers
+    assert found.asr[0].models[0].languages == ["en"]
+
+
+def test_synthesize(served, voice):
+    event = Synthesize("4 7 2", SynthesizeVoice(name="digits", speaker="jackson"))
+    answers = ask(served, event, until=AudioStop)
+    start = AudioStart.from_event(answers[0])
+    assert (start.rate, start.width, start.channels) == (8000, 2, 1)
+    assert len(answers) > 5
+    assert samples(answers) == audio.pcm16(voice.speak("4 7 2", "jackson").samples)
+
+
+def test_streaming_synthesize_says_sentences_when_they_end(served, voice):
+    events = [SynthesizeStart(SynthesizeVoice(name="digits")), SynthesizeChunk("4 "), SynthesizeChunk("7. 2")]
+    answers = ask(served, *events, until=AudioStop)
+    assert samples(answers) == audio.pcm16(voice.speak("4 7.").samples)
+    events += [SynthesizeChunk(" 3"), Synthesize("4 7. 2 3"), SynthesizeStop()]
+    answers = ask(served, *events, until=SynthesizeStopped)
+    said = [voice.speak(text).samples for text in ("4 7.", "2 3")]
+    assert samples(answers) == audio.pcm16(np.concatenate(said))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_transcribe(served, voice, rate):
+    wave = audio.resample(voice.speak("4 7 2", seed=3).samples, 8000, rate)
+    chunks = [AudioChunk(rate, 2, 1, audio.pcm16(wave[begin : begin + 1000])) for begin in range(0, len(wave), 1000)]
+    answers = ask(served, Transcribe(), AudioStart(rate, 2, 1), *chunks, AudioStop(), until=Transcript)
+    assert Transcript.from_event(answers[-1]).text == "4 7 2"
+
+
+def test_an_empty_recording(served):
+    answers = ask(served, AudioStart(16000, 2, 1), AudioStop(), until=Transcript)
+    assert Transcript.from_event(answers[-1]).text == ""
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([Synthesize("hello")], "cannot say 'hello'"),
+        ([Synthesize("4", SynthesizeVoice(name="digits", speaker="nobody"))], "no speaker 'nobody'"),
+        ([Synthesize("4 " * 3000)], "at most 4096"),
+        ([SynthesizeStart(), SynthesizeChunk("4 " * 3000)], "more than 4096 characters"),
+        ([AudioStart(16000, 4, 1), AudioStop()], "send 16 bits"),
+    ],
+)
+def test_mistakes_are_answered_and_the_connection_stays(served, events, words):
+    *_, first, _ = ask(served, *events, Describe(), until=Info)
+    assert words in Error.from_event(first).text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"not json\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"type": "synthesize"}\n',
+        b'{"type": "synthesize", "data": {"text": 4}}\n',
+        b'{"type": "synthesize", "data": 4}\n',
+        b'{"type": "x", "payload_length": 100000000000}\n',
+        b'{"type": "x", "data_length": "many"}\n',
+        b'{"type": "audio-start", "data": {"rate": "x"}}\n',
+        b"x" * 1_000_000,
+    ],
+    ids=lambda data: data[:40],
+)
+def test_what_is_not_of_the_protocol_harms_nobody(served, data):
+    async def send():
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.wyoming_port)
+        writer.write(data)
+        writer.write_eof()
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        except ConnectionResetError:
+            return b""
+
+    assert len(asyncio.run(send())) < 1000
+    ask(served, Describe(), until=Info)
+
+
+@pytest.mark.parametrize("uri", ["", "http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://:1", "tcp://a:b", "tcp://a:1/b"])
+def test_addresses_that_are_none(uri):
+    with pytest.raises(InputError, match="write tcp://HOST:PORT"):
+        address(uri)
