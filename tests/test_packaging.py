@@ -79,7 +79,7 @@ def test_golden_serve_install(built):
 
 
 def test_an_extra_includes_the_one_before(built):
-    assert "twotier-tts[espeak,serve,train]" in required(built, "test")
+    assert "twotier-tts[espeak,judges,serve,train]" in required(built, "test")
     assert "twotier-tts[test]" in required(built, "dev")
     assert {"ruff", "mypy", "import-linter", "pre-commit"} <= required(built, "dev")
 
