@@ -30,6 +30,7 @@ def test_the_stand_in_blocks_what_is_installed_here(tmp_path):
         ["data", "build", "--help"],
         ["train", "--help"],
         ["recognize", "--help"],
+        ["serve", "--help"],
         ["evaluate", "--help"],
         ["bench", "--help"],
         ["bench", "train", "--help"],
@@ -68,10 +69,11 @@ def test_what_needs_the_extra_says_how_to_install_it(tmp_path, arguments):
     assert [path.name for path in tmp_path.iterdir()] == ["blocker"]
 
 
-def test_recognize_names_the_extra_of_its_own(tmp_path):
-    done = run_light(tmp_path, "-m", "tts", "recognize", "472.wav")
+@pytest.mark.parametrize(("command", "module"), [("recognize 472.wav", "onnxruntime"), ("serve", "fastapi")])
+def test_the_commands_of_the_extra_serve(tmp_path, command, module):
+    done = run_light(tmp_path, "-m", "tts", *command.split())
     assert done.returncode == 2
-    assert done.stderr.startswith("tts: error: this needs onnxruntime, which is not installed; run: pip install ")
+    assert done.stderr.startswith(f"tts: error: this needs {module}, which is not installed; run: pip install ")
     assert "twotier-tts[serve]" in done.stderr
 
 

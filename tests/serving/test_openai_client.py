@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,6 +12,8 @@ import openai
 import pytest
 
 from tts import audio
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,14 @@ def test_an_unknown_model_is_not_found(client):
 def test_a_recording_that_is_none(client):
     with pytest.raises(openai.BadRequestError, match="no audio"):
         client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"#EXTM3U\nhttp://127.0.0.1/x.wav\n"))
+
+
+def test_the_example_of_the_documentation(served, tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"^```py\n(.*?)^```", DOCUMENTATION.read_text(), re.M | re.S)
+    assert "http://127.0.0.1:8000" in example
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("http://127.0.0.1:8000", served.url), {})
+    assert capsys.readouterr().out == "4 7 2\n"
 
 
 def test_with_a_key(start):

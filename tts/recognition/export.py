@@ -8,6 +8,7 @@ Letters: B batch, N frames, M mel bands, D width, C classes.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -83,7 +84,7 @@ class _Graph:
         self.constants: list[onnx.TensorProto] = []
         self._weights = weights
 
-    def node(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output; the output's name."""
         name = f"{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))

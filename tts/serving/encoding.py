@@ -96,7 +96,7 @@ class _File:
         self._av, self._codec, self._rate, self._samples = av, codec, rate, 0
         self._written = bytearray()
         self._container = av.open(self, "w", format=codec.container, options=codec.options)
-        self.stream = self._container.add_stream(codec.codec, rate=rate, layout="mono", format=codec.sample_format)
+        self.stream: Any = self._container.add_stream(codec.codec, rate=rate, layout="mono", format=codec.sample_format)
 
     def write(self, data: bytes) -> int:
         """What FFmpeg calls."""

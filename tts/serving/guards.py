@@ -4,6 +4,7 @@ OpenAI's API has them."""
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -17,7 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-GUARDED = ("/v1/", "/metrics", "/openapi.json")
+LINGER_SECONDS = 1
+GUARDED = ("/v1/", "/metrics", "/docs", "/openapi.json")
 """Where the key is asked for. The page is for everybody: what it asks for is not."""
 
 CONTENT_POLICY = (
@@ -88,7 +90,7 @@ class Guard:
             return
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
-            await too_large(self._max_bytes)(scope, receive, send)
+            await _refuse(too_large(self._max_bytes), receive, send)
             return
         await self._run(scope, receive, send)
 
@@ -114,11 +116,23 @@ class Guard:
             answer = error_answer(503, f"no answer within {self._max_request_seconds:g} s; send a shorter text")
             await answer(scope, receive, send)
         if body.refusal and not begun:
-            await body.refusal(scope, receive, send)
+            await _refuse(body.refusal, receive, send)
 
     def _is_key(self, authorization: bytes) -> bool:
         assert self._key is not None
         return hmac.compare_digest(authorization, b"Bearer " + self._key)
+
+
+async def _refuse(answer: JSONResponse, receive: Receive, send: Send) -> None:
+    """Answer before the body has arrived, and drop some of what is still on its way: where a connection is closed with
+    unread data, the client may lose the answer."""
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,5 +1,6 @@
 """The HTTP server: OpenAI's speech API, its neighbors, and the page."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, FastAPI, Form, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic.json_schema import SkipJsonSchema
@@ -21,6 +22,7 @@ from tts.serving import schemas
 from tts.serving.encoding import MEDIA_TYPES, Encoder, ResponseFormat, SampleRate, output_rate
 from tts.serving.guards import Guard, busy_answer, error_answer
 from tts.serving.pool import Busy
+from tts.serving.reference import reference_page
 from tts.serving.schemas import error_answers
 from tts.serving.service import Service, Speech
 from tts.text.reading import ReadMode
@@ -92,7 +94,7 @@ def _describe(app: FastAPI, service: Service) -> None:
 async def speech(request: Request, body: schemas.SpeechRequest) -> Response:
     """Say a text; the answer begins before the text has been said."""
     service = _service(request)
-    text = _checked(service, body)
+    text = await asyncio.to_thread(_checked, service, body)
     rate = output_rate(body.response_format, body.sample_rate, service.voice.sample_rate)
     said = service.begin(text, "speech")
     encoder = Encoder(body.response_format, service.voice.sample_rate, rate)
@@ -114,7 +116,7 @@ async def timed_speech(request: Request, body: schemas.SpeechRequest) -> Respons
     To have it while it is made, ask `/v1/audio/speech` for `stream_format: sse`, whose last event has the times.
     """
     service = _service(request)
-    text = _checked(service, body)
+    text = await asyncio.to_thread(_checked, service, body)
     rate = output_rate(body.response_format, body.sample_rate, service.voice.sample_rate)
     said = service.begin(text, "timed")
     encoder = Encoder(body.response_format, service.voice.sample_rate, rate)
@@ -205,6 +207,12 @@ async def voices(request: Request) -> schemas.Voices:
         ),
         recognizer_threshold=service.recognizer.threshold,
     )
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> HTMLResponse:
+    """The schema as a page."""
+    return HTMLResponse(reference_page(request.app.openapi()))
 
 
 @router.get("/health")

@@ -35,15 +35,23 @@ def serve(settings: ServerSettings, log_level: str = "info") -> None:
     Raises: InputError for a voice that cannot be loaded, or an address that cannot be opened.
     """
     key = os.environ.get(KEY_VARIABLE) or None
-    if not is_loopback(settings.host) and not key:
-        _say(
-            f"warning: {settings.host} can be reached from other machines, and no key is asked for; set "
-            f"{KEY_VARIABLE}, or leave --host at 127.0.0.1"
-        )
-    if settings.wyoming and not is_loopback(host := address(settings.wyoming)[0]):
-        _say(f"warning: {host} can be reached from other machines, and the Wyoming protocol has no key")
+    for line in warnings(settings, key):
+        _say(f"warning: {line}")
     voice, recognizer = load_voice(settings.voice), OnnxRecognizer.load()
     asyncio.run(_serve(settings, key, log_level, voice, recognizer))
+
+
+def warnings(settings: ServerSettings, key: str | None) -> list[str]:
+    """What somebody who opens the server to others should know."""
+    found = []
+    if not is_loopback(settings.host) and not key:
+        found.append(
+            f"{settings.host} can be reached from other machines, and no key is asked for; set {KEY_VARIABLE}, or "
+            "leave --host at 127.0.0.1"
+        )
+    if settings.wyoming and not is_loopback(host := address(settings.wyoming)[0]):
+        found.append(f"{host} can be reached from other machines, and the Wyoming protocol has no key")
+    return found
 
 
 async def _serve(settings: ServerSettings, key: str | None, log_level: str, voice: Any, recognizer: Any) -> None:

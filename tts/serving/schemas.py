@@ -22,7 +22,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class SpeechRequest(BaseModel):
     """A text to be said."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     model: Name = Field(description="the voice's name, or one of " + ", ".join(SPEECH_MODELS))
     input: str = Field(

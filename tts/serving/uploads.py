@@ -49,7 +49,7 @@ def decoded(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
                     )
     except InputError:
         raise
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError, IndexError) as error:
+    except Exception as error:  # PyAV's own, and what it raises where a file has no rate, no layout …
         raise InputError(f"file: not readable as audio ({reason(error, 80)}); send {FORMATS}") from error
     if not count:
         raise InputError(f"file: holds no samples; send a recording as {FORMATS}")

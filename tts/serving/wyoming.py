@@ -164,7 +164,7 @@ class _Handler(AsyncEventHandler):
         if len(text) > MAX_INPUT:
             raise InputError(f"the text has {len(text)} characters; at most {MAX_INPUT} are said at once")
         own = self._service.voice
-        checked = own.checked(text, voice.speaker if voice else None)
+        checked = await asyncio.to_thread(own.checked, text, voice.speaker if voice else None)
         said = self._service.begin(checked, "wyoming-synthesize")
         form = {"rate": own.sample_rate, "width": 2, "channels": 1}
         await self.write_event(AudioStart(**form).event())

@@ -65,7 +65,7 @@ def unit_names(syllables: Sequence[int], units_per_word: int) -> list[tuple[int,
     for word, count in enumerate(syllables):
         inner: list[UnitName] = ["nucleus", "consonants"]
         parts: list[UnitName] = ["onset", *inner * count]
-        found += [(word, part) for part in (*parts[:-1], "coda", "pause")]  # type: ignore[misc]
+        found += [(word, part) for part in (*parts[:-1], "coda", "pause")]
     return found
 
 
