@@ -118,10 +118,15 @@ def test_hostile_requests(start, recordings, count):
             rng = random.Random(number)
             if rng.random() < 0.1:
                 return raw(rng, served.port)
-            return client.post(**(speech(rng) if rng.random() < 0.5 else upload(rng, recordings))).status_code
+            request = speech(rng) if rng.random() < 0.5 else upload(rng, recordings)
+            try:
+                return client.post(**request).status_code
+            except httpx.TransportError:  # closed early, with what is still on its way unread
+                return -1
 
         statuses = collections.Counter(pool.map(ask, range(count)))
         assert max(statuses) < 500, statuses
+        assert statuses[-1] <= count / 100, statuses
         assert statuses[400] > count / 4, statuses
         assert client.post(SPEECH, json={"model": "digits", "input": "4"}).status_code == 200
     assert served.service.pool.active == served.service.pool.waiting == 0
