@@ -51,6 +51,8 @@ VARIANTS = [
     {"frame_size": 7, "hist_size": 9, "dim": 27, "sample_dim": 13, "q_levels": 46, "n_rnn": 2, "sample_layers": 3},
     {"q_levels": 10},
     {"quantization": "linear", "q_levels": 300},
+    {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16},
+    {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16, "duration": "explicit", "n_rnn": 2},
     {"duration": "explicit", "duration_dim": 10},
     {"duration": "explicit", "duration_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
     {"duration": "explicit", "duration_dim": 3, "upsample_rank": 5, "frame_size": 16},

@@ -25,6 +25,8 @@ VARIANTS = [
     {"duration": "explicit"},
     {"duration": "explicit", "upsample_rank": 6, "cell": "gru", "n_rnn": 2},
     {"q_levels": 64, "quantization": "linear"},
+    {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16},
+    {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16, "duration": "explicit", "cell": "gru"},
 ]
 
 

@@ -13,12 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import untrained_voice
 from helpers.training import MODEL, data, metrics, run_config
 
 from tts.core.errors import InputError
+from tts.models.two_tier import TwoTier
 from tts.training import checkpoint
-from tts.training.config import GroupConfig
+from tts.training.batches import Collate
+from tts.training.config import GroupConfig, LossConfig
 from tts.training.loop import Callbacks, train
+from tts.training.losses import Objective
 
 
 def test_resumed_equals_uninterrupted(tmp_path):
@@ -152,6 +156,27 @@ def test_starts_from_other_weights(tmp_path):
     other = replace(run_config(tmp_path / "third", start_from=latest), model=replace(MODEL, dim=24))
     with pytest.raises(InputError, match=r"start_from: .*latest\.safetensors is of another model"):
         train(other, data())
+
+
+def test_starts_from_a_voice(tmp_path):
+    """From the weights that it has; what a larger model has more begins as that of any training."""
+    still = {"*": GroupConfig(lr_scale=0.0)}
+    spoken = untrained_voice.voice()
+    spoken.save(tmp_path / "voice", "# A voice")
+    c = spoken.config.model
+    grown = replace(c, pitch_taps=3, pitch_lags=(5, 20), pitch_window=16)
+    config = run_config(tmp_path / "run", start_from=tmp_path / "voice", ema=0.0, groups=still, steps=1)
+    vectors = lambda texts: [np.eye(c.word_dim, dtype=np.float32)[[int(word) for word in text]] for text in texts]  # noqa: E731
+    given = replace(data(), collate=Collate(grown, ("a", "b"), vectors), vectors=vectors)
+    train(replace(config, model=grown), given)
+    made = checkpoint.load(tmp_path / "run" / "checkpoints" / "latest.safetensors").part("objective.model.")
+    kept = spoken.model().state_dict()
+    assert set(made) - set(kept) == {"pitch_in.weight", "gate.weight", "gate.bias"}
+    assert torch.equal(made["rnn.weight_ih_l0"][:, : c.input_dim], kept["rnn.weight_ih_l0"])
+    assert all(torch.equal(made[name], kept[name]) for name in kept if name != "rnn.weight_ih_l0")
+    (tmp_path / "voice" / "config.json").unlink()
+    with pytest.raises(InputError, match="is no voice"):
+        checkpoint.begin_from(tmp_path / "voice", Objective(TwoTier(grown), LossConfig(), 8000))
 
 
 KILLED = """

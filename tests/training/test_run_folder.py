@@ -45,7 +45,7 @@ def test_weights_that_are_not_there(tmp_path):
     """They are looked for before data are read, and no folder is left behind."""
     config = run_config(tmp_path / "run", start_from=tmp_path / "none.safetensors")
     with (
-        pytest.raises(InputError, match=r"train\.start_from is .*none\.safetensors, and no file is there"),
+        pytest.raises(InputError, match=r"train\.start_from is .*none\.safetensors, and nothing is there"),
         started(config),
     ):
         pytest.fail("the training began")

@@ -38,6 +38,7 @@ from tts.generation.interface import (
 )
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import make_each, make_one
+from tts.models.pitch import Pitch, find_pitch, past_samples, taps
 from tts.models.two_tier import TwoTier
 
 BLOCK_FRAMES = 32
@@ -160,7 +161,7 @@ class _Batch:
         self.places, self.block_frames = places, BLOCK_FRAMES
         self._model, self._device, self._duration_sampler = engine.model, engine.device, engine.duration_sampler
         self._c = c = engine.model.config
-        self._past = max(c.hist_size, c.frame_size)
+        self._past = max(c.hist_size, c.frame_size, past_samples(c) if c.pitch_taps else 0)
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=engine.device)
@@ -336,11 +337,16 @@ class _Batch:
             hazard.masked_fill_(begins, 0.0)
         clocks = [clock.clamp(0, c.clock_frames - 1) for clock in clocks]
         previous = model.values(codes[:, past - c.frame_size : past])
-        states = self._step(previous, text, speaker, clocks, state)
+        found = self._pitch(codes) if c.pitch_taps else None
+        states = self._step(previous, text, speaker, clocks, found and found.features(c), state)
         conditioning = model.condition(states)  # (B, F, S)
         for f in range(c.frame_size):
             history = codes[:, past + f - c.hist_size : past + f]
-            logits = model.run_samples(history, conditioning[:, f])
+            inputs = [history[:, None], conditioning[:, f : f + 1]]
+            if found:
+                place = torch.full_like(found.lag, past + f)[:, None]
+                inputs += [taps(model.values(codes), found, place, c), states]
+            logits = model.run_samples(*inputs)[:, 0]
             codes[:, past + f] = draw_codes(logits, uniforms[:, f], temperature)
         codes[:, :past] = codes[:, c.frame_size :].clone()
         since += 1
@@ -356,7 +362,20 @@ class _Batch:
         since.masked_fill_(ended, 0)
         frames += live
 
-    def _step(self, previous: Tensor, text: Tensor, speaker: Tensor, clocks: list[Tensor], state: _State) -> Tensor:
+    def _pitch(self, codes: Tensor) -> Pitch:
+        """Before a frame, from (B, P + F) codes."""
+        past = codes[:, self._past - past_samples(self._c) : self._past]
+        return find_pitch(self._model.wave_table[past].double(), self._c.pitch_lags)
+
+    def _step(
+        self,
+        previous: Tensor,
+        text: Tensor,
+        speaker: Tensor,
+        clocks: list[Tensor],
+        pitch: Tensor | None,
+        state: _State,
+    ) -> Tensor:
         """One step of the frame tier, to the top layer's states (B, D); see `RoundedLSTM.first_gates`."""
         model, rnn = self._model, self._model.rnn
         if isinstance(rnn, RoundedLSTM):
@@ -368,6 +387,8 @@ class _Batch:
                     gates = rnn.inputs[layer].of_values(inputs)
             return inputs
         shown = [model.clock_table[clock] for clock in clocks]
+        if pitch is not None:
+            shown.append(pitch)
         inputs = torch.cat([previous, text, model.speaker(speaker), *shown], dim=1)
         for layer, weights in enumerate(rnn.all_weights):
             if self._c.cell == "gru":

@@ -45,6 +45,13 @@ class TwoTierConfig:
     """real: past codes as values in [-1, 1), and an embedding of the last one; embedding: of each (the paper)."""
     embedding_dim: Width = 16
     """Width of a code's embedding, for `history: embedding`."""
+    pitch_taps: Annotated[int, Range(0, 63)] = 0
+    """J: past samples around one pitch lag ago that are the sample tier's inputs (`tts.models.pitch`), with a gate on
+    all that it gets of the past; 0: neither."""
+    pitch_lags: tuple[Annotated[int, Range(2, 4096)], Annotated[int, Range(2, 4096)]] = (20, 128)
+    """The shortest and the longest pitch lag, in samples; at 8 kHz 400 to 62.5 Hz."""
+    pitch_window: Annotated[int, Range(16, 8192)] = 160
+    """V: past samples that the pitch lag is found in."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
     """pointer: each frame has the unit being said and the next one; pooled: the mean of all units."""
     units_per_word: Literal[1, 4] = 4
@@ -78,13 +85,22 @@ class TwoTierConfig:
                 "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; "
                 "else set model.duration: implicit"
             )
+        low, high = self.pitch_lags
+        if not self.pitch_taps // 2 < low <= high:
+            raise InputError(
+                f"model.pitch_lags is {list(self.pitch_lags)} and model.pitch_taps {self.pitch_taps}; "
+                "they must be pitch_taps / 2 < shortest lag <= longest lag"
+            )
+        if self.pitch_taps and self.history == "embedding":
+            raise InputError(f"model.pitch_taps is {self.pitch_taps}; it needs model.history: real; else set it to 0")
         check_size(self)
 
     @property
     def input_dim(self) -> int:
         """Width of the frame tier's input: the previous frame, context, clock, and with explicit durations a clock of
-        the frames left."""
-        return self.frame_size + self.context_dim + self.clock_dim * (2 if self.duration == "explicit" else 1)
+        the frames left; with pitch taps two features of the pitch."""
+        clocks = 2 if self.duration == "explicit" else 1
+        return self.frame_size + self.context_dim + self.clock_dim * clocks + 2 * (self.pitch_taps > 0)
 
     @property
     def context_dim(self) -> int:
@@ -127,6 +143,10 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
     else:
         shapes["code_embedding.weight"] = (c.q_levels, c.embedding_dim)
         shapes["history_in.weight"] = (c.sample_dim, c.hist_size * c.embedding_dim)
+    if c.pitch_taps:
+        shapes["pitch_in.weight"] = (c.sample_dim, c.pitch_taps + 1)
+        shapes["gate.weight"] = (c.sample_dim, c.dim)
+        shapes["gate.bias"] = (c.sample_dim,)
     for k in range(c.sample_layers - 1):
         shapes[f"hidden.{k}.weight"] = (c.sample_dim, c.sample_dim)
         shapes[f"hidden.{k}.bias"] = (c.sample_dim,)

@@ -16,6 +16,9 @@ Departures from the paper:
 - The sample tier's history is H samples, not just F: as values in [-1, 1), with an embedding of the last code
   (`history: real`), or as an embedding of every code, as in the paper (`history: embedding`).
 - The upsampling from a frame to the conditioning of its samples may have a low rank.
+- `pitch_taps`: the sample tier's inputs have the samples around one pitch lag ago (`tts.models.pitch`), the frame
+  tier's the pitch, and a gate that the frame tier makes multiplies all that the first layer gets of the past: a ReLU
+  network on past samples cannot multiply them with what the frame tier knows.
 - `conditioning: pooled`, a baseline: the mean of all units at every frame; a text is then one unit.
 
 Letters: B batch, T samples, N frames (T = N x F), F frame_size, U units, D dim, S sample_dim, Q q_levels, H hist_size,
@@ -37,6 +40,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tts import audio
+from tts.models import pitch
 from tts.models.config import TwoTierConfig
 
 INITIAL_ADVANCE = -4.5
@@ -60,6 +65,7 @@ class TwoTier(nn.Module):
     """The model; `forward` is its teacher-forced pass."""
 
     clock_table: Tensor
+    wave_table: Tensor
 
     def __init__(self, config: TwoTierConfig) -> None:
         super().__init__()
@@ -93,6 +99,11 @@ class TwoTier(nn.Module):
         else:
             self.code_embedding = nn.Embedding(c.q_levels, c.embedding_dim)
             self.history_in = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
+        if c.pitch_taps:
+            self.pitch_in = nn.Linear(c.pitch_taps + 1, c.sample_dim, bias=False)
+            self.gate = nn.Linear(c.dim, c.sample_dim)
+            table = torch.from_numpy(audio.decode_table(c.q_levels, c.quantization)).double()
+            self.register_buffer("wave_table", table, persistent=False)
         self.hidden = nn.ModuleList(nn.Linear(c.sample_dim, c.sample_dim) for _ in range(c.sample_layers - 1))
         self.output = nn.Linear(c.sample_dim, c.q_levels)
         self.reset_parameters()
@@ -108,6 +119,10 @@ class TwoTier(nn.Module):
         if c.history == "real":
             nn.init.normal_(self.last_code.weight, std=0.3)
         nn.init.zeros_(self.output.bias)
+        if c.pitch_taps:  # zeros: a model without them, which training may begin from
+            nn.init.zeros_(self.pitch_in.weight)
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
         nn.init.constant_(self.advance.bias, INITIAL_ADVANCE)
         if c.cell == "lstm":
             for k in range(c.n_rnn):
@@ -140,9 +155,15 @@ class TwoTier(nn.Module):
         assert codes.shape[1] == F * N, (codes.shape, pointer.shape, F)
         units, n_units, pointer = self._pool(units, n_units, pointer)
         inputs = self.frame_inputs(codes, units, n_units, pointer, speaker, keep_frame)
+        found = None
+        if self.config.pitch_taps:
+            found = self.find_pitch(codes)
+            inputs = torch.cat([inputs, found.features(self.config)], dim=-1)
         states = self.run_frames(inputs)
-        conditioning = self.condition(states if loss_frames is None else states.flatten(0, 1)[loss_frames])
-        logits = self.run_samples(self.history(codes, loss_frames), conditioning)
+        chosen = states if loss_frames is None else states.flatten(0, 1)[loss_frames]
+        taps = self.taps(codes, found, loss_frames) if found else None
+        conditioning = self.condition(chosen)
+        logits = self.run_samples(self.history(codes, loss_frames), conditioning, taps, chosen)
         return Output(logits, self.advance_logits(inputs, states), states, conditioning)
 
     def _pool(self, units: Tensor, n_units: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,7 +193,10 @@ class TwoTier(nn.Module):
         speaker: Tensor,
         keep_frame: Tensor | None = None,
     ) -> Tensor:
-        """(B, N, input_dim): previous frame, context (unit, next unit, speaker), clocks. Arguments as in `forward`."""
+        """(B, N, input_dim): previous frame, context (unit, next unit, speaker), clocks. Arguments as in `forward`.
+
+        With pitch taps the features of the pitch are still to be added, as the last ones.
+        """
         c = self.config
         B, N = pointer.shape
         frames = self.values(codes).view(B, N, c.frame_size)
@@ -205,7 +229,8 @@ class TwoTier(nn.Module):
         c = self.config
         if c.duration == "implicit":
             return self.advance(states).squeeze(-1)
-        _, context, clock, _ = inputs.split([c.frame_size, c.context_dim, c.clock_dim, c.clock_dim], -1)
+        context = inputs[..., c.frame_size :][..., : c.context_dim]
+        clock = inputs[..., c.frame_size + c.context_dim :][..., : c.clock_dim]
         hidden = torch.tanh(self.duration_text(context) + self.duration_clock(clock))
         return self.advance(hidden).squeeze(-1)
 
@@ -231,8 +256,33 @@ class TwoTier(nn.Module):
             windows = windows.flatten(0, 1)[loss_frames]
         return windows.unfold(-1, c.hist_size, 1)
 
-    def run_samples(self, history: Tensor | None, conditioning: Tensor) -> Tensor:
+    def find_pitch(self, codes: Tensor) -> pitch.Pitch:
+        """The pitch (B, N) before each frame of (B, T) codes."""
+        with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
+            return pitch.pitch_of(self.wave_table[codes].double(), self.config)
+
+    def taps(self, codes: Tensor, found: pitch.Pitch, loss_frames: Tensor | None = None) -> Tensor:
+        """(B, N, F, J + 1), or (L, F, J + 1) with `loss_frames`: see `pitch.taps`."""
+        c = self.config
+        B, N = found.lag.shape
+        frames = torch.arange(B * N, device=codes.device) if loss_frames is None else loss_frames
+        past = pitch.past_samples(c)
+        pieces = functional.pad(self.values(codes), (past, 0)).unfold(1, past + c.frame_size, c.frame_size)
+        t = past + torch.arange(c.frame_size, device=codes.device).expand(len(frames), -1)
+        own = pitch.Pitch(*(part.flatten()[frames] for part in found))
+        taps = pitch.taps(pieces.flatten(0, 1)[frames], own, t, c)
+        return taps if loss_frames is not None else taps.unflatten(0, (B, N))
+
+    def run_samples(
+        self,
+        history: Tensor | None,
+        conditioning: Tensor,
+        taps: Tensor | None = None,
+        states: Tensor | None = None,
+    ) -> Tensor:
         """(…, F, H) history and (…, F, S) conditioning to logits (…, F, Q).
+
+        With pitch taps also those, (…, F, J + 1), and the frame tier's states, (…, D).
 
         With `history` None: the frame tier's prediction of the whole frame without history (SampleRNN's "independent
         prediction"), which an auxiliary loss trains.
@@ -240,7 +290,10 @@ class TwoTier(nn.Module):
         x = conditioning
         if history is not None:
             if self.config.history == "real":
-                x = x + self.history_in(self.values(history)) + self.last_code(history[..., -1])
+                past = self.history_in(self.values(history))
+                if taps is not None and states is not None:
+                    past = (past + self.pitch_in(taps)) * (2 * torch.sigmoid(self.gate(states)))[..., None, :]
+                x = x + past + self.last_code(history[..., -1])
             else:
                 x = x + self.history_in(self.code_embedding(history).flatten(-2))
         x = functional.relu(x)

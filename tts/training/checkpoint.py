@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as to_bytes
@@ -18,7 +20,8 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from tts.core.errors import InputError
-from tts.core.files import atomic_write
+from tts.core.files import atomic_write, is_folder
+from tts.voice.folder import read_arrays, read_config
 
 INPUTS, ADVANCE = "model.rnn.weight_ih_l0", "model.advance."
 FORMAT = "twotier-tts checkpoint 2"
@@ -82,29 +85,6 @@ class Checkpoint:
         """The tensors under `prefix`, e.g. "objective.", with the prefix cut off."""
         return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
 
-    def begin(self, objective: nn.Module, path: Path) -> None:
-        """Put the weights alone, averaged ones where there are any, into the model of a new training.
-
-        The model may have grown: parameters that the checkpoint lacks keep their initial values, and so does the layer
-        of the advance bit where it has other inputs; new inputs of the frame tier get weights of zero.
-
-        Raises:
-            InputError: they are of a model of another shape; `path` is named.
-        """
-        weights = self.part("ema.module.") or self.part("objective.")
-        own = objective.state_dict()
-        for name in own.keys() & weights.keys():
-            old, new = weights[name].shape, own[name].shape
-            if name == INPUTS and old[0] == new[0] and old[1] < new[1]:
-                weights[name] = functional.pad(weights[name], (0, new[1] - old[1]))
-            elif name.startswith(ADVANCE) and old != new:
-                del weights[name]
-        try:
-            objective.load_state_dict({**own, **weights})
-        except RuntimeError as error:
-            first = str(error).splitlines()[1].strip()
-            raise InputError(f"train.start_from: {path} is of another model: {first}") from error
-
     def restore(self, objective: nn.Module, ema: nn.Module | None, optimizer: Optimizer) -> LoopState:
         """Put weights, averaged weights and the optimizer's moments back; returns the loop's state."""
         objective.load_state_dict(self.part("objective."))
@@ -115,6 +95,38 @@ class Checkpoint:
             # AdamW counts its steps on the CPU unless it is fused on a GPU.
             optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in moments.items()}
         return self.state
+
+
+def begin_from(path: Path, objective: nn.Module) -> None:
+    """Put the weights alone of a checkpoint, averaged ones where there are any, or of a voice into a new training.
+
+    The model may have grown: parameters that are not there keep their initial values, and so does the layer of the
+    advance bit where it has other inputs; new inputs of the frame tier get weights of zero.
+
+    Raises:
+        InputError: it is neither, damaged, or of a model of another shape.
+    """
+    weights = _voice_weights(path) if is_folder(path) else None
+    if weights is None:
+        checkpoint = load(path)
+        weights = checkpoint.part("ema.module.") or checkpoint.part("objective.")
+    own = objective.state_dict()
+    for name in own.keys() & weights.keys():
+        old, new = weights[name].shape, own[name].shape
+        if name == INPUTS and old[0] == new[0] and old[1] < new[1]:
+            weights[name] = functional.pad(weights[name], (0, new[1] - old[1]))
+        elif name.startswith(ADVANCE) and old != new:
+            del weights[name]
+    try:
+        objective.load_state_dict({**own, **weights})
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise InputError(f"train.start_from: {path} is of another model: {first}") from error
+
+
+def _voice_weights(folder: Path) -> dict[str, Tensor]:
+    arrays, _ = read_arrays(folder, read_config(folder))
+    return {f"model.{name}": torch.from_numpy(np.asarray(array, np.float32)) for name, array in arrays.items()}
 
 
 def load(path: Path) -> Checkpoint:

@@ -119,8 +119,8 @@ class TrainConfig:
 
     steps: Count = 6000
     start_from: Path | None = None
-    """A checkpoint whose weights (the averaged ones, where there are any) are the initial ones; its optimizer and step
-    are not taken over. The model may have grown since: see `Checkpoint.begin`."""
+    """A checkpoint (the averaged weights, where there are any) or a voice's folder whose weights are the initial ones;
+    its optimizer and step are not taken over. The model may have grown since: see `checkpoint.begin_from`."""
     batch_size: Annotated[int, Range(1, 4096)] = 8
     """Sequences a process and micro-batch."""
     bucket: Annotated[int, Range(1, 1024)] = 4

@@ -96,7 +96,7 @@ def _run(config: RunConfig, data: TrainingData, callbacks: Callbacks, start: Sta
     set_seed(config.seed)  # the initial weights; nothing else is drawn from a global generator
     objective = Objective(TwoTier(config.model), config.loss, data.sample_rate)
     if t.start_from and not resumed:
-        checkpoint.load(t.start_from).begin(objective, t.start_from)
+        checkpoint.begin_from(t.start_from, objective)
     optimizer = make_optimizer(objective, t)
     wrapped, optimizer = accelerator.prepare(objective, optimizer)
     ema = average_of(objective, t.ema) if t.ema else None

@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 
 from tts.core import config as configs
 from tts.core.errors import InputError
-from tts.core.files import is_file
+from tts.core.files import is_file, is_folder
 from tts.training import checkpoint, launcher
 from tts.training.config import RunConfig, TrainConfig
 from tts.training.folder import RunFolder, opened
@@ -81,8 +81,8 @@ def _decide(config: RunConfig, resume: bool, allow_batch_change: bool, state: Pa
         raise InputError(f"{config.output} holds a run; give --resume to resume it, or another output=FOLDER")
     resumed = checkpoint.load(latest) if resume else None
     first = config.train.start_from
-    if first and not resumed and not is_file(first):
-        raise InputError(f"train.start_from is {first}, and no file is there; give a checkpoint, or leave it out")
+    if first and not resumed and not (is_file(first) or is_folder(first)):
+        raise InputError(f"train.start_from is {first}, and nothing is there; give a checkpoint or a voice's folder")
     stored = resumed.config["train"].get("precision") if resumed else None
     precision, reason = resolve(config.train.precision, state.device, stored)
     if resumed and not allow_batch_change:
