@@ -99,9 +99,8 @@ import os, sys, time
 from pathlib import Path
 from tts.training.folder import opened
 with opened(Path(sys.argv[1])):
-    worker = os.fork()  # as a data loader does
-    if worker:
-        print(worker, flush=True)
+    if not os.fork():  # as a data loader does
+        print(os.getpid(), flush=True)  # by the worker: it has let go of the lock then
     time.sleep(60)
 """
 
