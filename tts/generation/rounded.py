@@ -75,11 +75,18 @@ class RoundedTwoTier(TwoTier):
         features = self.upsample.of_values(states).unflatten(-1, (self.config.frame_size, -1))
         return self.conditioning.of_features(features) if self.config.upsample_rank else features
 
-    def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
+    def run_samples(
+        self,
+        history: Tensor | None,
+        conditioning: Tensor,
+        taps: Tensor | None = None,
+        states: Tensor | None = None,
+    ) -> Tensor:
         """As `TwoTier.run_samples`, with the outputs of each ReLU rounded."""
+        assert taps is None, "the native engine does not support pitch taps"
         x = conditioning
-        if past is not None:
-            x = self.history_in.of_integers(past - self.config.q_levels // 2, x + self.last_code(past[..., -1]))
+        if history is not None:
+            x = self.history_in.of_integers(history - self.config.q_levels // 2, x + self.last_code(history[..., -1]))
         for layer in (*self.hidden, self.output):
             x = layer.of_features(functional.relu(x))
         return x

@@ -17,7 +17,7 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
     if loss.spectral_weight:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
-    history = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
+    history: float = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
     if c.pitch_taps:
         history += (c.pitch_taps + 1) * c.sample_dim + c.sample_dim * c.dim / c.frame_size
     after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
