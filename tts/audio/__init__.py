@@ -17,9 +17,9 @@ from tts.audio.files import (
     wav_stream,
     write,
 )
-from tts.audio.quantization import Quantization, decode, decode_table, encode
+from tts.audio.quantization import Quantization, code_edges, decode, decode_table, encode
 
 __all__ = [
-    "RATES", "Quantization", "check_output", "decode", "decode_table", "encode", "from_bytes", "read",
+    "RATES", "Quantization", "check_output", "code_edges", "decode", "decode_table", "encode", "from_bytes", "read",
     "read_channels", "resample", "to_bytes", "to_mono", "wav_stream", "write",
 ]  # fmt: skip

@@ -43,13 +43,23 @@ def decode(codes: np.ndarray, q_levels: int = 256, quantization: Quantization = 
 def decode_table(q_levels: int, quantization: Quantization) -> np.ndarray:
     """The wave value of every code: (Q,) float32, rising from -1 to 1; the middle code's is exactly 0."""
     _check_levels(q_levels, quantization)
-    mu = q_levels - 1
-    value = 2 * np.arange(q_levels, dtype=np.float64) / mu - 1
-    if quantization == "mu-law":
-        value = np.sign(value) * np.expm1(np.abs(value) * np.log1p(mu)) / mu
+    value = _expanded(np.arange(q_levels), q_levels, quantization)
     # Both coders put 0.0 half a step below the middle code; silence that decodes to that half step would be DC.
     value[q_levels // 2] = 0.0
     return value.astype(np.float32)
+
+
+def code_edges(q_levels: int, quantization: Quantization) -> np.ndarray:
+    """Where a wave's code changes: (Q - 1,) float64, rising; `encode` gives c between edges c - 1 and c."""
+    _check_levels(q_levels, quantization)
+    return _expanded(np.arange(q_levels - 1) + 0.5, q_levels, quantization)
+
+
+def _expanded(codes: np.ndarray, q_levels: int, quantization: Quantization) -> np.ndarray:
+    """Codes, or places between them, as float64 values of a wave."""
+    mu = q_levels - 1
+    value = 2 * np.asarray(codes, dtype=np.float64) / mu - 1
+    return np.sign(value) * np.expm1(np.abs(value) * np.log1p(mu)) / mu if quantization == "mu-law" else value
 
 
 def _check_levels(q_levels: int, quantization: str) -> None:

@@ -31,7 +31,7 @@ class TwoTierConfig:
     cell: Literal["gru", "lstm"] = "lstm"
     n_rnn: Annotated[int, Range(1, 64)] = 1
     """Recurrent layers in the frame tier."""
-    dim: Width = 448
+    dim: Width = 256
     """D: width of the frame tier."""
     sample_dim: Width = 256
     """S: width of the sample tier."""
@@ -39,12 +39,29 @@ class TwoTierConfig:
     """Hidden layers of the sample tier, at least 1."""
     upsample_rank: Annotated[int, Range(0, 16384)] = 64
     """Rank of the upsampling from a frame to its samples; 0: the paper's full map, most of a model's weights."""
-    hist_size: Annotated[int, Range(1, 4096)] = 64
+    hist_size: Annotated[int, Range(1, 4096)] = 16
     """H: past samples that are the sample tier's input."""
     history: Literal["real", "embedding"] = "real"
     """real: past codes as values in [-1, 1), and an embedding of the last one; embedding: of each (the paper)."""
     embedding_dim: Width = 16
     """Width of a code's embedding, for `history: embedding`."""
+    prediction: Literal["adaptive", "none"] = "adaptive"
+    """adaptive: each sample's distribution is a mixture of logistics around a linear prediction from the past
+    (`tts.models.prediction`); none: a softmax over codes (the paper)."""
+    lpc_order: Annotated[int, Range(1, 128)] = 32
+    """P: order of the linear prediction."""
+    lpc_window: Annotated[int, Range(16, 8192)] = 400
+    """W: past samples that the prediction is computed from."""
+    pitch_window: Annotated[int, Range(16, 8192)] = 160
+    """V: past residuals that the pitch lag is computed from."""
+    pitch_lags: tuple[Annotated[int, Range(2, 4096)], Annotated[int, Range(2, 4096)]] = (20, 128)
+    """The shortest and the longest pitch lag, in samples; at 8 kHz 400 to 62.5 Hz."""
+    pitch_taps: Annotated[int, Range(0, 16)] = 3
+    """Residuals on each side of the one a lag ago that are the sample tier's inputs."""
+    residual_taps: Annotated[int, Range(1, 128)] = 16
+    """The last residuals, likewise."""
+    components: Annotated[int, Range(1, 64)] = 4
+    """K: logistics of the mixture."""
     conditioning: Literal["pointer", "pooled"] = "pointer"
     """pointer: each frame has the unit being said and the next one; pooled: the mean of all units."""
     units_per_word: Literal[1, 4] = 4
@@ -78,13 +95,37 @@ class TwoTierConfig:
                 "model.duration is explicit; it needs model.clock_dim above 0 and model.conditioning: pointer; "
                 "else set model.duration: implicit"
             )
+        low, high = self.pitch_lags
+        if not self.pitch_taps < low <= high:
+            raise InputError(
+                f"model.pitch_lags is {list(self.pitch_lags)} and model.pitch_taps {self.pitch_taps}; "
+                "they must be pitch_taps < shortest lag <= longest lag"
+            )
+        if self.prediction == "adaptive" and self.lpc_order >= self.lpc_window:
+            raise InputError(
+                f"model.lpc_order is {self.lpc_order}; it must be below model.lpc_window ({self.lpc_window})"
+            )
+        if self.prediction == "adaptive" and self.history == "embedding":
+            raise InputError("model.prediction is adaptive; it needs model.history: real; else set prediction: none")
         check_size(self)
 
     @property
     def input_dim(self) -> int:
         """Width of the frame tier's input: the previous frame, context, clock, and with explicit durations a clock of
-        the frames left."""
-        return self.frame_size + self.context_dim + self.clock_dim * (2 if self.duration == "explicit" else 1)
+        the frames left; with adaptive prediction the three features of the analysis."""
+        analysis = 3 if self.prediction == "adaptive" else 0
+        clocks = 2 if self.duration == "explicit" else 1
+        return self.frame_size + self.context_dim + self.clock_dim * clocks + analysis
+
+    @property
+    def n_residuals(self) -> int:
+        """J: residuals that are the sample tier's inputs."""
+        return self.residual_taps + 2 * self.pitch_taps + 1
+
+    @property
+    def n_outputs(self) -> int:
+        """The sample tier's outputs: a mixture's weights, locations and scales, or logits."""
+        return 3 * self.components if self.prediction == "adaptive" else self.q_levels
 
     @property
     def context_dim(self) -> int:
@@ -106,9 +147,13 @@ def weight_shapes(config: TwoTierConfig) -> dict[str, tuple[int, ...]]:
         "advance.bias": (1,),
         "upsample.weight": (c.frame_size * (c.upsample_rank or c.sample_dim), c.dim),
         "upsample.bias": (c.frame_size * (c.upsample_rank or c.sample_dim),),
-        "output.weight": (c.q_levels, c.sample_dim),
-        "output.bias": (c.q_levels,),
+        "output.weight": (c.n_outputs, c.sample_dim),
+        "output.bias": (c.n_outputs,),
     }
+    if c.prediction == "adaptive":
+        shapes["residual_in.weight"] = (c.sample_dim, c.n_residuals + 2)
+        shapes["filter.weight"] = (c.n_residuals, c.dim)
+        shapes["filter.bias"] = (c.n_residuals,)
     if c.duration == "explicit":
         shapes["duration_text.weight"] = (c.duration_dim, c.context_dim)
         shapes["duration_text.bias"] = (c.duration_dim,)

@@ -16,6 +16,10 @@ Departures from the paper:
 - The sample tier's history is H samples, not just F: as values in [-1, 1), with an embedding of the last code
   (`history: real`), or as an embedding of every code, as in the paper (`history: embedding`).
 - The upsampling from a frame to the conditioning of its samples may have a low rank.
+- `prediction: adaptive`: a sample's distribution is a mixture of logistics around a linear prediction from the past, and
+  the sample tier's inputs have what that prediction left of past samples (`tts.models.prediction`). A filter that the
+  frame tier makes moves the center once more. Multiplication is what a ReLU network on past samples lacks: without it
+  a voice draws noise where a recording has pitch pulses (docs/results/voice.md).
 - `conditioning: pooled`, a baseline: the mean of all units at every frame; a text is then one unit.
 
 Letters: B batch, T samples, N frames (T = N x F), F frame_size, U units, D dim, S sample_dim, Q q_levels, H hist_size,
@@ -37,6 +41,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tts import audio
+from tts.models import prediction
 from tts.models.config import TwoTierConfig
 
 INITIAL_ADVANCE = -4.5
@@ -46,8 +52,9 @@ INITIAL_ADVANCE = -4.5
 class Output(NamedTuple):
     """What a teacher-forced pass predicts."""
 
-    logits: Tensor
-    """(B, N, F, Q), or (L, F, Q) with `loss_frames`: of each code, given all codes before it."""
+    samples: "Tensor | prediction.Mixture"
+    """Of each sample, given all codes before it: logits (B, N, F, Q), or (L, F, Q) with `loss_frames`; with adaptive
+    prediction a mixture (…, F, K)."""
     advance_logits: Tensor
     """(B, N): of the advance bit of each frame, given all frames before it."""
     states: Tensor
@@ -60,6 +67,8 @@ class TwoTier(nn.Module):
     """The model; `forward` is its teacher-forced pass."""
 
     clock_table: Tensor
+    wave_table: Tensor
+    edges: Tensor
 
     def __init__(self, config: TwoTierConfig) -> None:
         super().__init__()
@@ -94,7 +103,14 @@ class TwoTier(nn.Module):
             self.code_embedding = nn.Embedding(c.q_levels, c.embedding_dim)
             self.history_in = nn.Linear(c.hist_size * c.embedding_dim, c.sample_dim, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(c.sample_dim, c.sample_dim) for _ in range(c.sample_layers - 1))
-        self.output = nn.Linear(c.sample_dim, c.q_levels)
+        self.output = nn.Linear(c.sample_dim, c.n_outputs)
+        if c.prediction == "adaptive":
+            self.residual_in = nn.Linear(c.n_residuals + 2, c.sample_dim, bias=False)
+            self.filter = nn.Linear(c.dim, c.n_residuals)
+            table = torch.from_numpy(audio.decode_table(c.q_levels, c.quantization)).double()
+            self.register_buffer("wave_table", table, persistent=False)
+            edges = torch.from_numpy(audio.code_edges(c.q_levels, c.quantization))
+            self.register_buffer("edges", edges, persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -108,6 +124,13 @@ class TwoTier(nn.Module):
         if c.history == "real":
             nn.init.normal_(self.last_code.weight, std=0.3)
         nn.init.zeros_(self.output.bias)
+        if c.prediction == "adaptive":
+            nn.init.zeros_(self.filter.weight)
+            nn.init.zeros_(self.filter.bias)
+            nn.init.normal_(self.output.weight, std=0.01)
+            _, places, log_scales = self.output.bias.data.unflatten(0, (3, -1)).unbind()
+            places.copy_(torch.linspace(-0.5, 0.5, c.components))
+            log_scales.copy_(torch.linspace(-1.5, 0.0, c.components))
         nn.init.constant_(self.advance.bias, INITIAL_ADVANCE)
         if c.cell == "lstm":
             for k in range(c.n_rnn):
@@ -140,10 +163,20 @@ class TwoTier(nn.Module):
         assert codes.shape[1] == F * N, (codes.shape, pointer.shape, F)
         units, n_units, pointer = self._pool(units, n_units, pointer)
         inputs = self.frame_inputs(codes, units, n_units, pointer, speaker, keep_frame)
+        found = None
+        if self.config.prediction == "adaptive":
+            found = self.predict(codes)
+            inputs = torch.cat([inputs, found.analysis.features(self.config)], dim=-1)
         states = self.run_frames(inputs)
-        conditioning = self.condition(states if loss_frames is None else states.flatten(0, 1)[loss_frames])
-        logits = self.run_samples(self.history(codes, loss_frames), conditioning)
-        return Output(logits, self.advance_logits(inputs, states), states, conditioning)
+        chosen = states if loss_frames is None else states.flatten(0, 1)[loss_frames]
+        conditioning, history = self.condition(chosen), self.history(codes, loss_frames)
+        samples: Tensor | prediction.Mixture
+        if found is None:
+            samples = self.run_samples(history, conditioning)
+        else:
+            center, scale, residuals = self.loss_inputs(found, loss_frames)
+            samples = self.run_mixture(history, conditioning, chosen, center, scale, residuals)
+        return Output(samples, self.advance_logits(inputs, states), states, conditioning)
 
     def _pool(self, units: Tensor, n_units: Tensor, pointer: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """With `conditioning: pooled`, the mean of a text's units as its only unit; else as they are."""
@@ -172,7 +205,10 @@ class TwoTier(nn.Module):
         speaker: Tensor,
         keep_frame: Tensor | None = None,
     ) -> Tensor:
-        """(B, N, input_dim): previous frame, context (unit, next unit, speaker), clocks. Arguments as in `forward`."""
+        """(B, N, input_dim): previous frame, context (unit, next unit, speaker), clocks. Arguments as in `forward`.
+
+        With adaptive prediction the features of the analysis are still to be added, as the last ones.
+        """
         c = self.config
         B, N = pointer.shape
         frames = self.values(codes).view(B, N, c.frame_size)
@@ -205,7 +241,8 @@ class TwoTier(nn.Module):
         c = self.config
         if c.duration == "implicit":
             return self.advance(states).squeeze(-1)
-        _, context, clock, _ = inputs.split([c.frame_size, c.context_dim, c.clock_dim, c.clock_dim], -1)
+        context = inputs[..., c.frame_size : c.frame_size + c.context_dim]
+        clock = inputs[..., c.frame_size + c.context_dim :][..., : c.clock_dim]
         hidden = torch.tanh(self.duration_text(context) + self.duration_clock(clock))
         return self.advance(hidden).squeeze(-1)
 
@@ -231,8 +268,60 @@ class TwoTier(nn.Module):
             windows = windows.flatten(0, 1)[loss_frames]
         return windows.unfold(-1, c.hist_size, 1)
 
+    def predict(self, codes: Tensor) -> prediction.Prediction:
+        """The linear prediction of (B, T) codes."""
+        with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
+            return prediction.predict(self.wave_table[codes], self.config)
+
+    def loss_inputs(
+        self, found: prediction.Prediction, loss_frames: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Centers (…, F), scales (…) and residuals (…, F, J) of frames: (B, N), or (L,) with `loss_frames`."""
+        c, analysis = self.config, found.analysis
+        B, N = analysis.lag.shape
+        frames = torch.arange(B * N, device=analysis.lag.device) if loss_frames is None else loss_frames
+        past = max(c.residual_taps, c.pitch_lags[1] + c.pitch_taps)
+        # A frame's last samples may have inputs after it: never with a lag above the taps, which the config demands.
+        pieces = functional.pad(found.residual, (past, 0)).unfold(1, past + c.frame_size, c.frame_size)
+        pieces = pieces.flatten(0, 1)[frames]
+        scale, lag = analysis.scale.flatten()[frames], analysis.lag.flatten()[frames]
+        residuals = prediction.residual_inputs(pieces, scale, lag, torch.full_like(lag, past), c)
+        center = found.center.view(B * N, c.frame_size)[frames]
+        if loss_frames is not None:
+            return center, scale, residuals
+        return center.unflatten(0, (B, N)), scale.unflatten(0, (B, N)), residuals.unflatten(0, (B, N))
+
+    def run_mixture(
+        self,
+        history: Tensor,
+        conditioning: Tensor,
+        states: Tensor,
+        center: Tensor,
+        scale: Tensor,
+        residuals: Tensor,
+    ) -> prediction.Mixture:
+        """The distributions of frames: history (…, F, H), conditioning (…, F, S), states (…, D), and as `loss_inputs`."""
+        scale = scale[..., None]
+        mu = self.config.q_levels - 1.0
+        companded = center.sign() * (1.0 + mu * center.abs()).log() / math.log(1.0 + mu)
+        limit = prediction.LARGEST_RESIDUAL
+        relative = (center / (limit * scale)).clamp(-limit, limit)
+        inputs = torch.cat([residuals, torch.stack([companded, relative], -1).float()], -1)
+        outputs = self.run_samples(history, conditioning + self.residual_in(inputs))
+        moved = center + scale * (residuals * self.filter(states)[..., None, :]).sum(-1)
+        return prediction.mixture(outputs, moved, scale)
+
+    def nll(self, samples: "Tensor | prediction.Mixture", codes: Tensor) -> Tensor:
+        """Negative log-likelihood in nats of codes (…), of what `forward` predicts: (…)."""
+        if isinstance(samples, Tensor):
+            logits = samples.float().flatten(0, -2)
+            return functional.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape)
+        ends = functional.pad(self.edges.float(), (1, 1), value=1e6)  # finite, for the gradients
+        ends[0] = -1e6
+        return -prediction.log_probability(samples, ends[codes], ends[codes + 1])
+
     def run_samples(self, history: Tensor | None, conditioning: Tensor) -> Tensor:
-        """(…, F, H) history and (…, F, S) conditioning to logits (…, F, Q).
+        """(…, F, H) history and (…, F, S) conditioning to logits (…, F, Q), or to a mixture's parameters (…, F, 3 K).
 
         With `history` None: the frame tier's prediction of the whole frame without history (SampleRNN's "independent
         prediction"), which an auxiliary loss trains.

@@ -59,9 +59,9 @@ class Objective(nn.Module):
         )
         next_frame = zero
         if self.config.next_frame_weight:
-            next_frame = _nll(self.model.run_samples(None, output.conditioning), target)
+            next_frame = self.model.nll(self.model.run_samples(None, output.conditioning), target).sum()
         spectral = self._spectral(output.states, batch) if self.config.spectral_weight else zero
-        return Sums(_nll(output.logits, target), advance, spectral, next_frame)
+        return Sums(self.model.nll(output.samples, target).sum(), advance, spectral, next_frame)
 
     def counts(self, batch: Batch) -> Sums:
         """How many terms each sum of `forward` has: int64 scalars."""
@@ -84,10 +84,6 @@ class Objective(nn.Module):
             target = spectrum[:, place.clamp(max=spectrum.shape[1] - 1)].flatten(2)  # after the end: the last one
         error = (self.spectral_head(states).float() - target).square()
         return (error * batch.valid[..., None]).sum()
-
-
-def _nll(logits: Tensor, target: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.flatten(0, -2).float(), target.flatten(), reduction="sum")
 
 
 def bits(nats: float) -> float:
