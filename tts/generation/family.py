@@ -9,7 +9,7 @@ MAX_LAYERS = 16
 def unsupported(config: TwoTierConfig) -> str | None:
     """The first option that the native engine does not support, e.g. "model.cell: gru"; None if there is none."""
     c = config
-    for name, value in (("cell", "lstm"), ("history", "real")):
+    for name, value in (("prediction", "adaptive"), ("cell", "lstm"), ("history", "real")):
         if getattr(c, name) != value:
             return f"model.{name}: {getattr(c, name)}"
     for name in ("n_rnn", "sample_layers"):

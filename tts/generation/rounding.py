@@ -87,7 +87,8 @@ def weight_limit(name: str, q_levels: int, hist_size: int) -> int | None:
     if name == "history_in.weight":
         return history_limit(q_levels, hist_size)
     parts = name.split(".")
-    is_rounded = parts[-1].startswith("weight") and parts[0] in ("rnn", "upsample", "conditioning", "hidden", "output")
+    rounded = ("rnn", "upsample", "conditioning", "filter", "hidden", "output")
+    is_rounded = parts[-1].startswith("weight") and parts[0] in rounded
     return WEIGHT_LIMIT if is_rounded else None
 
 
@@ -95,7 +96,7 @@ def round_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> d
     """A model's weights as the native engine uses them, by name, float32; rounding them again changes nothing.
 
     Of `rnn.weight_ih_l0` the columns of the previous frame and those of the text are rounded, each for itself: speaker
-    and clock are folded into tables.
+    and clock are folded into tables, and the three of the analysis are few.
     """
     rounded = {}
     for name, given in weights.items():
@@ -111,7 +112,7 @@ def round_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> d
 
 
 def first_columns(config: TwoTierConfig, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`rnn.weight_ih_l0` by what its columns multiply: the previous frame, the text, speaker and clocks."""
+    """`rnn.weight_ih_l0` by what its columns multiply: the previous frame, the text, and speaker, clocks, analysis."""
     text = config.frame_size + 2 * config.text_dim
     return weight[:, : config.frame_size], weight[:, config.frame_size : text], weight[:, text:]
 

@@ -307,9 +307,17 @@ class TwoTier(nn.Module):
         limit = prediction.LARGEST_RESIDUAL
         relative = (center / (limit * scale)).clamp(-limit, limit)
         inputs = torch.cat([residuals, torch.stack([companded, relative], -1).float()], -1)
-        outputs = self.run_samples(history, conditioning + self.residual_in(inputs))
-        moved = center + scale * (residuals * self.filter(states)[..., None, :]).sum(-1)
+        outputs = self.run_samples(history, self.add_residuals(conditioning, inputs))
+        moved = center + scale * self.filtered(residuals, states)
         return prediction.mixture(outputs, moved, scale)
+
+    def add_residuals(self, conditioning: Tensor, inputs: Tensor) -> Tensor:
+        """Conditioning (…, F, S), and what the residuals and the center (…, F, J + 2) add to it."""
+        return conditioning + self.residual_in(inputs)
+
+    def filtered(self, residuals: Tensor, states: Tensor) -> Tensor:
+        """Residuals (…, F, J) through the filter that a state (…, D) makes: (…, F)."""
+        return (residuals * self.filter(states)[..., None, :]).sum(-1)
 
     def nll(self, samples: "Tensor | prediction.Mixture", codes: Tensor) -> Tensor:
         """Negative log-likelihood in nats of codes (…), of what `forward` predicts: (…)."""
