@@ -33,16 +33,27 @@ SMALL = TwoTierConfig(
     upsample_rank=0,
     duration="implicit",
     units_per_word=1,
+    lpc_order=9,
+    lpc_window=50,
+    pitch_window=30,
+    pitch_lags=(5, 21),
+    pitch_taps=1,
+    residual_taps=4,
+    components=3,
 )
 VARIANTS = [
-    {"cell": cell, "n_rnn": n_rnn, "history": history, "conditioning": conditioning, "sample_layers": layers}
+    {"cell": cell, "n_rnn": n_rnn, "conditioning": conditioning, "sample_layers": layers}
+    | ({} if history == "real" else {"history": history, "prediction": "none"})
     for cell, n_rnn, history, conditioning, layers in itertools.product(
         ("lstm", "gru"), (1, 2), ("real", "embedding"), ("pointer", "pooled"), (1, 3)
     )
 ] + [
     {"clock_dim": 0},
     {"upsample_rank": 5},
-    {"upsample_rank": 5, "history": "embedding", "cell": "gru"},
+    {"upsample_rank": 5, "history": "embedding", "prediction": "none", "cell": "gru"},
+    {"prediction": "none"},
+    {"lpc_order": 17, "pitch_lags": (2, 60), "pitch_taps": 0, "residual_taps": 20, "components": 1},
+    {"lpc_order": 1, "lpc_window": 16, "pitch_window": 16, "pitch_lags": (4, 4), "pitch_taps": 3, "components": 17},
     {"duration": "explicit"},
     {"hist_size": 3},
     {"frame_size": 1},
@@ -76,6 +87,10 @@ def make_model(seed=0, hazard=-2.5, **options):
     model = TwoTier(dataclasses.replace(SMALL, **options))
     for weight in model.parameters():
         weight.data.mul_(1.5)
+    if model.config.prediction == "adaptive":
+        torch.nn.init.normal_(model.filter.weight, std=0.1)
+        torch.nn.init.normal_(model.filter.bias, std=0.1)
+        torch.nn.init.normal_(model.output.weight, std=0.3)
     torch.nn.init.normal_(model.h0)
     if model.config.cell == "lstm":
         torch.nn.init.normal_(model.c0)

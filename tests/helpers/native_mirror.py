@@ -1,13 +1,15 @@
 """What engine.c computes, written down again with numpy: slow, and the same bits.
 
-Each float32 operation is one numpy operation, in the order that engine.c's header promises. Letters as there.
+Each operation is one numpy operation, in the order that engine.c's header promises. Letters as there.
 """
 
 import numpy as np
 
+from tts.audio import code_edges, decode_table
 from tts.generation.durations import DurationSampler
 from tts.generation.features import clock_features
 from tts.generation.interface import SynthesisResult, Uniforms
+from tts.generation.native.layout import lag_features, prediction_window
 from tts.generation.rounding import (
     LEAST,
     MOST,
@@ -21,7 +23,7 @@ from tts.generation.rounding import (
     weight_limit,
 )
 
-f32 = np.float32
+f32, f64 = np.float32, np.float64
 ROUNDER = f32(12582912.0)
 LOG2_E = f32(1.4426950408889634)
 POWER = [
@@ -53,10 +55,65 @@ def tanh(x):
 
 
 def running(lanes):
-    """Sums of the lanes so far, by doubling."""
+    """Sums of the 16 lanes so far (8 of float64), by doubling."""
     for shift in (1, 2, 4, 8):
-        lanes = lanes + np.concatenate([np.zeros(shift, f32), lanes[:-shift]])
+        if shift < len(lanes):
+            lanes = lanes + np.concatenate([np.zeros(shift, lanes.dtype), lanes[:-shift]])
     return lanes
+
+
+def logarithm(x):
+    x = np.asarray(x, f64)
+    bits = x.view(np.uint64)
+    exponent = (bits - np.uint64(0x3FE6A09E667F3BCD)).view(np.int64) >> 52
+    m = (bits - (exponent.view(np.uint64) << np.uint64(52))).view(f64)
+    r = (m - 1) / (m + 1)
+    q = r * r
+    q2, q4 = q * q, (q * q) * (q * q)
+    low = (1 + q / 3) + (1.0 / 5 + q * (1.0 / 7)) * q2
+    high = (1.0 / 9 + q * (1.0 / 11)) + (1.0 / 13 + q * (1.0 / 15)) * q2 + q4 * (1.0 / 17)
+    return exponent * 0.6931471805599453 + 2 * r * (low + high * q4)
+
+
+def correlate(x, y, count):
+    """sum_t x[t] y[t + k] in the order of t."""
+    total = np.zeros(count)
+    y = np.concatenate([y, np.zeros(count)])
+    for t, factor in enumerate(x):
+        total = total + factor * y[t : t + count]
+    return total
+
+
+def linear_predictor(past, order):
+    windowed = past * prediction_window(len(past))
+    r = correlate(windowed, windowed, order + 1)
+    power = 0.5 * len(past)
+    error = r[0] * (1 + 3e-4) + 1e-7 * power
+    a = np.zeros(0)
+    for k in range(order):
+        lanes = np.zeros(8)
+        for chunk in np.pad(a * r[k:0:-1], (0, -k % 8)).reshape(-1, 8):
+            lanes = lanes + chunk
+        reflection = (r[k + 1] - running(lanes)[-1]) / error
+        a = np.append(a - reflection * a[::-1], reflection)
+        error = error * (1 - reflection * reflection)
+    return a, max(np.sqrt(error / power), 3e-4)
+
+
+def pitch(residual, lags):
+    """Lag and correlation of residuals (pitch_window + the longest lag,)."""
+    low, high = lags
+    size = len(residual) - high
+    cross = correlate(residual[high:], residual, high - low + 1)
+    squares = [0.0]
+    for chunk in np.pad(residual, (0, -len(residual) % 8)).reshape(-1, 8):
+        squares.extend(running(chunk * chunk) + squares[-1])
+    squares = np.array(squares)
+    place = np.arange(high - low + 1)
+    energy = np.maximum(squares[place + size] - squares[place], 0) * (squares[high + size] - squares[high])
+    steps = np.rint(cross / (np.sqrt(energy) + size * (3e-4 * 3e-4)) * 65536)
+    best = np.flatnonzero(steps == steps.max())[-1]
+    return high - best, steps[best] / 65536
 
 
 def add_rows(start, rows, x):
@@ -121,7 +178,7 @@ class Mirror:
             vectors = (np.cumsum(vectors.astype(np.float64), axis=0)[-1:] / len(vectors)).astype(f32)
         embedded = self.embed(vectors)
         unit_cap = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
-        of_speaker, clocks = self.rest[:, : c.speaker_dim], self.rest[:, c.speaker_dim :]
+        of_speaker, clocks, of_analysis = np.split(self.rest, [c.speaker_dim, self.rest.shape[1] - 3], axis=1)
         clock = self.clock_gates(clocks[:, : c.clock_dim])
         left = self.clock_gates(clocks[:, c.clock_dim :]) if self.duration_sampler else None
         biases = [w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"] for k in range(c.n_rnn)]
@@ -133,10 +190,18 @@ class Mirror:
         code_step = f32(1) / f32(c.q_levels // 2)
         voice = add_rows(biases[0], of_speaker.T, w["speaker.weight"][request.speaker])
         past = np.zeros(max(H, F), np.int64)
+        table = decode_table(c.q_levels, c.quantization).astype(f64)
+        edges = code_edges(c.q_levels, c.quantization)
+        low, high = c.pitch_lags
+        taps, around = c.residual_taps, c.pitch_taps
+        features = lag_features(c.pitch_lags)
+        wave = np.zeros(max(c.lpc_window, c.lpc_order))
+        residual = np.zeros(max(high + max(c.pitch_window, around), taps))
+        log_codes = logarithm(c.q_levels)
         uniforms = Uniforms(request.seed, F)
         codes, ends, forced, unit, since = [], [], 0, 0, 0
         code = c.q_levels // 2
-        inverse_temperature = f32(1 / request.sampling.temperature)
+        temperature = f64(request.sampling.temperature)
         for frame in range(request.max_frames):
             row = uniforms.rows(1)[0]
             if since == 0:
@@ -147,6 +212,10 @@ class Mirror:
             gates = base + clock[min(since, c.clock_frames - 1)]
             if durations:
                 gates = gates + left[min(abs(durations[unit]) - since - 1, c.clock_frames - 1)]
+            a, scale = linear_predictor(wave[len(wave) - c.lpc_window :], c.lpc_order)
+            lag, correlation = pitch(residual[len(residual) - c.pitch_window - high :], c.pitch_lags)
+            analysis = f32([(logarithm(scale) + 4.0) / 4.2, correlation, features[lag - low]])
+            gates = add_rows(gates, of_analysis.T, analysis)
             gates = self.multiply(gates, "frame", past[len(past) - F :], code_step)
             for k in range(c.n_rnn):
                 if k:
@@ -157,11 +226,25 @@ class Mirror:
                 state = sigmoid(o) * tanh(cells[k])
                 h[k] = np.rint(state * states).astype(np.int64), step
             places = self.multiply(w["upsample.bias"], "upsample.weight", *h[-1]).reshape(F, -1)
+            filters = self.multiply(w["filter.bias"], "filter.weight", *h[-1])
             for place, uniform in zip(places, row[:F], strict=True):
+                p = 0.0
+                for k in range(c.lpc_order - 1, -1, -1):
+                    p = p + a[k] * wave[len(wave) - 1 - k]
+                recent = residual[-1 : -taps - 1 : -1]
+                periodic = residual[len(residual) - lag - around :][: 2 * around + 1]
+                ratios = np.clip(np.concatenate([recent, periodic]) / scale, -8.0, 8.0).astype(f32)
+                center = f32(0)
+                for ratio, factor in zip(ratios, filters, strict=True):
+                    center = center + ratio * factor
+                center = p + scale * f64(center)
+                companded = np.sign(p) * (logarithm(1 + (c.q_levels - 1) * abs(p)) / log_codes)
+                of_center = f32([companded, np.clip(p / (8.0 * scale), -8.0, 8.0)])
                 x = place
                 if c.upsample_rank:
                     x = self.multiply(np.zeros(c.sample_dim, f32), "conditioning.weight", *self.round_features(place))
-                y = x + w["last_code.weight"][code]
+                y = add_rows(x, w["residual_in.weight"].T, np.concatenate([ratios, of_center]))
+                y = y + w["last_code.weight"][code]
                 y = self.multiply(y, "history_in.weight", past[len(past) - H :], code_step)
                 for k in range(c.sample_layers - 1):
                     y = self.multiply(
@@ -169,11 +252,13 @@ class Mirror:
                         f"hidden.{k}.weight",
                         *self.round_features(np.maximum(y, f32(0)), RELU_LIMIT),
                     )
-                logits = self.multiply(
+                outputs = self.multiply(
                     w["output.bias"], "output.weight", *self.round_features(np.maximum(y, f32(0)), RELU_LIMIT)
                 )
-                code = draw(logits, uniform, inverse_temperature)
+                code = draw(outputs, center, scale, uniform, temperature, edges)
                 codes.append(code)
+                wave = np.append(wave[1:], table[code])
+                residual = np.append(residual[1:], table[code] - p)
                 past = np.append(past[1:], code - c.q_levels // 2)
             since += 1
             if durations:
@@ -196,28 +281,19 @@ class Mirror:
         return SynthesisResult(np.array(codes, np.int16), ends, "stop" if unit == len(vectors) else "cap", forced)
 
 
-def draw(logits, uniform, inverse_temperature):
-    """Codes lie in 16 lanes of `depth` neighbors."""
-    depth = -(-len(logits) // 64) * 4
-    wide = np.full(16 * depth, -1e30, f32)
-    wide[: len(logits)] = logits
-    lanes = wide.reshape(16, depth)
-    weights = two_to((lanes - wide.max()) * (inverse_temperature * LOG2_E))
-    sums = weights[:, 0].copy()
-    for d in range(1, depth):
-        sums = sums + weights[:, d]
-    totals = running(sums)
-    target = uniform * totals[-1]
-    part = int((totals[:15] <= target).sum())
-    total = totals[part - 1] if part else f32(0)
-    inside = 0
-    for d in range(depth):
-        total = total + weights[part, d]
-        inside += bool(total <= target)
-    code = part * depth + inside
-    if inside < depth and code < len(logits):
-        return code
-    code = min((part + 1) * depth, len(logits)) - 1
-    while code > 0 and weights.reshape(-1)[code] <= totals[-1] * f32(1e-9):
-        code -= 1
-    return code
+def draw(outputs, center, scale, uniform, temperature, edges):
+    """The code of a uniform, from the parameters of a mixture."""
+    log_weights, places, log_scales = outputs.reshape(3, -1)
+    weights = two_to((log_weights - log_weights.max()) * (f32(1 / temperature) * LOG2_E))
+    totals, total = [], f32(0)
+    for weight in weights:
+        total = total + weight
+        totals.append(total)
+    target = uniform * total
+    k = min(sum(bool(one <= target) for one in totals), len(totals) - 1)
+    inside = f64(target - (totals[k] - weights[k])) / f64(weights[k])
+    inside = min(max(inside, 2.0**-26), 1 - 2.0**-26)
+    sigma = f32(scale) * two_to(np.clip(log_scales[k : k + 1], f32(-7), f32(4)) * LOG2_E)[0]
+    location = f32(center) + f32(scale) * places[k]
+    value = f64(location) + temperature * f64(sigma) * logarithm(inside / (1 - inside))
+    return int(np.searchsorted(edges, value, side="right"))

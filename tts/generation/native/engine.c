@@ -107,6 +107,7 @@ INLINE floats running(floats v)
 /* 1.5 x 2^23: a float32 near it has a unit of 1, so adding it rounds to the nearest integer, ties to even. */
 #define ROUNDER 12582912.0f
 #define ROUNDER_BITS 0x4B400000
+#define DOUBLE_ROUNDER 6755399441055744.0 /* 1.5 x 2^52, likewise */
 INLINE ints rounded(floats x) { return (ints)(x + ROUNDER) - ROUNDER_BITS; } /* |x| < 2^22 */
 
 /* 2^y, relative error below 2.5e-7; y is kept within [-126, 126]. */
@@ -122,6 +123,38 @@ INLINE floats two_to(floats y)
     p = p * f + 0.6931469440460205f;
     p = p * f + 1.0000001192092896f;
     return p * (floats)(((ints)shifted - ROUNDER_BITS + 127) << 23);
+}
+
+typedef double doubles __attribute__((ext_vector_type(8)));
+typedef int64_t longs __attribute__((ext_vector_type(8)));
+typedef float floats8 __attribute__((ext_vector_type(8)));
+enum { DOUBLES = 8 };
+INLINE doubles loads(const double *from) { return READ(doubles, from); }
+INLINE void stores(double *to, doubles v) { WRITE(to, doubles, v); }
+INLINE doubles chosen(longs mask, doubles yes, doubles no) { return (doubles)(((longs)yes & mask) | ((longs)no & ~mask)); }
+INLINE doubles clamped(doubles v, double most) { return chosen(v < -most, -most, chosen(v > most, most, v)); }
+
+/* Lane k with the sum of the lanes up to k, as `running`. */
+INLINE doubles running_doubles(doubles v)
+{
+    const doubles zero = 0.0;
+    v += __builtin_shufflevector(zero, v, 0, 8, 9, 10, 11, 12, 13, 14);
+    v += __builtin_shufflevector(zero, v, 0, 0, 8, 9, 10, 11, 12, 13);
+    v += __builtin_shufflevector(zero, v, 0, 0, 0, 0, 8, 9, 10, 11);
+    return v;
+}
+
+/* The natural logarithm of a positive normal number, error below 1e-14 of it or of 1: its mantissa m lies in
+ * [sqrt(1/2), sqrt(2)), and ln m = 2 atanh(r) = 2 (r + r^3 / 3 + …) with r = (m - 1) / (m + 1). */
+static double logarithm(double x)
+{
+    const uint64_t bits = READ(uint64_t, &x);
+    const int64_t exponent = (int64_t)(bits - 0x3FE6A09E667F3BCD) >> 52;
+    const uint64_t rest = bits - ((uint64_t)exponent << 52);
+    const double m = READ(double, &rest), r = (m - 1) / (m + 1), q = r * r, q2 = q * q, q4 = q2 * q2;
+    const double low = (1 + q / 3) + (1.0 / 5 + q * (1.0 / 7)) * q2;
+    const double high = (1.0 / 9 + q * (1.0 / 11)) + (1.0 / 13 + q * (1.0 / 15)) * q2 + q4 * (1.0 / 17);
+    return (double)exponent * 0.6931471805599453 + 2 * r * (low + high * q4);
 }
 
 #define LOG2_E 1.4426950408889634f
@@ -188,6 +221,7 @@ INLINE sums sums_of_fours(bytes w, uint32_t four)
 typedef struct {
     int32_t codes, frame, history, n_rnn, dim, sample_dim, hidden_layers, rank, unit_dim, text_dim;
     int32_t n_speakers, clock_frames, explicit_durations, state_limit; /* the last one: B */
+    int32_t lpc_order, lpc_window, pitch_window, shortest_lag, longest_lag, pitch_taps, residual_taps, components;
 } Shape;
 
 /* A matrix, in one of three layouts.
@@ -195,6 +229,7 @@ typedef struct {
  * PANELS: int8 + 128. For each PANEL of outputs and each pair of inputs (0, 1), 64 bytes: outputs 0 to 15 and 16 to
  * 31 as the low and high halves of 16-bit words, (output 0, input 0), (output 0, input 1), (output 1, input 0) …
  * A mask and a shift make int16 of them, where a sign extension takes twice as long. */
+enum { MOST_ORDER = 128, MOST_COMPONENTS = 64, MOST_INPUTS = 128 + 33 + 2 };
 enum { PANEL = 32, BLOCK = 64, MAX_LAYERS = 16 }; /* all widths of outputs are multiples of BLOCK */
 typedef struct {
     int pairs, outputs;      /* outputs+, a multiple of BLOCK */
@@ -211,7 +246,8 @@ typedef enum { PANELS, WIDE, ROWS } Kind;
 
 typedef struct {
     Shape shape;
-    int D, G, S, Q, T, R, P; /* dim+, gates, sample_dim+, codes+, text_dim+, rank+ (0: none); samples kept before a frame */
+    int D, G, S, K, T, R; /* dim+, gates, sample_dim+, components+, text_dim+, rank+ (0: none) */
+    int P, waves, residuals, J, half; /* codes, samples, residuals kept before a frame; residuals as inputs; see `edges` */
     float state_limit, text_limit, rank_limit, code_step, state_step; /* B, A(2 text_dim), A(rank) */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
     const int16_t *end;                   /* (T+): the embedding after the last unit, rounded */
@@ -221,21 +257,30 @@ typedef struct {
     const float *gate_bias[MAX_LAYERS];   /* (G+), of the layers above the first */
     const float *c0[MAX_LAYERS];          /* (D+) */
     const int16_t *h0[MAX_LAYERS];        /* (D+) */
+    const double *window;                 /* (lpc_window+) */
+    const float *lag;                     /* (lags): what the frame tier has of a lag */
+    const float *analysis;                /* (3, G+): what the analysis adds to the gates */
     Table frames, inputs[MAX_LAYERS], recurrent[MAX_LAYERS]; /* previous frame; layer below; own state */
     const float *advance, *advance_bias;  /* (D+), (1); implicit durations alone */
     const float *upsample_bias;           /* (F R+ or F S+, +) */
     Table upsample;                       /* states to places; PANELS, as those before */
+    const float *filter_bias;             /* (J+) */
+    Table filter;                         /* states to the filter of the residuals; PANELS */
     Table widen, samples;                 /* WIDE: a place's features to S; past samples to S */
+    const float *residual_in;             /* (J + 2, S+): what residuals and prediction add */
     const float *last;                    /* (Q, S+): what the last code adds */
     const float *hidden_bias[MAX_LAYERS]; /* (S+) */
     Table hidden[MAX_LAYERS];             /* ROWS */
-    const float *output_bias;             /* (Q+) */
-    Table output;                         /* code q lies in column (q % depth) x 16 + q / depth, depth = Q+ / 16 */
+    const float *output_bias;             /* (3 K+, +): log weights, places, log scales */
+    Table output;                         /* ROWS */
+    const double *edges, *values;         /* (2 half - 1) between codes, infinite from Q - 1 on; (Q) samples of codes */
+    double log_codes;                     /* ln Q */
 } Model;
 
 static int padded(int width, int to) { return (width + to - 1) / to * to; }
 static int within(int value, int least, int most) { return least <= value && value <= most; }
 static int lesser(int a, int b) { return a < b ? a : b; }
+static int greater(int a, int b) { return a > b ? a : b; }
 static float limit_of(int inputs) { return (float)lesser(32767, INT32_MAX / (127 * inputs)); } /* A(n) */
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
@@ -249,6 +294,7 @@ static const void *take(Walk *walk, size_t count, size_t width)
 }
 
 static const float *take_floats(Walk *walk, size_t count) { return take(walk, count, sizeof(float)); }
+static const double *take_doubles(Walk *walk, size_t count) { return take(walk, count, sizeof(double)); }
 
 static Table take_table(Walk *walk, Kind kind, int inputs, int outputs)
 {
@@ -266,14 +312,21 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
         !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
         !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
-        !within(s.state_limit, 1, 32767))
+        !within(s.state_limit, 1, 32767) || !within(s.lpc_order, 1, MOST_ORDER) ||
+        !within(s.lpc_window, s.lpc_order + 1, 8192) || !within(s.pitch_window, 1, 8192) ||
+        !within(s.longest_lag, s.shortest_lag, 4096) || !within(s.pitch_taps, 0, 16) || s.shortest_lag <= s.pitch_taps ||
+        !within(s.residual_taps, 1, 128) || !within(s.components, 1, MOST_COMPONENTS))
         return 0;
-    if ((int64_t)127 * (s.codes / 2) * (s.history > s.frame ? s.history : s.frame) > INT32_MAX) return 0;
+    if ((int64_t)127 * (s.codes / 2) * greater(s.history, s.frame) > INT32_MAX) return 0;
     m->shape = s;
-    m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->Q = padded(s.codes, BLOCK);
+    m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->K = padded(s.components, 16);
     m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
     int history = padded(s.history, 2), frame = padded(s.frame, 2);
-    m->P = history > frame ? history : frame;
+    m->P = greater(history, frame), m->waves = greater(s.lpc_window, s.lpc_order);
+    m->residuals = greater(s.longest_lag + greater(s.pitch_window, s.pitch_taps), s.residual_taps);
+    m->J = s.residual_taps + 2 * s.pitch_taps + 1;
+    for (m->half = 1; 2 * m->half < s.codes;) m->half *= 2;
+    m->log_codes = logarithm(s.codes);
     m->state_limit = (float)s.state_limit, m->state_step = 1.0f / m->state_limit;
     m->text_limit = limit_of(2 * s.text_dim), m->rank_limit = s.rank ? limit_of(s.rank) : 1;
     m->code_step = 1.0f / (float)(s.codes / 2);
@@ -286,6 +339,9 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->context = take_table(&walk, PANELS, 2 * m->T, m->G);
     m->clock = take_floats(&walk, s.clock_frames * G);
     m->left = take_floats(&walk, s.explicit_durations ? s.clock_frames * G : 0);
+    m->window = take_doubles(&walk, padded(s.lpc_window, DOUBLES));
+    m->lag = take_floats(&walk, s.longest_lag - s.shortest_lag + 1);
+    m->analysis = take_floats(&walk, 3 * G);
     m->frames = take_table(&walk, PANELS, frame, m->G);
     for (int k = 0; k < s.n_rnn; k++) {
         if (k) {
@@ -301,15 +357,21 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     int conditioning = padded(s.frame * (m->R ? m->R : m->S), BLOCK);
     m->upsample_bias = take_floats(&walk, conditioning);
     m->upsample = take_table(&walk, PANELS, m->D, conditioning);
+    int filter = padded(m->J, BLOCK), outputs = padded(3 * m->K, BLOCK);
+    m->filter_bias = take_floats(&walk, filter);
+    m->filter = take_table(&walk, PANELS, m->D, filter);
     if (m->R) m->widen = take_table(&walk, WIDE, m->R, m->S);
+    m->residual_in = take_floats(&walk, (size_t)(m->J + 2) * m->S);
     m->samples = take_table(&walk, WIDE, history, m->S);
     m->last = take_floats(&walk, (size_t)s.codes * m->S);
     for (int k = 0; k < s.hidden_layers; k++) {
         m->hidden_bias[k] = take_floats(&walk, m->S);
         m->hidden[k] = take_table(&walk, ROWS, m->S, m->S);
     }
-    m->output_bias = take_floats(&walk, m->Q);
-    m->output = take_table(&walk, ROWS, m->S, m->Q);
+    m->output_bias = take_floats(&walk, outputs);
+    m->output = take_table(&walk, ROWS, m->S, outputs);
+    m->edges = take_doubles(&walk, 2 * m->half - 1);
+    m->values = take_doubles(&walk, s.codes);
     return walk.at == size;
 }
 
@@ -466,13 +528,17 @@ typedef struct {
     int64_t first;           /* the unit at hand when the call began */
     int64_t duration;        /* frames of this unit, where durations are explicit */
     int speaker, cut;        /* cut: the duration is the cap, not the model's */
-    float inverse_temperature;
-    double spread, survival, threshold; /* implicit durations: see `is_over` */
+    double temperature, spread, survival, threshold; /* implicit durations: see `is_over` */
     int code;                /* the last one */
     int16_t *past;           /* (P + F): codes - Q/2 before the frame, then the frame's */
     float *base;             /* (G): bias and context of this unit */
     int16_t *embedded;       /* (2, T): this unit, the next */
-    float *gates, *conditioning;
+    double *wave, *residual; /* (waves + F), (residuals + F), as `past` */
+    double *coefficients;    /* (lpc_order+): of the linear prediction of this frame */
+    double scale;            /* of its error */
+    int lag;
+    float analysis[3];       /* as inputs of the frame tier */
+    float *gates, *conditioning, *filter;
     int16_t *h[MAX_LAYERS];  /* (D) */
     float *c[MAX_LAYERS];    /* (D) */
 } Slot;
@@ -483,7 +549,12 @@ typedef struct {
     int count;
     Slot *slots, **live;
     Job *jobs;               /* one of each slot */
-    float *normed, *embedded, *y, *logits;
+    float *normed, *embedded, *y, *outputs;
+    double *windowed;        /* (lpc_window+, and as many zeros as `correlate` reads) */
+    double *correlations;    /* (lags+) */
+    double *squares;         /* (pitch_window + longest_lag + 1, +): running sums */
+    double *ahead;           /* (F + lpc_order, +): predictions of samples, as far as they are known */
+    float *ratios;           /* (residuals + F): residuals by the scale, clipped */
     float *steps;            /* (F): of the features */
     int16_t *features;       /* (F, R), rounded */
     int32_t *widened;        /* (F, S+) sums of W features */
@@ -496,6 +567,8 @@ typedef struct {
 
 /* Memory of a group: counted at the first pass, where `base` is NULL, and given out at the second. */
 typedef struct { uint8_t *base; size_t at; } Arena;
+
+enum { LAGS = 40 }; /* that `correlate` has in registers */
 
 static void *give(Arena *arena, size_t count, size_t width)
 {
@@ -517,7 +590,12 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->older = give(arena, (size_t)s->frame * m->S, sizeof(int32_t));
     g->recent = give(arena, 2 * m->samples.pairs + s->frame, sizeof(int16_t));
     g->y = give(arena, m->S, sizeof(float));
-    g->logits = give(arena, m->Q, sizeof(float));
+    g->outputs = give(arena, m->output.outputs, sizeof(float));
+    g->windowed = give(arena, s->lpc_window + DOUBLES + padded(s->lpc_order + 1, LAGS), sizeof(double));
+    g->correlations = give(arena, padded(greater(s->longest_lag, s->lpc_order + 1), LAGS), sizeof(double));
+    g->squares = give(arena, s->pitch_window + s->longest_lag + DOUBLES, sizeof(double));
+    g->ahead = give(arena, s->frame + s->lpc_order + DOUBLES, sizeof(double));
+    g->ratios = give(arena, m->residuals + s->frame, sizeof(float));
     g->steps = give(arena, s->frame, sizeof(float));
     g->features = give(arena, conditioning, sizeof(int16_t));
     g->active.values = give(arena, m->S / 4 + 1, sizeof(uint32_t));
@@ -530,6 +608,10 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
         slot->embedded = give(arena, 2 * m->T, sizeof(int16_t));
         slot->gates = give(arena, m->G, sizeof(float));
         slot->conditioning = give(arena, conditioning, sizeof(float));
+        slot->filter = give(arena, m->filter.outputs, sizeof(float));
+        slot->wave = give(arena, m->waves + s->frame, sizeof(double));
+        slot->residual = give(arena, m->residuals + s->frame + LAGS, sizeof(double));
+        slot->coefficients = give(arena, padded(s->lpc_order, DOUBLES), sizeof(double));
         for (int layer = 0; layer < s->n_rnn; layer++) {
             slot->h[layer] = give(arena, m->D, sizeof(int16_t));
             slot->c[layer] = give(arena, m->D, sizeof(float));
@@ -571,6 +653,87 @@ static void begin_unit(Group *g, Slot *slot)
     multiply(&m->context, &(Job){slot->base, start, slot->embedded, 1.0f / m->text_limit, 0}, 1);
 }
 
+/* ---- The analysis: linear prediction from the past (tts/models/prediction.py) ------------------------------------ */
+
+static const double LEAST_SCALE = 3e-4, WHITE_NOISE = 3e-4, NOISE_FLOOR = 1e-7, STEPS = 65536.0, LARGEST_RESIDUAL = 8.0;
+
+/* out[k] = sum_t x[t] y[t + k], in the order of t, for `count` k, and more, up to a multiple of LAGS. */
+static void correlate(double *out, const double *x, const double *y, int size, int count)
+{
+    enum { PARTS = LAGS / DOUBLES };
+    for (int at = 0; at < count; at += LAGS) {
+        doubles total[PARTS] = {0};
+        for (int t = 0; t < size; t++)
+#pragma clang loop unroll(full)
+            for (int k = 0; k < PARTS; k++) total[k] += x[t] * loads(y + t + at + DOUBLES * k);
+        for (int k = 0; k < PARTS; k++) stores(out + at + DOUBLES * k, total[k]);
+    }
+}
+
+/* The coefficients from the autocorrelation of the last samples by Levinson and Durbin's recursion, and the scale. */
+static void linear_predictor(Group *g, Slot *slot)
+{
+    const Model *m = &g->model;
+    const int order = m->shape.lpc_order, size = m->shape.lpc_window;
+    const double *past = slot->wave + m->waves - size, *r = g->correlations, power = 0.5 * size;
+    for (int t = 0; t < size; t += DOUBLES) stores(g->windowed + t, loads(past + t) * loads(m->window + t));
+    correlate(g->correlations, g->windowed, g->windowed, size, order + 1);
+    double *a = slot->coefficients; /* after k steps: k of them, then zeros; and the same backwards; r backwards */
+    double backwards[MOST_ORDER + DOUBLES + 1] = {0}, reversed[MOST_ORDER + DOUBLES] = {0};
+    memset(a, 0, padded(order, DOUBLES) * sizeof *a);
+    for (int k = 0; k < order; k++) reversed[k] = r[order - k];
+    double error = r[0] * (1 + WHITE_NOISE) + NOISE_FLOOR * power;
+    for (int k = 0; k < order; k++) {
+        doubles sums = 0.0;
+        for (int i = 0; i < k; i += DOUBLES) sums += loads(a + i) * loads(reversed + order - k + i);
+        const double reflection = (r[k + 1] - running_doubles(sums)[DOUBLES - 1]) / error;
+        for (int i = padded(k, DOUBLES) - DOUBLES; i >= 0; i -= DOUBLES) {
+            doubles u = loads(a + i), v = loads(backwards + i);
+            stores(a + i, u - reflection * v), stores(backwards + i + 1, v - reflection * u);
+        }
+        a[k] = backwards[0] = reflection;
+        error *= 1 - reflection * reflection;
+    }
+    double scale = __builtin_sqrt((error > 0 ? error : 0) / power);
+    slot->scale = scale > LEAST_SCALE ? scale : LEAST_SCALE;
+}
+
+/* The lag at which the newest residuals correlate most with those before them. */
+static double pitch(Group *g, Slot *slot)
+{
+    const Model *m = &g->model;
+    const int size = m->shape.pitch_window, high = m->shape.longest_lag, lags = high - m->shape.shortest_lag + 1;
+    const double *residual = slot->residual + m->residuals - size - high;
+    correlate(g->correlations, residual + high, residual, size, lags); /* of lags from the longest on */
+    doubles sums = 0.0, best = -1e300, best_place = 0.0, place = {0, 1, 2, 3, 4, 5, 6, 7};
+    for (int t = 0; t < size + high; t += DOUBLES) {
+        doubles v = loads(residual + t);
+        sums = running_doubles(v * v) + sums[DOUBLES - 1];
+        stores(g->squares + t + 1, sums);
+    }
+    const double now = g->squares[high + size] - g->squares[high];
+    for (int k = 0; k < lags; k += DOUBLES, place += DOUBLES) {
+        doubles energy = loads(g->squares + k + size) - loads(g->squares + k);
+        energy = __builtin_elementwise_sqrt(chosen(energy > 0, energy, 0) * now) + size * (LEAST_SCALE * LEAST_SCALE);
+        doubles steps = loads(g->correlations + k) / energy * STEPS;
+        doubles value = (steps + DOUBLE_ROUNDER - DOUBLE_ROUNDER) * (high + 1) + place; /* of equals the shortest lag */
+        longs better = (value > best) & (place < lags);
+        best = chosen(better, value, best), best_place = chosen(better, place, best_place);
+    }
+    int top = 0;
+    for (int k = 1; k < DOUBLES; k++) top = best[k] > best[top] ? k : top;
+    slot->lag = high - (int)best_place[top];
+    return (best[top] - best_place[top]) / (high + 1) / STEPS;
+}
+
+static void analyze(Group *g, Slot *slot)
+{
+    linear_predictor(g, slot);
+    slot->analysis[1] = (float)pitch(g, slot);
+    slot->analysis[0] = (float)((logarithm(slot->scale) + 4.0) / 4.2);
+    slot->analysis[2] = g->model.lag[slot->lag - g->model.shape.shortest_lag];
+}
+
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
 
 /* c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c'), rounded. Gates lie as i, f, g, o, D+ each. */
@@ -592,13 +755,16 @@ static void step_frames(Group *g, Slot *const *live, int n)
     for (int k = 0; k < n; k++) {
         Slot *slot = live[k];
         if (slot->since == 0) begin_unit(g, slot);
+        analyze(g, slot);
         int64_t last = s->clock_frames - 1, left = slot->duration - slot->since - 1;
         int64_t since = slot->since < last ? slot->since : last;
         const float *clock = m->clock + since * m->G;
         const float *rest = s->explicit_durations ? m->left + (left < last ? left : last) * m->G : NULL;
-        for (int at = 0; at < m->G; at += LANES) { /* gates = base + clock (+ frames left) */
+        for (int at = 0; at < m->G; at += LANES) { /* gates = base + clock (+ frames left) + W analysis */
             floats sum = load(slot->base + at) + load(clock + at);
-            store(slot->gates + at, rest ? sum + load(rest + at) : sum);
+            if (rest) sum += load(rest + at);
+            for (int j = 0; j < 3; j++) sum += slot->analysis[j] * load(m->analysis + (size_t)j * m->G + at);
+            store(slot->gates + at, sum);
         }
         g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
     }
@@ -616,11 +782,13 @@ static void step_frames(Group *g, Slot *const *live, int n)
     for (int k = 0; k < n; k++) /* conditioning = b + W (top state) */
         g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], m->state_step, 0};
     multiply(&m->upsample, g->jobs, n);
+    for (int k = 0; k < n; k++) g->jobs[k].y = live[k]->filter, g->jobs[k].start = m->filter_bias;
+    multiply(&m->filter, g->jobs, n); /* filter likewise */
 }
 
 /* ---- The sample tier -------------------------------------------------------------------------------------------- */
 
-static const float RELU_LIMIT = 127.0f, LEAST = 1e-30f, MOST = 1e30f;
+static const float RELU_LIMIT = 127.0f, LEAST = 1e-30f, MOST = 1e30f, LEAST_LOG_SCALE = -7.0f, MOST_LOG_SCALE = 4.0f;
 
 /* Round a vector of features: a = round(x (A / m)); returns the step m / A. */
 static float round_features(int16_t *a, const float *x, int width, float limit)
@@ -666,57 +834,112 @@ INLINE void rectify(Active *active, const float *y, int width)
     }
 }
 
-/* The first code whose running sum of exp((logit - max) / temperature) exceeds u x total. The logits lie in 16 lanes
- * of `depth` neighboring codes each; they are overwritten. */
-static int draw(float *logits, int depth, int codes, float uniform, float inverse_temperature)
+/* A code from the mixture of `outputs`, by one uniform: it chooses a logistic, and what is left of it a value of that. */
+static int draw(const Model *m, const float *outputs, double center, const Slot *slot, float uniform)
 {
-    floats most = load(logits), sums = 0.0f;
-    for (int d = 1; d < depth; d++) most = larger(load(logits + d * LANES), most);
-    float top = highest(most), scale = inverse_temperature * LOG2_E;
-    for (int d = 0; d < depth; d++) {
-        floats weight = two_to((load(logits + d * LANES) - top) * scale);
-        store(logits + d * LANES, weight);
-        sums += weight;
-    }
-    float totals[LANES];
-    store(totals, running(sums));
-    float total = totals[LANES - 1], target = uniform * total;
-    int part = 0, inside = 0; /* counted, not searched: branches that nobody can predict cost more */
-    for (int k = 0; k < LANES - 1; k++) part += totals[k] <= target;
-    float sum = part ? totals[part - 1] : 0.0f;
-    for (int d = 0; d < depth; d++) {
-        sum += logits[d * LANES + part];
-        inside += sum <= target;
-    }
-    int code = part * depth + inside;
-    if (inside < depth && code < codes) return code;
-    /* Rounding: the running sum ended below the target. The last code that has any weight. */
-    code = (part + 1) * depth < codes ? (part + 1) * depth - 1 : codes - 1;
-    while (code > 0 && logits[code % depth * LANES + code / depth] <= total * 1e-9f) code--;
-    return code;
+    const int count = m->shape.components;
+    const float *places = outputs + m->K, *log_scales = places + m->K, scale = (float)slot->scale;
+    const float factor = (float)(1.0 / slot->temperature) * LOG2_E;
+    float weights[MOST_COMPONENTS], totals[MOST_COMPONENTS], total = 0.0f;
+    floats most = load(outputs);
+    for (int k = LANES; k < m->K; k += LANES) most = larger(load(outputs + k), most);
+    const float top = highest(most);
+    for (int k = 0; k < m->K; k += LANES) store(weights + k, two_to((load(outputs + k) - top) * factor));
+    for (int k = 0; k < count; k++) totals[k] = total += weights[k];
+    const float target = uniform * total;
+    int k = 0; /* counted, not searched: branches that nobody can predict cost more */
+    for (int i = 0; i < count - 1; i++) k += totals[i] <= target;
+    double inside = (double)(target - (totals[k] - weights[k])) / (double)weights[k];
+    inside = inside > 0x1p-26 ? inside : 0x1p-26;
+    inside = inside < 1 - 0x1p-26 ? inside : 1 - 0x1p-26;
+    floats log_scale = smaller(larger((floats)log_scales[k], (floats)LEAST_LOG_SCALE), (floats)MOST_LOG_SCALE);
+    const double sigma = (double)(scale * two_to(log_scale * LOG2_E)[0]);
+    const double location = (double)((float)center + scale * places[k]);
+    const double value = location + slot->temperature * sigma * logarithm(inside / (1 - inside));
+    int code = 0; /* edges up to the value */
+    for (int step = m->half; step; step /= 2) code += m->edges[code + step - 1] <= value ? step : 0;
+    return lesser(code, m->shape.codes - 1);
 }
 
-/* y = x + last[code] + W history, x being a place's conditioning. What is older than the frame has been summed. */
-INLINE void first_layer(Group *g, const Slot *slot, int f)
+/* y = x + W inputs + last[code] + W history, x being a place's conditioning. Of the history, what is older than the
+ * frame has been summed. */
+INLINE void first_layer(Group *g, const Slot *slot, int f, const float *inputs)
 {
     const Model *m = &g->model;
     const int S = m->S, history = 2 * m->samples.pairs;
     const float *last = m->last + (size_t)slot->code * S, *place = slot->conditioning + (size_t)f * S;
     const int32_t *older = g->older + (size_t)f * S, *widened = g->widened + (size_t)f * S;
     const int16_t *recent = g->recent + f;
+    enum { VECTORS = BLOCK / LANES };
     for (int at = 0; at < S; at += BLOCK) {
-        sums totals[BLOCK / LANES];
+        floats x[VECTORS];
+        sums totals[VECTORS];
         memcpy(totals, older + at, sizeof totals);
         const int16_t *weights = (const int16_t *)m->samples.weights + (ptrdiff_t)at * m->samples.pairs * 2;
-        add_wide(totals, 1, BLOCK / LANES, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
+        add_wide(totals, 1, VECTORS, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
 #pragma clang loop unroll(full)
-        for (int v = 0; v < BLOCK / LANES; v++) {
+        for (int v = 0; v < VECTORS; v++) {
             int o = at + LANES * v;
-            floats x = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f])
-                            : load(place + o);
-            store(g->y + o, x + load(last + o) + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
+            x[v] = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f]) : load(place + o);
+        }
+        for (int j = 0; j < m->J + 2; j++)
+#pragma clang loop unroll(full)
+            for (int v = 0; v < VECTORS; v++) x[v] += inputs[j] * load(m->residual_in + (size_t)j * S + at + LANES * v);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < VECTORS; v++) {
+            int o = at + LANES * v;
+            x[v] += load(last + o);
+            store(g->y + o, x[v] + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
         }
     }
+}
+
+/* What a frame's samples have of those before it: the linear prediction's sums, each from the oldest sample on, and the
+ * residuals by the scale, clipped. */
+static void begin_frame(Group *g, const Slot *slot)
+{
+    const Model *m = &g->model;
+    const int order = m->shape.lpc_order;
+    const double *past = slot->wave + m->waves;
+    double a[MOST_ORDER + DOUBLES] = {0};
+    memcpy(a, slot->coefficients, order * sizeof *a);
+    memset(g->ahead, 0, (m->shape.frame + order + DOUBLES) * sizeof *g->ahead);
+    for (int k = order; k > 0; k--)
+        for (int f = 0; f <= order - k; f += DOUBLES) stores(g->ahead + f, loads(g->ahead + f) + loads(a + k - 1 + f) * past[-k]);
+    int from = m->residuals - greater(m->shape.residual_taps, slot->lag + m->shape.pitch_taps);
+    for (int k = from; k < m->residuals; k += DOUBLES)
+        WRITE(g->ratios + k, floats8,
+              __builtin_convertvector(clamped(loads(slot->residual + k) / slot->scale, LARGEST_RESIDUAL), floats8));
+}
+
+/* The inputs of sample f besides its history: residuals, the newest first, then around one lag before; the prediction,
+ * companded and by the scale. Returns the prediction after the filter. */
+INLINE double sample_inputs(const Group *g, const Slot *slot, int f, float *inputs)
+{
+    const Model *m = &g->model;
+    const int taps = m->shape.residual_taps;
+    const float *ratios = g->ratios + m->residuals + f, *periodic = ratios - slot->lag - m->shape.pitch_taps;
+    const double p = g->ahead[f], size = p < 0 ? -p : p, companded = logarithm(1 + (m->shape.codes - 1) * size) / m->log_codes;
+    for (int k = 0; k < taps; k++) inputs[k] = ratios[-1 - k];
+    for (int k = 0; k < m->J - taps; k++) inputs[taps + k] = periodic[k];
+    inputs[m->J] = (float)(p < 0 ? -companded : companded);
+    inputs[m->J + 1] = (float)clamped(p / (LARGEST_RESIDUAL * slot->scale), LARGEST_RESIDUAL)[0];
+    float filtered = 0.0f;
+    for (int j = 0; j < m->J; j++) filtered += inputs[j] * slot->filter[j];
+    return p + slot->scale * (double)filtered;
+}
+
+/* Take a sample's code for what comes after it. */
+INLINE void add_sample(Group *g, Slot *slot, int f, int code)
+{
+    const Model *m = &g->model;
+    const double x = m->values[code], residual = x - g->ahead[f];
+    slot->code = code;
+    slot->past[m->P + f] = g->recent[2 * m->samples.pairs + f] = (int16_t)(code - m->shape.codes / 2);
+    slot->wave[m->waves + f] = x, slot->residual[m->residuals + f] = residual;
+    g->ratios[m->residuals + f] = (float)clamped(residual / slot->scale, LARGEST_RESIDUAL)[0];
+    double *ahead = g->ahead + f + 1;
+    for (int k = 0; k < m->shape.lpc_order; k += DOUBLES) stores(ahead + k, loads(ahead + k) + loads(slot->coefficients + k) * x);
 }
 
 /* The F samples of a slot's frame. */
@@ -725,6 +948,7 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
     const Model *m = &g->model;
     const Shape *s = &m->shape;
     const int F = s->frame, S = m->S, history = 2 * m->samples.pairs;
+    float inputs[MOST_INPUTS];
     if (m->R) {
         for (int f = 0; f < F; f++)
             g->steps[f] = round_features(g->features + f * m->R, slot->conditioning + f * m->R, m->R, m->rank_limit);
@@ -732,23 +956,26 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
     }
     sum_places(g->older, &m->samples, slot->past + m->P - history, 1, 1, F);
     memset(g->recent, 0, (history + F) * sizeof(int16_t));
+    begin_frame(g, slot);
     for (int f = 0; f < F; f++) {
-        first_layer(g, slot, f);
-        for (int k = 0; k <= s->hidden_layers; k++) { /* y = b + W ReLU(y), and the logits in the same way */
+        const double center = sample_inputs(g, slot, f, inputs);
+        first_layer(g, slot, f, inputs);
+        for (int k = 0; k <= s->hidden_layers; k++) { /* y = b + W ReLU(y), and the outputs in the same way */
             int is_last = k == s->hidden_layers;
             const Table *next = is_last ? &m->output : &m->hidden[k];
             rectify(&g->active, g->y, S);
             g->positive[k] += g->active.count;
-            multiply_rows(is_last ? g->logits : g->y, is_last ? m->output_bias : m->hidden_bias[k], next, &g->active);
+            multiply_rows(is_last ? g->outputs : g->y, is_last ? m->output_bias : m->hidden_bias[k], next, &g->active);
         }
-        int code = draw(g->logits, m->Q / LANES, s->codes, uniforms[f], slot->inverse_temperature);
-        slot->code = code;
-        slot->past[m->P + f] = g->recent[history + f] = (int16_t)(code - s->codes / 2);
+        int code = draw(m, g->outputs, center, slot, uniforms[f]);
+        add_sample(g, slot, f, code);
         made[f] = (int16_t)code;
     }
     g->samples += F;
     memmove(slot->past, slot->past + F, m->P * sizeof(int16_t));
     memset(slot->past + m->P, 0, F * sizeof(int16_t));
+    memmove(slot->wave, slot->wave + F, m->waves * sizeof(double));
+    memmove(slot->residual, slot->residual + F, m->residuals * sizeof(double));
 }
 
 /* ---- Durations -------------------------------------------------------------------------------------------------- */
@@ -819,20 +1046,22 @@ EXPORT void NAME(group_free)(void *group) { free(((Group *)group)->memory); }
 
 /* Begin an utterance; `vectors` (units, unit_dim) must stay until it ends. False if a number is out of range. */
 EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vectors, int64_t units, int32_t speaker,
-                                 int64_t frame_cap, int64_t unit_cap, float inverse_temperature, double spread)
+                                 int64_t frame_cap, int64_t unit_cap, double temperature, double spread)
 {
     Group *g = group;
     const Model *m = &g->model;
     const Shape *s = &m->shape;
     if (!within(index, 0, g->count - 1) || !vectors || units < 1 || !within(speaker, 0, s->n_speakers - 1)) return 0;
-    if (frame_cap < 1 || unit_cap < 1 || !(inverse_temperature > 0.0f) || !(spread >= 0.0 && spread <= 1.0)) return 0;
+    if (frame_cap < 1 || unit_cap < 1 || !(temperature > 0.0 && temperature <= 1e30) || !(spread >= 0.0 && spread <= 1.0)) return 0;
     Slot *slot = &g->slots[index];
     slot->vectors = vectors, slot->units = units;
     slot->unit = slot->since = slot->frames = 0;
     slot->unit_cap = unit_cap, slot->frame_cap = frame_cap;
-    slot->speaker = speaker, slot->inverse_temperature = inverse_temperature, slot->spread = spread;
+    slot->speaker = speaker, slot->temperature = temperature, slot->spread = spread;
     slot->code = s->codes / 2;
     memset(slot->past, 0, (m->P + s->frame) * sizeof(int16_t));
+    memset(slot->wave, 0, (m->waves + s->frame) * sizeof(double));
+    memset(slot->residual, 0, (m->residuals + s->frame) * sizeof(double));
     for (int k = 0; k < s->n_rnn; k++) {
         memcpy(slot->h[k], m->h0[k], m->D * sizeof(int16_t));
         memcpy(slot->c[k], m->c0[k], m->D * sizeof(float));

@@ -185,7 +185,7 @@ class Slots:
             request.speaker,
             request.max_frames,
             request.max_unit_frames,
-            1 / request.sampling.temperature,
+            request.sampling.temperature,
             request.sampling.duration_spread,
         )
         assert begun, request

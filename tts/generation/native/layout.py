@@ -4,10 +4,12 @@ Letters as in `engine.c`; a width with a + is padded with zeros.
 """
 
 import ctypes
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from tts.audio import code_edges, decode_table
 from tts.core.errors import InputError
 from tts.generation.features import clock_features
 from tts.generation.rounding import (
@@ -21,13 +23,15 @@ from tts.generation.rounding import (
 )
 from tts.models.config import TwoTierConfig
 
-LANES, PANEL, BLOCK, ALIGNMENT = 16, 32, 64, 64
+LANES, DOUBLES, PANEL, BLOCK, ALIGNMENT = 16, 8, 32, 64, 64
 LARGEST_WEIGHT = 65504.0
 """float16's largest: so no sum of the engine leaves float32."""
 LARGEST_STATE = 100.0
 """Of the learned initial states: what an LSTM makes lies below 1, and shares their rounding."""
+FEATURES = 3
+"""Of the analysis, as inputs of the frame tier: `tts.models.prediction.FEATURES`, without torch."""
 NEVER = -1e30
-"""A logit that is never drawn; finite, so that no arithmetic meets infinity."""
+"""The log weight of a component that is not there; finite, so that no arithmetic meets infinity."""
 
 
 _NUMBERS = (
@@ -45,6 +49,14 @@ _NUMBERS = (
     "clock_frames",
     "explicit_durations",
     "state_limit",
+    "lpc_order",
+    "lpc_window",
+    "pitch_window",
+    "shortest_lag",
+    "longest_lag",
+    "pitch_taps",
+    "residual_taps",
+    "components",
 )
 
 
@@ -72,6 +84,14 @@ def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
         clock_frames=c.clock_frames,
         explicit_durations=int(c.duration == "explicit"),
         state_limit=state_limit(weights["h0"]),
+        lpc_order=c.lpc_order,
+        lpc_window=c.lpc_window,
+        pitch_window=c.pitch_window,
+        shortest_lag=c.pitch_lags[0],
+        longest_lag=c.pitch_lags[1],
+        pitch_taps=c.pitch_taps,
+        residual_taps=c.residual_taps,
+        components=c.components,
     )
 
 
@@ -103,7 +123,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     """The arrays in the order of `open_model` in engine.c."""
     D, S, T = _padded(c.dim, LANES), _padded(c.sample_dim, BLOCK), _padded(c.text_dim, LANES)
     frame, text, rest = (part.reshape(4, c.dim, -1) for part in first_columns(c, w["rnn.weight_ih_l0"]))
-    speaker, clocks = rest[..., : c.speaker_dim], rest[..., c.speaker_dim :]
+    speaker, clocks, analysis = np.split(rest, [c.speaker_dim, rest.shape[-1] - FEATURES], axis=-1)
     features = clock_features(c.clock_frames, c.clock_dim)
     bias = [(w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"]).reshape(4, c.dim) for k in range(c.n_rnn)]
     embeddings = [text[..., : c.text_dim], text[..., c.text_dim :]]
@@ -117,6 +137,9 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., : c.clock_dim], D))
     if c.duration == "explicit":
         yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., c.clock_dim :], D))
+    yield _wide(prediction_window(c.lpc_window), _padded(c.lpc_window, DOUBLES))
+    yield lag_features(c.pitch_lags)
+    yield _of_gates(analysis, D).T
     yield from _gate_table(frame, D, in_front=True)
     for k in range(c.n_rnn):
         if k:
@@ -133,17 +156,52 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     upsample = _wide(w["upsample.weight"].reshape(c.frame_size, -1, c.dim), place, axis=1).reshape(-1, c.dim)
     yield _wide(_wide(w["upsample.bias"].reshape(c.frame_size, -1), place).reshape(-1), total)
     yield from _table(upsample, total, D)
+    filters = _padded(c.n_residuals, BLOCK)
+    yield _wide(w["filter.bias"], filters)
+    yield from _table(w["filter.weight"], filters, D)
     if c.upsample_rank:
         yield from _wide_table(w["conditioning.weight"], S, place, WEIGHT_LIMIT)
+    yield _wide(w["residual_in.weight"].T, S)
     yield from _wide_table(w["history_in.weight"], S, _padded(c.hist_size, 2), history_limit(c.q_levels, c.hist_size))
     yield _wide(w["last_code.weight"], S)
     for k in range(c.sample_layers - 1):
         yield _wide(w[f"hidden.{k}.bias"], S)
         yield from _row_table(w[f"hidden.{k}.weight"], S, S)
-    codes = _padded(c.q_levels, BLOCK)
-    columns = np.arange(codes).reshape(LANES, -1).T.reshape(-1)  # the code of each column, as `draw` wants them
-    yield _wide(w["output.bias"], codes, value=NEVER)[columns]
-    yield from _row_table(_wide(w["output.weight"], codes, axis=0)[columns], codes, S)
+    yield from _output(c, w["output.weight"], w["output.bias"], S)
+    edges = code_edges(c.q_levels, c.quantization)
+    yield _wide(edges, 2 ** len(edges).bit_length() - 1, value=np.inf)
+    yield decode_table(c.q_levels, c.quantization).astype(np.float64)
+
+
+def prediction_window(size: int) -> np.ndarray:
+    """`tts.models.prediction.window`, by sums and products alone: numpy's sine is not the same on every machine."""
+    falling = size // 8
+    rise = (np.arange(size - falling) + 0.5) / (size - falling)
+    fall = 1 - (np.arange(falling) + 0.5) / max(falling, 1)
+    angle = np.concatenate([rise, fall]) * (math.pi / 2)
+    term, total = angle, angle
+    for k in range(2, 24, 2):
+        term = -term * angle * angle / (k * (k + 1))
+        total = total + term
+    return total
+
+
+def lag_features(lags: tuple[int, int]) -> np.ndarray:
+    """(longest - shortest + 1,) float32: what the frame tier has of each lag (`Analysis.features`)."""
+    low, high = lags
+    return np.float32([math.log2(lag / math.sqrt(low * high)) * 0.7 for lag in range(low, high + 1)])
+
+
+def _output(c: TwoTierConfig, weight: np.ndarray, bias: np.ndarray, S: int) -> Iterator[np.ndarray]:
+    """The output layer: log weights, places and log scales, each padded to 16."""
+    K = _padded(c.components, LANES)
+    outputs = _padded(3 * K, BLOCK)
+    biases = np.zeros((3, K), np.float32)
+    biases[0] = NEVER
+    biases[:, : c.components] = bias.reshape(3, -1)
+    rows = _wide(weight.reshape(3, c.components, -1), K, axis=1).reshape(3 * K, -1)
+    yield _wide(biases.reshape(-1), outputs)
+    yield from _row_table(rows, outputs, S)
 
 
 def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def load(isa: str) -> SimpleNamespace:
     types: dict[str, tuple[object, list[object]]] = {
         "group_new": (pointer, [pointer, pointer, size, i32]),
         "group_free": (None, [pointer]),
-        "group_begin": (i32, [pointer, i32, pointer, i64, i32, i64, i64, ctypes.c_float, ctypes.c_double]),
+        "group_begin": (i32, [pointer, i32, pointer, i64, i32, i64, i64, *[ctypes.c_double] * 2]),
         "group_run": (None, [pointer, i32, *[pointer] * 5]),
         "group_counts": (i64, [pointer, pointer]),
         "measure": (None, [pointer, *[i32] * 4, pointer]),
