@@ -308,19 +308,17 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
 {
     const Shape s = *shape;
     enum { widest = 1 << 16 };
-    if (!within(s.codes, 4, 1 << 15) || !within(s.frame, 1, widest) || !within(s.history, 1, widest) ||
-        !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
-        !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
-        !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
-        !within(s.state_limit, 1, 32767) || !within(s.lpc_order, 1, MOST_ORDER) ||
-        !within(s.lpc_window, s.lpc_order + 1, 8192) || !within(s.pitch_window, 1, 8192) ||
-        !within(s.longest_lag, s.shortest_lag, 4096) || !within(s.pitch_taps, 0, 16) || s.shortest_lag <= s.pitch_taps ||
-        !within(s.residual_taps, 1, 128) || !within(s.components, 1, MOST_COMPONENTS))
-        return 0;
+    static const int32_t bounds[][2] = { /* of the shape's numbers, in their order */
+        {4, 1 << 15}, {1, widest}, {1, widest}, {1, MAX_LAYERS}, {1, widest}, {1, 1 << 15}, {0, MAX_LAYERS}, {0, widest},
+        {1, 1 << 20}, {1, widest}, {1, 1 << 24}, {1, 1 << 24}, {0, 1}, {1, 32767},
+        {1, MOST_ORDER}, {1, 8192}, {1, 8192}, {1, 4096}, {1, 4096}, {0, 16}, {1, 128}, {1, MOST_COMPONENTS}};
+    for (size_t k = 0; k < sizeof s / sizeof(int32_t); k++)
+        if (!within(READ(int32_t, (const char *)shape + k * sizeof(int32_t)), bounds[k][0], bounds[k][1])) return 0;
+    if (s.pitch_taps >= s.shortest_lag || s.shortest_lag > s.longest_lag || s.lpc_order >= s.lpc_window) return 0;
     if ((int64_t)127 * (s.codes / 2) * greater(s.history, s.frame) > INT32_MAX) return 0;
     m->shape = s;
     m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->K = padded(s.components, 16);
-    m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
+    m->T = padded(s.text_dim, BLOCK), m->R = s.rank ? padded(s.rank, 16) : 0;
     int history = padded(s.history, 2), frame = padded(s.frame, 2);
     m->P = greater(history, frame), m->waves = greater(s.lpc_window, s.lpc_order);
     m->residuals = greater(s.longest_lag + greater(s.pitch_window, s.pitch_taps), s.residual_taps);
@@ -510,13 +508,16 @@ static void multiply_rows(float *y, const float *start, const Table *t, const Ac
     }
 }
 
-/* y = start + sum over rows, in their order, of x[k] x row k; float32, `width` a multiple of 16. */
+/* y = start + sum over rows, in their order, of x[k] x row k; float32, `width` a multiple of BLOCK. */
 static void add_rows(float *y, const float *start, const float *rows, const float *x, int count, int width)
 {
-    for (int at = 0; at < width; at += LANES) {
-        floats sum = load(start + at);
-        for (int k = 0; k < count; k++) sum += x[k] * load(rows + (size_t)k * width + at);
-        store(y + at, sum);
+    for (int at = 0; at < width; at += BLOCK) {
+        floats sum[BLOCK / LANES];
+        memcpy(sum, start + at, sizeof sum);
+        for (int k = 0; k < count; k++)
+#pragma clang loop unroll(full)
+            for (int v = 0; v < BLOCK / LANES; v++) sum[v] += x[k] * load(rows + (size_t)k * width + at + LANES * v);
+        memcpy(y + at, sum, sizeof sum);
     }
 }
 
@@ -760,12 +761,11 @@ static void step_frames(Group *g, Slot *const *live, int n)
         int64_t since = slot->since < last ? slot->since : last;
         const float *clock = m->clock + since * m->G;
         const float *rest = s->explicit_durations ? m->left + (left < last ? left : last) * m->G : NULL;
-        for (int at = 0; at < m->G; at += LANES) { /* gates = base + clock (+ frames left) + W analysis */
+        for (int at = 0; at < m->G; at += LANES) { /* gates = base + clock (+ frames left) */
             floats sum = load(slot->base + at) + load(clock + at);
-            if (rest) sum += load(rest + at);
-            for (int j = 0; j < 3; j++) sum += slot->analysis[j] * load(m->analysis + (size_t)j * m->G + at);
-            store(slot->gates + at, sum);
+            store(slot->gates + at, rest ? sum + load(rest + at) : sum);
         }
+        add_rows(slot->gates, slot->gates, m->analysis, slot->analysis, 3, m->G); /* gates += W analysis */
         g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
     }
     multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
@@ -870,26 +870,19 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const float *inputs)
     const float *last = m->last + (size_t)slot->code * S, *place = slot->conditioning + (size_t)f * S;
     const int32_t *older = g->older + (size_t)f * S, *widened = g->widened + (size_t)f * S;
     const int16_t *recent = g->recent + f;
-    enum { VECTORS = BLOCK / LANES };
+    for (int o = 0; o < S; o += LANES)
+        store(g->y + o, m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f]) : load(place + o));
+    add_rows(g->y, g->y, m->residual_in, inputs, m->J + 2, S);
     for (int at = 0; at < S; at += BLOCK) {
-        floats x[VECTORS];
-        sums totals[VECTORS];
+        sums totals[BLOCK / LANES];
         memcpy(totals, older + at, sizeof totals);
         const int16_t *weights = (const int16_t *)m->samples.weights + (ptrdiff_t)at * m->samples.pairs * 2;
-        add_wide(totals, 1, VECTORS, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
+        add_wide(totals, 1, BLOCK / LANES, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
 #pragma clang loop unroll(full)
-        for (int v = 0; v < VECTORS; v++) {
+        for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
-            x[v] = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f]) : load(place + o);
-        }
-        for (int j = 0; j < m->J + 2; j++)
-#pragma clang loop unroll(full)
-            for (int v = 0; v < VECTORS; v++) x[v] += inputs[j] * load(m->residual_in + (size_t)j * S + at + LANES * v);
-#pragma clang loop unroll(full)
-        for (int v = 0; v < VECTORS; v++) {
-            int o = at + LANES * v;
-            x[v] += load(last + o);
-            store(g->y + o, x[v] + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
+            floats x = load(g->y + o) + load(last + o);
+            store(g->y + o, x + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
         }
     }
 }

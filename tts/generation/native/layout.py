@@ -121,7 +121,7 @@ def pack(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> np.ndarray
 
 def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
     """The arrays in the order of `open_model` in engine.c."""
-    D, S, T = _padded(c.dim, LANES), _padded(c.sample_dim, BLOCK), _padded(c.text_dim, LANES)
+    D, S, T = _padded(c.dim, LANES), _padded(c.sample_dim, BLOCK), _padded(c.text_dim, BLOCK)
     frame, text, rest = (part.reshape(4, c.dim, -1) for part in first_columns(c, w["rnn.weight_ih_l0"]))
     speaker, clocks, analysis = np.split(rest, [c.speaker_dim, rest.shape[-1] - FEATURES], axis=-1)
     features = clock_features(c.clock_frames, c.clock_dim)
