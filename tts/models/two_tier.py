@@ -280,12 +280,12 @@ class TwoTier(nn.Module):
         c, analysis = self.config, found.analysis
         B, N = analysis.lag.shape
         frames = torch.arange(B * N, device=analysis.lag.device) if loss_frames is None else loss_frames
-        past = max(c.residual_taps, c.pitch_lags[1] + c.pitch_taps)
-        # A frame's last samples may have inputs after it: never with a lag above the taps, which the config demands.
+        past = prediction.past_residuals(c)
         pieces = functional.pad(found.residual, (past, 0)).unfold(1, past + c.frame_size, c.frame_size)
         pieces = pieces.flatten(0, 1)[frames]
         scale, lag = analysis.scale.flatten()[frames], analysis.lag.flatten()[frames]
-        residuals = prediction.residual_inputs(pieces, scale, lag, torch.full_like(lag, past), c)
+        t = past + torch.arange(c.frame_size, device=lag.device).expand(len(lag), -1)
+        residuals = prediction.residual_inputs(pieces, scale, lag, t, c)
         center = found.center.view(B * N, c.frame_size)[frames]
         if loss_frames is not None:
             return center, scale, residuals
