@@ -356,7 +356,7 @@ class _Batch:
     def _analyze(self, state: _State) -> prediction.Analysis:
         """What the past says before a frame."""
         c, past = self._c, self._past
-        wave = self._model.wave_table[state.codes[0, :, past - c.lpc_window : past]]
+        wave = self._model.wave_table[state.codes[0, :, past - c.lpc_window : past]].double()
         begin = self._past_residuals - c.pitch_window - c.pitch_lags[1]
         return prediction.analyze(wave, state.residual[0, :, begin : self._past_residuals], c)
 
@@ -372,7 +372,7 @@ class _Batch:
         """Draw sample f of a frame around its linear prediction, and keep its residual."""
         c, model, codes, residual = self._c, self._model, state.codes[0], state.residual[0]
         t, now = self._past + f, self._past_residuals + f
-        before = model.wave_table[codes[:, t - c.lpc_order : t]].flip(1)
+        before = model.wave_table[codes[:, t - c.lpc_order : t]].double().flip(1)
         center = (before * analysis.coefficients).sum(1)
         place = torch.full_like(analysis.lag, now)[:, None]
         residuals = prediction.residual_inputs(residual, analysis.scale, analysis.lag, place, c)

@@ -202,7 +202,7 @@ def draw(of: Mixture, uniforms: Tensor, temperature: Tensor, edges: Tensor) -> T
     inside = inside.clamp(2.0**-26, 1 - 2.0**-26)
     location, log_scale = of.locations.gather(-1, k)[..., 0], of.log_scales.gather(-1, k)[..., 0]
     value = location.double() + temperature.double() * log_scale.exp().double() * (inside / (1 - inside)).log()
-    return torch.searchsorted(edges, value, right=True)
+    return torch.searchsorted(edges.double(), value, right=True)
 
 
 def _correlate(x: Tensor, y: Tensor, lags: int) -> Tensor:

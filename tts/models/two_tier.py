@@ -271,7 +271,7 @@ class TwoTier(nn.Module):
     def predict(self, codes: Tensor) -> prediction.Prediction:
         """The linear prediction of (B, T) codes."""
         with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-            return prediction.predict(self.wave_table[codes], self.config)
+            return prediction.predict(self.wave_table[codes].double(), self.config)
 
     def loss_inputs(
         self, found: prediction.Prediction, loss_frames: Tensor | None = None
