@@ -324,9 +324,22 @@ class TwoTier(nn.Module):
         if isinstance(samples, Tensor):
             logits = samples.float().flatten(0, -2)
             return functional.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape)
-        ends = functional.pad(self.edges.float(), (1, 1), value=1e6)  # finite, for the gradients
-        ends[0] = -1e6
+        ends = self._ends()
         return -prediction.log_probability(samples, ends[codes], ends[codes + 1])
+
+    def log_probs(self, samples: "Tensor | prediction.Mixture") -> Tensor:
+        """Natural logarithms of the probability of every code, (…, Q), of what `forward` predicts."""
+        if isinstance(samples, Tensor):
+            return samples.log_softmax(-1)
+        each = prediction.Mixture(*(part[..., None, :] for part in samples))
+        ends = self._ends()
+        return prediction.log_probability(each, ends[:-1], ends[1:])
+
+    def _ends(self) -> Tensor:
+        """(Q + 1,) float32: the edges of the codes, and one at each end, finite for the gradients."""
+        ends = functional.pad(self.edges.float(), (1, 1), value=1e6)
+        ends[0] = -1e6
+        return ends
 
     def run_samples(self, history: Tensor | None, conditioning: Tensor) -> Tensor:
         """(…, F, H) history and (…, F, S) conditioning to logits (…, F, Q), or to a mixture's parameters (…, F, 3 K).
