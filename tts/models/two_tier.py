@@ -16,10 +16,10 @@ Departures from the paper:
 - The sample tier's history is H samples, not just F: as values in [-1, 1), with an embedding of the last code
   (`history: real`), or as an embedding of every code, as in the paper (`history: embedding`).
 - The upsampling from a frame to the conditioning of its samples may have a low rank.
-- `prediction: adaptive`: a sample's distribution is a mixture of logistics around a linear prediction from the past, and
-  the sample tier's inputs have what that prediction left of past samples (`tts.models.prediction`). A filter that the
-  frame tier makes moves the center once more. Multiplication is what a ReLU network on past samples lacks: without it
-  a voice draws noise where a recording has pitch pulses (docs/results/voice.md).
+- `prediction: adaptive`: a sample's distribution is a mixture of logistics around a linear prediction from the past,
+  and the sample tier's inputs have what that prediction left of past samples (`tts.models.prediction`). A filter that
+  the frame tier makes moves the center once more. Multiplication is what a ReLU network on past samples lacks: without
+  it a voice draws noise where a recording has pitch pulses (docs/results/voice.md).
 - `conditioning: pooled`, a baseline: the mean of all units at every frame; a text is then one unit.
 
 Letters: B batch, T samples, N frames (T = N x F), F frame_size, U units, D dim, S sample_dim, Q q_levels, H hist_size,
@@ -300,7 +300,7 @@ class TwoTier(nn.Module):
         scale: Tensor,
         residuals: Tensor,
     ) -> prediction.Mixture:
-        """The distributions of frames: history (…, F, H), conditioning (…, F, S), states (…, D), and as `loss_inputs`."""
+        """Distributions of frames: history (…, F, H), conditioning (…, F, S), states (…, D); else as `loss_inputs`."""
         scale = scale[..., None]
         mu = self.config.q_levels - 1.0
         companded = center.sign() * (1.0 + mu * center.abs()).log() / math.log(1.0 + mu)
