@@ -11,8 +11,8 @@ from tts.models.two_tier import TwoTier, clock_features, frames_since
 
 SMALL = {
     "frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3,
-    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1, "lpc_order": 4, "lpc_window": 24, "pitch_window": 16,
-    "pitch_lags": (5, 20), "pitch_taps": 1, "residual_taps": 3,
+    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1, "lpc_order": 4,
+    "lpc_window": 24, "pitch_window": 16, "pitch_lags": (5, 20), "pitch_taps": 1, "residual_taps": 3,
 }  # fmt: skip
 CLOSE = {"atol": 2e-4, "rtol": 1e-5}
 """Log probabilities of codes far from what was predicted are large."""
