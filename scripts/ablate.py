@@ -55,7 +55,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "pauses corrupted": ("train.pause_corruption=0.1",),
     "implicit durations": ("model.duration=implicit",),
     "no spectral loss": ("loss.spectral_weight=0",),
-    "next-frame cost instead": ("loss.spectral_weight=0", "loss.next_frame_weight=1"),
+    "next-frame cost instead": ("model.prediction=none", "loss.spectral_weight=0", "loss.next_frame_weight=1"),
     "no frame dropout": ("train.frame_dropout=0",),
     "frame dropout 0.5": ("train.frame_dropout=0.5",),
     "word noise 1": ("train.word_noise=1",),

@@ -190,7 +190,7 @@ def test_what_numpy_has_besides_is_not(value):
         ({"sample_dim": 8000}, {"sample_dim": 16_384}),
         ({"n_rnn": 4, "dim": 2048}, {"n_rnn": 64, "dim": 2048}),
         ({"q_levels": 32_768, "sample_dim": 2000}, {"q_levels": 32_768, "sample_dim": 8000}),
-        ({"clock_frames": 10_000}, {"clock_frames": 100_000}),
+        ({"clock_frames": 10_000, "dim": 448}, {"clock_frames": 100_000, "dim": 448}),
     ],
 )
 def test_sizes_are_bounded_before_memory_is_asked_for(fits, too_large):

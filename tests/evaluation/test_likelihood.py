@@ -1,6 +1,7 @@
 """The likelihood of real sequences, checked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from tts.voice import Voice
 
 
 def test_likelihood_by_hand(material):
-    model = TwoTier(MODEL)
+    model = TwoTier(replace(MODEL, prediction="none"))  # a softmax, whose zeros are a uniform distribution
     with torch.no_grad():
         for layer in (model.output, model.advance):
             layer.weight.zero_()

@@ -76,6 +76,6 @@ def metrics(folder: Path, key: str = "train/nll_bits") -> dict[int, float]:
     return {line["step"]: line[key] for line in lines if key in line}
 
 
-def objective(**options):
+def objective(model=MODEL, **options):
     torch.manual_seed(0)
-    return Objective(TwoTier(MODEL), LossConfig(spectral_offsets=(1, 2), n_mels=8, n_fft=64, **options), 8000)
+    return Objective(TwoTier(model), LossConfig(spectral_offsets=(1, 2), n_mels=8, n_fft=64, **options), 8000)

@@ -11,8 +11,11 @@ from tts.models.two_tier import TwoTier, clock_features, frames_since
 
 SMALL = {
     "frame_size": 8, "dim": 24, "sample_dim": 16, "hist_size": 11, "word_dim": 12, "text_dim": 6, "n_speakers": 3,
-    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1,
+    "upsample_rank": 0, "duration": "implicit", "units_per_word": 1, "lpc_order": 4,
+    "lpc_window": 24, "pitch_window": 16, "pitch_lags": (5, 20), "pitch_taps": 1, "residual_taps": 3,
 }  # fmt: skip
+CLOSE = {"atol": 2e-4, "rtol": 1e-5}
+"""Log probabilities of codes far from what was predicted are large."""
 VARIANTS = [
     {"cell": cell, "history": history, "conditioning": conditioning}
     for cell, history, conditioning in itertools.product(("lstm", "gru"), ("real", "embedding"), ("pointer", "pooled"))
@@ -25,6 +28,8 @@ VARIANTS = [
     {"duration": "explicit"},
     {"duration": "explicit", "upsample_rank": 6, "cell": "gru", "n_rnn": 2},
     {"q_levels": 64, "quantization": "linear"},
+    {"prediction": "none"},
+    {"prediction": "none", "history": "embedding", "cell": "gru"},
 ]
 
 
@@ -45,15 +50,23 @@ def inputs(model, seed=0, B=2, N=6):
     }
 
 
+def predicted(model, **x):
+    """(B, N, F, Q): log probabilities."""
+    return model.log_probs(model(**x).samples)
+
+
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_shapes_and_gradients(options):
     model = model_of(**options)
-    out = model(**inputs(model))
+    x = inputs(model)
+    out = model(**x)
     c = model.config
-    assert out.logits.shape == (2, 6, 8, c.q_levels)
+    log_probs = model.log_probs(out.samples)
+    assert log_probs.shape == (2, 6, 8, c.q_levels)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(2, 6, 8), atol=1e-4, rtol=0)
     assert out.advance_logits.shape == (2, 6)
     assert out.states.shape == (2, 6, c.dim)
-    (out.logits.logsumexp(-1).sum() + out.advance_logits.sum()).backward()
+    (model.nll(out.samples, x["codes"].view(2, 6, 8)).sum() + out.advance_logits.sum()).backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
@@ -68,7 +81,7 @@ def test_causality(options):
         codes = x["codes"].clone()
         codes[:, t] = (codes[:, t] + 31) % model.config.q_levels
         after = model(**{**x, "codes": codes})
-        old, new = before.logits.flatten(1, 2), after.logits.flatten(1, 2)
+        old, new = (model.log_probs(one.samples).flatten(1, 2) for one in (before, after))
         assert torch.equal(old[:, : t + 1], new[:, : t + 1])
         assert not torch.equal(old[:, t + 1], new[:, t + 1])
         # The advance bit of frame n depends on frames before n alone.
@@ -79,9 +92,9 @@ def test_causality(options):
 def test_loss_frames_are_those_frames():
     model = model_of()
     x = inputs(model)
-    whole = model(**x).logits.flatten(0, 1)
+    whole = predicted(model, **x).flatten(0, 1)
     loss_frames = torch.tensor([0, 5, 6, 11])
-    torch.testing.assert_close(model(**x, loss_frames=loss_frames).logits, whole[loss_frames])
+    torch.testing.assert_close(predicted(model, **x, loss_frames=loss_frames), whole[loss_frames], **CLOSE)
 
 
 def test_padding_changes_nothing():
@@ -92,7 +105,8 @@ def test_padding_changes_nothing():
     alone["codes"], alone["pointer"] = alone["codes"][:, :32], alone["pointer"][:, :4]
     alone["units"] = alone["units"][:, :2]
     out = model(**alone)
-    torch.testing.assert_close(out.logits[0], both.logits[1, :4])
+    padded_alone, together = model.log_probs(out.samples), model.log_probs(both.samples)
+    torch.testing.assert_close(padded_alone[0], together[1, :4], **CLOSE)
     torch.testing.assert_close(out.advance_logits[0], both.advance_logits[1, :4])
 
 
@@ -107,7 +121,7 @@ def test_a_frame_depends_on_this_unit_and_the_next_alone():
     assert not torch.equal(before[0, 2], after[0, 2])
     units = x["units"].clone()
     units[1, 2] *= -1  # beyond the two units of the second text
-    torch.testing.assert_close(model(**{**x, "units": units}).logits, model(**x).logits)
+    torch.testing.assert_close(predicted(model, **{**x, "units": units}), predicted(model, **x), **CLOSE)
 
 
 def test_pooled_ignores_order():
@@ -115,7 +129,7 @@ def test_pooled_ignores_order():
     x = inputs(model)
     units = x["units"].clone()
     units[0] = units[0, [2, 0, 1]]
-    torch.testing.assert_close(model(**{**x, "units": units}).logits, model(**x).logits)
+    torch.testing.assert_close(predicted(model, **{**x, "units": units}), predicted(model, **x), **CLOSE)
 
 
 def test_pooled_and_pointer_are_one_function_of_one_unit():
@@ -124,22 +138,22 @@ def test_pooled_and_pointer_are_one_function_of_one_unit():
     pointer.load_state_dict(pooled.state_dict())
     x = inputs(pooled)
     x |= {"units": x["units"][:, :1], "n_units": torch.ones(2, dtype=torch.int64), "pointer": 0 * x["pointer"]}
-    assert torch.equal(pooled(**x).logits, pointer(**x).logits)
+    assert torch.equal(predicted(pooled, **x), predicted(pointer, **x))
 
 
 def test_speaker_matters():
     model = model_of()
     x = inputs(model)
     other = model(**{**x, "speaker": torch.tensor([1, 0])})
-    assert not torch.equal(other.logits[0], model(**x).logits[0])
-    assert torch.equal(other.logits[1], model(**x).logits[1])
+    assert not torch.equal(model.log_probs(other.samples)[0], predicted(model, **x)[0])
+    assert torch.equal(model.log_probs(other.samples)[1], predicted(model, **x)[1])
 
 
 def test_dropped_frames():
     model = model_of()
     x = inputs(model)
     keep = torch.ones(2, 6, dtype=torch.bool)
-    torch.testing.assert_close(model(**x, keep_frame=keep).logits, model(**x).logits)
+    torch.testing.assert_close(predicted(model, **x, keep_frame=keep), predicted(model, **x), **CLOSE)
     keep[:, 3] = False
     out = model(**x, keep_frame=keep)
     assert torch.equal(out.states[:, :3], model(**x).states[:, :3])

@@ -1,5 +1,7 @@
 """The objective: its parts, their counts, what micro-batches weigh."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from helpers.training import MODEL, data, objective, tone, vectors
@@ -7,13 +9,16 @@ from helpers.training import MODEL, data, objective, tone, vectors
 from tts.training.batches import Collate
 from tts.training.losses import Sums
 
+PLAIN = replace(MODEL, prediction="none")
+"""The sample tier of the paper, which alone can predict a frame without its history."""
+
 
 def test_padding_does_not_count():
     """A sequence alone and padded in a batch: the same sums."""
     collate = Collate(MODEL, ("a", "b"), vectors)
     rng = np.random.default_rng(0)
     long, short = tone([3, 1], 0), tone([2], 1, "b")
-    o = objective(next_frame_weight=0.5)
+    o = objective(PLAIN, next_frame_weight=0.5)
     together = torch.stack(o(collate([long, short], rng)))
     apart = torch.stack(o(collate([long], rng))) + torch.stack(o(collate([short], rng)))
     # The short one's last spectra see the padding instead of the end: the same silence, but for the dither.
@@ -30,7 +35,7 @@ def test_weights_switch_parts_off():
     assert sums.spectral == 0
     assert not any("spectral" in name for name, _ in off.named_parameters())
     torch.testing.assert_close(off.total(sums, counts), sums.nll / counts.nll)
-    on = objective(next_frame_weight=2.0)
+    on = objective(PLAIN, next_frame_weight=2.0)
     sums = on(batch)
     expected = sums.nll / counts.nll + sums.advance / counts.advance + sums.spectral / counts.spectral
     torch.testing.assert_close(on.total(sums, counts), expected + 2 * sums.next_frame / counts.next_frame)

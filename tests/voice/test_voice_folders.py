@@ -97,12 +97,12 @@ BROKEN = {
     "weights empty": (lambda f: os.truncate(f / "model.safetensors", 0), "not a whole safetensors"),
     "weights foreign": (lambda f: (f / "model.safetensors").write_bytes(b"RIFF" * 99), "not a whole safetensors"),
     "older format": (
-        lambda f: edit_config(f, format_version=1),
-        "format_version is 1, and this version reads 2; an older version wrote it: train or",
+        lambda f: edit_config(f, format_version=2),
+        "format_version is 2, and this version reads 3; an older version wrote it: train or",
     ),
     "newer format": (
-        lambda f: edit_config(f, format_version=3),
-        "format_version is 3, and this version reads 2; a newer version wrote it: update",
+        lambda f: edit_config(f, format_version=4),
+        "format_version is 4, and this version reads 3; a newer version wrote it: update",
     ),
     "no format": (lambda f: edit_config(f, format_version=None), "no format_version"),
     "unknown key": (lambda f: edit_config(f, color="red"), "unknown config key color"),

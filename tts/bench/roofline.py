@@ -54,7 +54,8 @@ def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = No
 
     Returns:
         frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
-        frame), recent (its history in its own frame, and the last code), hidden, output; in this order.
+        frame), recent (its history in its own frame, and the last code), prediction and residuals (with adaptive
+        prediction), hidden, output; in this order.
     """
     c = config
     shares = relu_shares or (1.0,) * c.sample_layers
@@ -77,9 +78,15 @@ def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = No
         parts["recent"] = part(Q * S, (own + 1) * S, size=4)
     else:
         parts["recent"] = part(H * Q * S, H * S)
+    if c.prediction == "adaptive":
+        # Products of the analysis per frame (autocorrelation, correlations at all lags), the prediction, the residuals.
+        lags = c.pitch_lags[1] - c.pitch_lags[0] + 1
+        analysis = c.lpc_window * (c.lpc_order + 1) + c.pitch_window * lags
+        parts["prediction"] = part(c.lpc_window, analysis / F + c.lpc_order + c.n_residuals, size=8)
+        parts["residuals"] = part((c.n_residuals + 2) * S, (c.n_residuals + 2) * S, size=4)
     hidden = (c.sample_layers - 1) * S * S
     parts["hidden"] = part(hidden, hidden, float(np.mean(shares[:-1] or 1)))
-    parts["output"] = part(S * Q, S * Q, shares[-1])
+    parts["output"] = part(S * c.n_outputs, S * c.n_outputs, shares[-1])
     return parts
 
 

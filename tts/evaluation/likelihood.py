@@ -34,8 +34,7 @@ class LikelihoodScorer:
         batch = self.collate([sequence], np.random.default_rng(0))  # only draws loss frames, and all are counted here
         output = self.model(batch.codes, batch.units, batch.n_units, batch.pointer, batch.speaker)
         samples = len(sequence.audio)
-        logits = output.logits[0].flatten(0, 1)[:samples]
-        nats = functional.cross_entropy(logits, batch.codes[0, :samples], reduction="sum")
+        nats = self.model.nll(output.samples, batch.codes.unflatten(1, (-1, F))).flatten()[:samples].sum()
         advance = functional.binary_cross_entropy_with_logits(output.advance_logits, batch.advance, reduction="sum")
         hazard = functional.softplus(output.advance_logits[0])
         ends = batch.advance[0].nonzero().flatten().tolist()

@@ -27,6 +27,7 @@ from tts.generation.rounding import (
     round_weights,
     state_limit,
 )
+from tts.models.prediction import FEATURES
 from tts.models.two_tier import TwoTier
 
 
@@ -54,6 +55,7 @@ class RoundedTwoTier(TwoTier):
             for k in range(c.sample_layers - 1)
         )
         self.output: Any = Product(w["output.weight"], WEIGHT_LIMIT, RELU_LIMIT, w["output.bias"])
+        self.filter: Any = Product(w["filter.weight"], WEIGHT_LIMIT, states, w["filter.bias"])
         self.to(model.h0.device).eval().requires_grad_(False)
 
     def embed_units(self, units: Tensor, n_units: Tensor) -> Tensor:
@@ -74,6 +76,18 @@ class RoundedTwoTier(TwoTier):
         """As `TwoTier.condition`, with the features of a rank rounded."""
         features = self.upsample.of_values(states).unflatten(-1, (self.config.frame_size, -1))
         return self.conditioning.of_features(features) if self.config.upsample_rank else features
+
+    def add_residuals(self, conditioning: Tensor, inputs: Tensor) -> Tensor:
+        """As `TwoTier.add_residuals`, added in the order of the inputs."""
+        return _add_rows(conditioning, self.residual_in.weight, inputs)
+
+    def filtered(self, residuals: Tensor, states: Tensor) -> Tensor:
+        """As `TwoTier.filtered`, rounded, summed in the order of the residuals."""
+        taps = self.filter.of_values(states)[..., None, :]
+        total = torch.zeros_like(residuals[..., 0])
+        for k in range(residuals.shape[-1]):
+            total = total + residuals[..., k] * taps[..., k]
+        return total
 
     def run_samples(self, past: Tensor | None, conditioning: Tensor) -> Tensor:
         """As `TwoTier.run_samples`, with the outputs of each ReLU rounded."""
@@ -161,13 +175,13 @@ class RoundedLSTM(nn.Module):
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, N, input_dim) and states as `nn.LSTM` takes and gives them."""
         c = self.config
-        frame, text, speaker, *clocks = inputs.split(
-            [c.frame_size, 2 * c.text_dim, c.speaker_dim, *[c.clock_dim] * self._clocks], dim=-1
+        frame, text, speaker, *clocks, analysis = inputs.split(
+            [c.frame_size, 2 * c.text_dim, c.speaker_dim, *[c.clock_dim] * self._clocks, FEATURES], dim=-1
         )
         gates = self.text.of_values(text, self._speaker_gates(speaker))
         for k, clock in enumerate(clocks):
             gates = gates + self._clock_gates(k, clock)
-        gates = self.frame.of_values(frame, gates)
+        gates = self.frame.of_values(frame, self._add_analysis(gates, analysis))
         last_h, last_c = [], []
         for layer in range(c.n_rnn):
             h, cells, made = state[0][layer], state[1][layer], []
@@ -181,7 +195,9 @@ class RoundedLSTM(nn.Module):
                 gates = self.inputs[layer].of_values(inputs)
         return inputs, (torch.stack(last_h), torch.stack(last_c))
 
-    def first_gates(self, frame: Tensor, text: Tensor, speaker: Tensor, clocks: Sequence[Tensor]) -> Tensor:
+    def first_gates(
+        self, frame: Tensor, text: Tensor, speaker: Tensor, clocks: Sequence[Tensor], analysis: Tensor
+    ) -> Tensor:
         """(B, 4 D): what the inputs of one step add to the first layer's gates, and the bias.
 
         Args:
@@ -189,11 +205,12 @@ class RoundedLSTM(nn.Module):
             text: (B, 2 x text_dim), this unit and the next one, embedded.
             speaker: (B,) int64.
             clocks: (B,) int64 each, 0 … clock_frames - 1.
+            analysis: (B, FEATURES).
         """
         gates = self.text.of_values(text, self.speaker_gates[speaker])
         for table, clock in zip(self.clock_gates, clocks, strict=True):
             gates = gates + table[clock]
-        return self.frame.of_values(frame, gates)
+        return self.frame.of_values(frame, self._add_analysis(gates, analysis))
 
     def cell(self, layer: int, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a layer: what its inputs add to the gates (B, 4 D), and states (B, D) before and after."""
@@ -207,6 +224,9 @@ class RoundedLSTM(nn.Module):
 
     def _speaker_gates(self, vectors: Tensor) -> Tensor:
         return _add_rows(self.bias, self.rest[:, : self.config.speaker_dim], vectors)
+
+    def _add_analysis(self, gates: Tensor, features: Tensor) -> Tensor:
+        return _add_rows(gates, self.rest[:, -FEATURES:], features)
 
     def _clock_gates(self, k: int, features: Tensor) -> Tensor:
         c = self.config
@@ -225,7 +245,7 @@ def _to_integers(values: Tensor, limit: int) -> Tensor:
 
 def _add_rows(start: Tensor, weight: Tensor, x: Tensor) -> Tensor:
     """start (outputs,) + W x of x (…, inputs), in the order of the inputs."""
-    total = start.expand(*x.shape[:-1], -1)
+    total = start.expand(*x.shape[:-1], -1)  # or starts (…, outputs)
     for k in range(x.shape[-1]):
         total = total + x[..., k : k + 1] * weight[:, k]
     return total

@@ -29,6 +29,7 @@ from tts.generation.family import unsupported
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult, Uniforms, pooled
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import ADVANCED, FORCED, Piece, make_each, make_one
+from tts.models import prediction
 from tts.models.two_tier import TwoTier
 
 BLOCK_FRAMES = 32
@@ -109,7 +110,8 @@ class _State:
 
     h: Tensor  # (n_rnn, B, D) float32: the frame tier's states
     c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
-    codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P = max(H, F), and the frame's own
+    codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, as many as it needs, and the frame's own
+    residual: Tensor  # (1, B, V + F) float64: with adaptive prediction, the residuals before the frame, and its own
     text: Tensor  # (1, B, R, 2 x text_dim) float32: of each unit in the window, the unit and the next one, embedded
     counts: Tensor  # (9, B) int64: see `_COUNTS`
     timing: Tensor  # (4, B) float64: summed hazard, its threshold, duration_spread, temperature
@@ -148,6 +150,10 @@ class _Batch:
         self._model, self._device, self._duration_sampler = engine.model, engine.device, engine.duration_sampler
         self._c = c = engine.model.config
         self._past = max(c.hist_size, c.frame_size)
+        self._past_residuals = 0
+        if c.prediction == "adaptive":
+            self._past = max(self._past, c.lpc_window)
+            self._past_residuals = prediction.past_residuals(c)
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=engine.device)
@@ -156,6 +162,7 @@ class _Batch:
             h=zeros(c.n_rnn, places, c.dim),
             c=zeros(c.n_rnn, places, c.dim),
             codes=zeros(1, places, self._past + c.frame_size, dtype=torch.int64),
+            residual=zeros(1, places, self._past_residuals + c.frame_size, dtype=torch.float64),
             text=zeros(1, places, WINDOW, 2 * c.text_dim),
             counts=zeros(len(_COUNTS), places, dtype=torch.int64),
             timing=zeros(4, places, dtype=torch.float64),
@@ -234,6 +241,7 @@ class _Batch:
             if self._c.cell == "lstm":
                 state.c[:, fresh] = self._model.c0[:, None]
             state.codes[:, fresh] = self._c.q_levels // 2
+            state.residual[:, fresh] = 0.0
             self._fresh.clear()
         uniforms = np.full((frames, n, self._c.frame_size + 1), 0.5, np.float32)
         durations = np.ones((n, BLOCK_FRAMES), np.int64)
@@ -317,13 +325,21 @@ class _Batch:
             hazard.masked_fill_(begins, 0.0)
         clocks = [clock.clamp(0, c.clock_frames - 1) for clock in clocks]
         previous = model.values(codes[:, past - c.frame_size : past])
-        states = self._step(previous, text, speaker, clocks, state)
+        analysis, features = None, None
+        if c.prediction == "adaptive":
+            analysis = self._analyze(state)
+            features = analysis.features(c)
+        states = self._step(previous, text, speaker, clocks, features, state)
         conditioning = model.condition(states)  # (B, F, S)
         for f in range(c.frame_size):
             history = codes[:, past + f - c.hist_size : past + f]
-            logits = model.run_samples(history, conditioning[:, f])
-            codes[:, past + f] = draw_codes(logits, uniforms[:, f], temperature)
+            if analysis is None:
+                logits = model.run_samples(history, conditioning[:, f])
+                codes[:, past + f] = draw_codes(logits, uniforms[:, f], temperature)
+            else:
+                self._adaptive_sample(f, state, analysis, history, conditioning, states)
         codes[:, :past] = codes[:, c.frame_size :].clone()
+        state.residual[0, :, : self._past_residuals] = state.residual[0, :, c.frame_size :].clone()
         since += 1
         if self._duration_sampler:
             over, cap = duration == since, duration.abs()
@@ -337,11 +353,50 @@ class _Batch:
         since.masked_fill_(ended, 0)
         frames += live
 
-    def _step(self, previous: Tensor, text: Tensor, speaker: Tensor, clocks: list[Tensor], state: _State) -> Tensor:
+    def _analyze(self, state: _State) -> prediction.Analysis:
+        """What the past says before a frame."""
+        c, past = self._c, self._past
+        wave = self._model.wave_table[state.codes[0, :, past - c.lpc_window : past]].double()
+        begin = self._past_residuals - c.pitch_window - c.pitch_lags[1]
+        return prediction.analyze(wave, state.residual[0, :, begin : self._past_residuals], c)
+
+    def _adaptive_sample(
+        self,
+        f: int,
+        state: _State,
+        analysis: prediction.Analysis,
+        history: Tensor,
+        conditioning: Tensor,
+        states: Tensor,
+    ) -> None:
+        """Draw sample f of a frame around its linear prediction, and keep its residual."""
+        c, model, codes, residual = self._c, self._model, state.codes[0], state.residual[0]
+        t, now = self._past + f, self._past_residuals + f
+        before = model.wave_table[codes[:, t - c.lpc_order : t]].double().flip(1)
+        center = (before * analysis.coefficients).sum(1)
+        place = torch.full_like(analysis.lag, now)[:, None]
+        residuals = prediction.residual_inputs(residual, analysis.scale, analysis.lag, place, c)
+        mixture = model.run_mixture(
+            history[:, None], conditioning[:, f : f + 1], states, center[:, None], analysis.scale, residuals
+        )
+        of = prediction.Mixture(*(part[:, 0] for part in mixture))
+        codes[:, t] = prediction.draw(of, state.uniforms[0][:, f], state.timing[3], model.edges)
+        residual[:, now] = model.wave_table[codes[:, t]] - center
+
+    def _step(
+        self,
+        previous: Tensor,
+        text: Tensor,
+        speaker: Tensor,
+        clocks: list[Tensor],
+        analysis: Tensor | None,
+        state: _State,
+    ) -> Tensor:
         """One step of the frame tier, to the top layer's states (B, D); see `RoundedLSTM.first_gates`."""
         model, rnn = self._model, self._model.rnn
         if isinstance(rnn, RoundedLSTM):
-            gates = rnn.first_gates(previous, text, speaker, clocks)
+            assert analysis is not None  # the native engine's family has it
+            gates = rnn.first_gates(previous, text, speaker, clocks, analysis)
             for layer in range(self._c.n_rnn):
                 inputs, state.c[layer] = rnn.cell(layer, gates, state.h[layer], state.c[layer])
                 state.h[layer] = inputs
@@ -349,6 +404,8 @@ class _Batch:
                     gates = rnn.inputs[layer].of_values(inputs)
             return inputs
         shown = [model.clock_table[clock] for clock in clocks]
+        if analysis is not None:
+            shown.append(analysis)
         inputs = torch.cat([previous, text, model.speaker(speaker), *shown], dim=1)
         for layer, weights in enumerate(rnn.all_weights):
             if self._c.cell == "gru":

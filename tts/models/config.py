@@ -105,8 +105,6 @@ class TwoTierConfig:
             raise InputError(
                 f"model.lpc_order is {self.lpc_order}; it must be below model.lpc_window ({self.lpc_window})"
             )
-        if self.prediction == "adaptive" and self.history == "embedding":
-            raise InputError("model.prediction is adaptive; it needs model.history: real; else set prediction: none")
         check_size(self)
 
     @property

@@ -137,19 +137,29 @@ def predict(wave: Tensor, config: TwoTierConfig) -> Prediction:
     return Prediction(center, residual, Analysis(coefficients, scale, lag, correlation))
 
 
-def residual_inputs(residual: Tensor, scale: Tensor, lag: Tensor, start: Tensor, config: TwoTierConfig) -> Tensor:
-    """The sample tier's residuals of frames, each divided by the frame's scale and clipped.
+def analyze(past: Tensor, residual: Tensor, config: TwoTierConfig) -> Analysis:
+    """Of the last W samples (…, W) and the last V + longest lag residuals, both float64."""
+    return Analysis(*linear_predictor(past, config.lpc_order), *pitch(residual, config.pitch_lags))
+
+
+def past_residuals(config: TwoTierConfig) -> int:
+    """How many residuals before a frame are needed."""
+    longest = config.pitch_lags[1]
+    return max(config.residual_taps, longest + max(config.pitch_taps, config.pitch_window))
+
+
+def residual_inputs(residual: Tensor, scale: Tensor, lag: Tensor, t: Tensor, config: TwoTierConfig) -> Tensor:
+    """The sample tier's residuals of samples, each divided by its frame's scale and clipped.
 
     Args:
-        residual: (L, R) float64, a piece that holds each frame and what is before it.
-        scale, lag: (L,).
-        start: (L,) int64, the place of the frame's first sample in its piece.
+        residual: (L, R) float64, pieces that hold what is before the samples.
+        scale, lag: (L,), of the samples' frame.
+        t: (L, n) int64, the places of the samples in their piece.
 
     Returns:
-        (L, F, J) float32: r[t - 1], r[t - 2] … (`residual_taps`), then around r[t - lag], the oldest first.
+        (L, n, J) float32: r[t - 1], r[t - 2] … (`residual_taps`), then around r[t - lag], the oldest first.
     """
-    c, device = config, residual.device
-    t = start[:, None, None] + torch.arange(c.frame_size, device=device)[:, None]
+    c, t, device = config, t[..., None], residual.device
     recent = t - 1 - torch.arange(c.residual_taps, device=device)
     periodic = t - lag[:, None, None] + torch.arange(-c.pitch_taps, c.pitch_taps + 1, device=device)
     places = torch.cat([recent, periodic], -1)
@@ -192,7 +202,7 @@ def draw(of: Mixture, uniforms: Tensor, temperature: Tensor, edges: Tensor) -> T
     inside = inside.clamp(2.0**-26, 1 - 2.0**-26)
     location, log_scale = of.locations.gather(-1, k)[..., 0], of.log_scales.gather(-1, k)[..., 0]
     value = location.double() + temperature.double() * log_scale.exp().double() * (inside / (1 - inside)).log()
-    return torch.searchsorted(edges, value, right=True)
+    return torch.searchsorted(edges.double(), value, right=True)
 
 
 def _correlate(x: Tensor, y: Tensor, lags: int) -> Tensor:

@@ -16,10 +16,10 @@ Departures from the paper:
 - The sample tier's history is H samples, not just F: as values in [-1, 1), with an embedding of the last code
   (`history: real`), or as an embedding of every code, as in the paper (`history: embedding`).
 - The upsampling from a frame to the conditioning of its samples may have a low rank.
-- `prediction: adaptive`: a sample's distribution is a mixture of logistics around a linear prediction from the past, and
-  the sample tier's inputs have what that prediction left of past samples (`tts.models.prediction`). A filter that the
-  frame tier makes moves the center once more. Multiplication is what a ReLU network on past samples lacks: without it
-  a voice draws noise where a recording has pitch pulses (docs/results/voice.md).
+- `prediction: adaptive`: a sample's distribution is a mixture of logistics around a linear prediction from the past,
+  and the sample tier's inputs have what that prediction left of past samples (`tts.models.prediction`). A filter that
+  the frame tier makes moves the center once more. Multiplication is what a ReLU network on past samples lacks: without
+  it a voice draws noise where a recording has pitch pulses (docs/results/voice.md).
 - `conditioning: pooled`, a baseline: the mean of all units at every frame; a text is then one unit.
 
 Letters: B batch, T samples, N frames (T = N x F), F frame_size, U units, D dim, S sample_dim, Q q_levels, H hist_size,
@@ -271,7 +271,7 @@ class TwoTier(nn.Module):
     def predict(self, codes: Tensor) -> prediction.Prediction:
         """The linear prediction of (B, T) codes."""
         with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
-            return prediction.predict(self.wave_table[codes], self.config)
+            return prediction.predict(self.wave_table[codes].double(), self.config)
 
     def loss_inputs(
         self, found: prediction.Prediction, loss_frames: Tensor | None = None
@@ -280,12 +280,12 @@ class TwoTier(nn.Module):
         c, analysis = self.config, found.analysis
         B, N = analysis.lag.shape
         frames = torch.arange(B * N, device=analysis.lag.device) if loss_frames is None else loss_frames
-        past = max(c.residual_taps, c.pitch_lags[1] + c.pitch_taps)
-        # A frame's last samples may have inputs after it: never with a lag above the taps, which the config demands.
+        past = prediction.past_residuals(c)
         pieces = functional.pad(found.residual, (past, 0)).unfold(1, past + c.frame_size, c.frame_size)
         pieces = pieces.flatten(0, 1)[frames]
         scale, lag = analysis.scale.flatten()[frames], analysis.lag.flatten()[frames]
-        residuals = prediction.residual_inputs(pieces, scale, lag, torch.full_like(lag, past), c)
+        t = past + torch.arange(c.frame_size, device=lag.device).expand(len(lag), -1)
+        residuals = prediction.residual_inputs(pieces, scale, lag, t, c)
         center = found.center.view(B * N, c.frame_size)[frames]
         if loss_frames is not None:
             return center, scale, residuals
@@ -300,7 +300,7 @@ class TwoTier(nn.Module):
         scale: Tensor,
         residuals: Tensor,
     ) -> prediction.Mixture:
-        """The distributions of frames: history (…, F, H), conditioning (…, F, S), states (…, D), and as `loss_inputs`."""
+        """Distributions of frames: history (…, F, H), conditioning (…, F, S), states (…, D); else as `loss_inputs`."""
         scale = scale[..., None]
         mu = self.config.q_levels - 1.0
         companded = center.sign() * (1.0 + mu * center.abs()).log() / math.log(1.0 + mu)
@@ -324,9 +324,22 @@ class TwoTier(nn.Module):
         if isinstance(samples, Tensor):
             logits = samples.float().flatten(0, -2)
             return functional.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape)
-        ends = functional.pad(self.edges.float(), (1, 1), value=1e6)  # finite, for the gradients
-        ends[0] = -1e6
+        ends = self._ends()
         return -prediction.log_probability(samples, ends[codes], ends[codes + 1])
+
+    def log_probs(self, samples: "Tensor | prediction.Mixture") -> Tensor:
+        """Natural logarithms of the probability of every code, (…, Q), of what `forward` predicts."""
+        if isinstance(samples, Tensor):
+            return samples.log_softmax(-1)
+        each = prediction.Mixture(*(part[..., None, :] for part in samples))
+        ends = self._ends()
+        return prediction.log_probability(each, ends[:-1], ends[1:])
+
+    def _ends(self) -> Tensor:
+        """(Q + 1,) float32: the edges of the codes, and one at each end, finite for the gradients."""
+        ends = functional.pad(self.edges.float(), (1, 1), value=1e6)
+        ends[0] = -1e6
+        return ends
 
     def run_samples(self, history: Tensor | None, conditioning: Tensor) -> Tensor:
         """(…, F, H) history and (…, F, S) conditioning to logits (…, F, Q), or to a mixture's parameters (…, F, 3 K).

@@ -18,6 +18,8 @@ def multiply_adds(model: TwoTierConfig, loss: LossConfig) -> float:
         frame += c.dim * len(loss.spectral_offsets) * loss.n_mels
     upsampling = c.dim * (c.upsample_rank or c.sample_dim) + c.upsample_rank * c.sample_dim
     history = c.hist_size * (1 if c.history == "real" else c.embedding_dim) * c.sample_dim
-    after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.q_levels
+    after = (c.sample_layers - 1) * c.sample_dim**2 + c.sample_dim * c.n_outputs
+    if c.prediction == "adaptive":  # the analysis is no matrix product
+        history += (c.n_residuals + 2) * c.sample_dim + c.n_residuals * (1 + c.dim / c.frame_size)
     passes = 1 + (loss.next_frame_weight > 0)
     return frame / c.frame_size + loss.frame_share * (upsampling + history + passes * after)

@@ -193,6 +193,11 @@ class RunConfig:
         check(self)
         if not self.name:
             raise InputError("name is empty; give the run a name, which its voice gets as well")
+        if self.loss.next_frame_weight and self.model.prediction == "adaptive":
+            raise InputError(
+                f"loss.next_frame_weight is {self.loss.next_frame_weight}; it needs model.prediction: none; "
+                "else set loss.next_frame_weight: 0"
+            )
         if self.train.pause_corruption and self.model.units_per_word == 1:
             raise InputError(
                 f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which "

@@ -11,7 +11,7 @@ from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN, check_vocabulary, is_digits
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of voice folders; the only one that is read."""
 MAX_UNIT_SECONDS = 60
 """The longest segment of one unit that a voice may have."""
