@@ -1,7 +1,9 @@
 /* The native engine: frames of several utterances in step, on one core, without Python.
  *
- * The model is `TwoTier` (tts/models/two_tier.py): an LSTM that takes a step a frame (the frame tier), and a
- * multilayer perceptron that takes a step a sample (the sample tier). Here it computes with rounded numbers:
+ * The model is `TwoTier` (tts/models/two_tier.py) with adaptive prediction (tts/models/prediction.py): before each frame
+ * an analysis of the past (linear prediction, pitch lag); an LSTM that takes a step a frame (the frame tier); and a
+ * multilayer perceptron that takes a step a sample (the sample tier) and gives a mixture of logistics around the
+ * prediction, from which a code is drawn. The two tiers compute with rounded numbers:
  *
  * - A weight matrix W (outputs x inputs) is w[o][i] = scale[o] x q[o][i], q an integer in [-127, 127]; where W
  *   multiplies past samples in the sample tier, one of at most max(127, min(2047, (2^24 - 1) / (H Q / 2))).
@@ -20,11 +22,14 @@
  *   (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
  *   "round": to the nearest, ties to even.
  *
- * What is not a product with a matrix is float32 in one order, whatever the width of the processor's vectors: 16
- * lanes, and their sums by a fixed tree. So the same weights, texts and seeds give the same codes on every machine.
+ * What is not a product with a rounded matrix is float32 in one order, whatever the width of the processor's vectors: 16
+ * lanes, and their sums by a fixed tree; products with analysis and residuals in the order of these. The analysis, the
+ * prediction and the drawn value are float64: correlations are summed in the order of time, a prediction from its oldest
+ * sample on, other sums in 8 lanes and by the tree; square root and division round correctly, the logarithm is ours.
+ * So the same weights, texts and seeds give the same codes on every machine.
  *
  * Letters: F frame_size, H history, D the frame tier's width, G = 4 D its gates, S the sample tier's width, Q codes,
- * r rank, U units. A width with a + is padded with zeros.
+ * r rank, K components of the mixture, J residuals. A width with a + is padded with zeros.
  *
  * This file is compiled once for each instruction set, with ENGINE_ISA its name, and once without, which gives
  * `engine_isa()`, the best of them for this processor. EXPORT, too, is set by scripts/build_engine.py.
@@ -131,7 +136,7 @@ typedef float floats8 __attribute__((ext_vector_type(8)));
 enum { DOUBLES = 8 };
 INLINE doubles loads(const double *from) { return READ(doubles, from); }
 INLINE void stores(double *to, doubles v) { WRITE(to, doubles, v); }
-INLINE doubles chosen(longs mask, doubles yes, doubles no) { return (doubles)(((longs)yes & mask) | ((longs)no & ~mask)); }
+INLINE doubles chosen(longs m, doubles yes, doubles no) { return (doubles)(((longs)yes & m) | ((longs)no & ~m)); }
 INLINE doubles clamped(doubles v, double most) { return chosen(v < -most, -most, chosen(v > most, most, v)); }
 
 /* Lane k with the sum of the lanes up to k, as `running`. */
@@ -247,7 +252,8 @@ typedef enum { PANELS, WIDE, ROWS } Kind;
 typedef struct {
     Shape shape;
     int D, G, S, K, T, R; /* dim+, gates, sample_dim+, components+, text_dim+, rank+ (0: none) */
-    int P, waves, residuals, J, half; /* codes, samples, residuals kept before a frame; residuals as inputs; see `edges` */
+    int P, waves, residuals; /* codes, samples, residuals kept before a frame */
+    int J, half;             /* residuals as inputs; see `edges` */
     float state_limit, text_limit, rank_limit, code_step, state_step; /* B, A(2 text_dim), A(rank) */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
     const int16_t *end;                   /* (T+): the embedding after the last unit, rounded */
@@ -656,7 +662,7 @@ static void begin_unit(Group *g, Slot *slot)
 
 /* ---- The analysis: linear prediction from the past (tts/models/prediction.py) ------------------------------------ */
 
-static const double LEAST_SCALE = 3e-4, WHITE_NOISE = 3e-4, NOISE_FLOOR = 1e-7, STEPS = 65536.0, LARGEST_RESIDUAL = 8.0;
+static const double LEAST_SCALE = 3e-4, WHITE_NOISE = 3e-4, NOISE_FLOOR = 1e-7, STEPS = 65536, LARGEST_RESIDUAL = 8;
 
 /* out[k] = sum_t x[t] y[t + k], in the order of t, for `count` k, and more, up to a multiple of LAGS. */
 static void correlate(double *out, const double *x, const double *y, int size, int count)
@@ -834,7 +840,7 @@ INLINE void rectify(Active *active, const float *y, int width)
     }
 }
 
-/* A code from the mixture of `outputs`, by one uniform: it chooses a logistic, and what is left of it a value of that. */
+/* A code from the mixture of `outputs`, by one uniform: it chooses a logistic, and what is left of it a value there. */
 static int draw(const Model *m, const float *outputs, double center, const Slot *slot, float uniform)
 {
     const int count = m->shape.components;
@@ -898,21 +904,23 @@ static void begin_frame(Group *g, const Slot *slot)
     memcpy(a, slot->coefficients, order * sizeof *a);
     memset(g->ahead, 0, (m->shape.frame + order + DOUBLES) * sizeof *g->ahead);
     for (int k = order; k > 0; k--)
-        for (int f = 0; f <= order - k; f += DOUBLES) stores(g->ahead + f, loads(g->ahead + f) + loads(a + k - 1 + f) * past[-k]);
+        for (int f = 0; f <= order - k; f += DOUBLES)
+            stores(g->ahead + f, loads(g->ahead + f) + loads(a + k - 1 + f) * past[-k]);
     int from = m->residuals - greater(m->shape.residual_taps, slot->lag + m->shape.pitch_taps);
     for (int k = from; k < m->residuals; k += DOUBLES)
         WRITE(g->ratios + k, floats8,
               __builtin_convertvector(clamped(loads(slot->residual + k) / slot->scale, LARGEST_RESIDUAL), floats8));
 }
 
-/* The inputs of sample f besides its history: residuals, the newest first, then around one lag before; the prediction,
+/* The inputs of sample f beside its history: residuals, the newest first, then around one lag before; the prediction,
  * companded and by the scale. Returns the prediction after the filter. */
 INLINE double sample_inputs(const Group *g, const Slot *slot, int f, float *inputs)
 {
     const Model *m = &g->model;
     const int taps = m->shape.residual_taps;
     const float *ratios = g->ratios + m->residuals + f, *periodic = ratios - slot->lag - m->shape.pitch_taps;
-    const double p = g->ahead[f], size = p < 0 ? -p : p, companded = logarithm(1 + (m->shape.codes - 1) * size) / m->log_codes;
+    const double p = g->ahead[f], size = p < 0 ? -p : p;
+    const double companded = logarithm(1 + (m->shape.codes - 1) * size) / m->log_codes;
     for (int k = 0; k < taps; k++) inputs[k] = ratios[-1 - k];
     for (int k = 0; k < m->J - taps; k++) inputs[taps + k] = periodic[k];
     inputs[m->J] = (float)(p < 0 ? -companded : companded);
@@ -932,7 +940,8 @@ INLINE void add_sample(Group *g, Slot *slot, int f, int code)
     slot->wave[m->waves + f] = x, slot->residual[m->residuals + f] = residual;
     g->ratios[m->residuals + f] = (float)clamped(residual / slot->scale, LARGEST_RESIDUAL)[0];
     double *ahead = g->ahead + f + 1;
-    for (int k = 0; k < m->shape.lpc_order; k += DOUBLES) stores(ahead + k, loads(ahead + k) + loads(slot->coefficients + k) * x);
+    for (int k = 0; k < m->shape.lpc_order; k += DOUBLES)
+        stores(ahead + k, loads(ahead + k) + loads(slot->coefficients + k) * x);
 }
 
 /* The F samples of a slot's frame. */
