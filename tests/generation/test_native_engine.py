@@ -261,7 +261,19 @@ def test_sizes_are_checked_before_pointers_are_trusted():
     vectors = np.zeros((2, model.config.word_dim), np.float32)
     fitting = [0, vectors.ctypes.data, 2, 0, 10, 10, 1.0, 1.0]
     assert functions.group_begin(group, *fitting)
-    for place, wrong in ((0, 1), (0, -1), (1, None), (2, 0), (3, 3), (3, -1), (4, 0), (5, 0), (6, 0.0), (6, np.inf), (7, 1.5)):
+    for place, wrong in (
+        (0, 1),
+        (0, -1),
+        (1, None),
+        (2, 0),
+        (3, 3),
+        (3, -1),
+        (4, 0),
+        (5, 0),
+        (6, 0.0),
+        (6, np.inf),
+        (7, 1.5),
+    ):
         arguments = [*fitting]
         arguments[place] = wrong
         assert not functions.group_begin(group, *arguments), (place, wrong)

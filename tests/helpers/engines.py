@@ -13,7 +13,8 @@ from tts.core.sampling import Sampling
 from tts.generation.family import unsupported
 from tts.generation.interface import SynthesisRequest, Uniforms, duration_threshold
 from tts.generation.rounded import RoundedTwoTier
-from tts.generation.torch_engine import TorchEngine
+from tts.generation.torch_engine import TorchEngine, draw_codes
+from tts.models import prediction
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 
@@ -118,7 +119,7 @@ def make_requests(model, max_frames=40, max_unit_frames=15, sampling=None):
 
 
 def teacher_forced(model, requests, made):
-    """Logits (B, N, F, Q) and advance logits (B, N) of generated codes fed back, as one padded batch."""
+    """What `TwoTier.forward` gives for generated codes fed back, as one padded batch (B, N, F, …)."""
     frame = model.config.frame_size
     frames = max(len(one.codes) for one in made) // frame
     more = 0
@@ -165,17 +166,38 @@ def explicit_durations(model, request):
     return frames
 
 
-def assert_drawn_from(logits, request, one, frame):
-    """Each code is the inverse CDF of the logits at its uniform, up to rounding."""
-    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.codes)] / request.sampling.temperature
-    p = np.exp(scaled - scaled.max(1, keepdims=True))
-    running = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
-    u = Uniforms(request.seed, frame).rows(len(one.codes) // frame)[:, :frame].reshape(-1).astype(np.float64)
-    place = np.arange(len(u))
-    above = running[place, one.codes]
-    below = np.where(one.codes > 0, running[place, one.codes - 1], 0.0)
-    assert (u < above + 1e-4).all()
-    assert (u > below - 1e-4).all()
+def parts(samples, *place):
+    """Logits, or the parts of a mixture, at a place of a padded batch: each (T, Q) or (T, K)."""
+    return [part[place].reshape(-1, part.shape[-1]) for part in ([samples] if torch.is_tensor(samples) else samples)]
+
+
+def log_probabilities(samples, model):
+    """(…, Q) of each code, from logits or a mixture."""
+    if torch.is_tensor(samples):
+        return samples.log_softmax(-1)
+    codes = torch.arange(model.config.q_levels)
+    wide = prediction.Mixture(*(part[..., None, :] for part in samples))
+    return -model.nll(wide, codes)
+
+
+def assert_drawn_from(samples, request, one, model):
+    """Each code is what its uniform draws from teacher-forced logits or mixtures, `parts`, up to rounding."""
+    n, F = len(one.codes), model.config.frame_size
+    u = torch.from_numpy(Uniforms(request.seed, F).rows(n // F)[:, :F].reshape(-1))
+    temperature = torch.full((n,), request.sampling.temperature, dtype=torch.float64)
+    drawn = []
+    for off in (-1e-4, 0.0, 1e-4):
+        moved = (u + off).clamp(0, 1 - 2.0**-24)
+        of = [part[:n] for part in samples]
+        is_mixture = len(of) > 1
+        drawn.append(
+            prediction.draw(prediction.Mixture(*of), moved, temperature, model.edges)
+            if is_mixture
+            else draw_codes(of[0], moved, temperature)
+        )
+    least, most = torch.stack(drawn).aminmax(dim=0)
+    codes = torch.from_numpy(one.codes.astype(np.int64))
+    assert ((codes >= least) & (codes <= most)).all()
 
 
 def assert_same(model, requests, ours, theirs):
@@ -188,7 +210,7 @@ def assert_same(model, requests, ours, theirs):
             ties += 1
             for one in (a, b):
                 forced = teacher_forced(model, [request], [one])
-                assert_drawn_from(forced.logits[0], request, one, model.config.frame_size)
+                assert_drawn_from(parts(forced.samples, 0), request, one, model)
                 assert advances(forced.advance_logits[0], request, one, model.config) == one.unit_ends
     assert ties <= 1, "more than one utterance hit a floating-point tie"
 
