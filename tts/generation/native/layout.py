@@ -189,7 +189,7 @@ def prediction_window(size: int) -> np.ndarray:
 def lag_features(lags: tuple[int, int]) -> np.ndarray:
     """(longest - shortest + 1,) float32: what the frame tier has of each lag (`Analysis.features`)."""
     low, high = lags
-    return np.float32([math.log2(lag / math.sqrt(low * high)) * 0.7 for lag in range(low, high + 1)])
+    return np.array([math.log2(lag / math.sqrt(low * high)) * 0.7 for lag in range(low, high + 1)], np.float32)
 
 
 def _output(c: TwoTierConfig, weight: np.ndarray, bias: np.ndarray, S: int) -> Iterator[np.ndarray]:
