@@ -183,7 +183,7 @@ def test_options_out_of_range_are_refused(bad) -> None:
 def test_what_cannot_be_drawn_is_refused(splits) -> None:
     with pytest.raises(InputError, match="'carl' has no recordings here; choose among anna, ben"):
         SequenceStream(splits["train"], SequenceOptions(speakers=("carl",)), 0)
-    with pytest.raises(InputError, match="at most 3 digits"):
+    with pytest.raises(InputError, match="at most 3 words"):
         SequenceStream(splits["train"], SequenceOptions(min_digits=4, hold_outs=HOLD_OUTS), 0)
     with pytest.raises(InputError, match="no length"):
         SequenceStream(splits["train"], SequenceOptions(hold_outs=HOLD_OUTS, length_weights=(0, 0, 0, 1, 1)), 0)

@@ -51,7 +51,7 @@ def make_app(service: Service, key: str | None = None, page: Path = PAGE) -> Fas
     app.state.service = service
     app.include_router(router)
     if page.is_dir():
-        app.mount("/", StaticFiles(directory=page, html=True), name="page")
+        _add_page(app, StaticFiles(directory=page))
     app.add_exception_handler(InputError, _input_error)
     app.add_exception_handler(Busy, lambda *_: busy_answer())
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -68,6 +68,16 @@ def make_app(service: Service, key: str | None = None, page: Path = PAGE) -> Fas
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"])
     _describe(app, service)
     return app
+
+
+def _add_page(app: FastAPI, files: StaticFiles) -> None:
+    """Serve the page's files by routes of their names: a mount of "/" would take the wrong methods of other routes."""
+
+    async def file(request: Request) -> Response:
+        return await files.get_response(request.path_params.get("name", "index.html"), request.scope)
+
+    for path in ("/", "/{name}"):
+        app.add_route(path, file, methods=["GET"])
 
 
 def _describe(app: FastAPI, service: Service) -> None:
