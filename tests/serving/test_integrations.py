@@ -33,8 +33,7 @@ def shell(tmp_path):
     for name, line in (("tts", f'exec {sys.executable} -m tts "$@"'), ("aplay", f"cat > {played}")):
         (programs / name).write_text(f"#!/bin/sh\n{line}\n")
         (programs / name).chmod(0o755)
-    root = str(Path(__file__).parents[2])
-    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": root}
+    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 def same(path, spoken):
