@@ -48,6 +48,7 @@ def test_whisper_reads_what_people_say(recordings):
 
 
 @needs(dnsmos.NEEDS)
+@pytest.mark.slow
 def test_dnsmos_prefers_speech_to_speech_in_noise(recordings):
     wave = np.concatenate([x.audio for x in recordings])
     noise = np.random.default_rng(0).normal(0, 0.05, len(wave)).astype(np.float32)

@@ -11,7 +11,10 @@ from tts.voice import SpeakOptions
 
 playwright = pytest.importorskip("playwright.sync_api", reason='no playwright: pip install ".[dev]"')
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium"),
+]
 LONG = "1 2 3 4 5 6 7 8 9 0 " * 40
 
 

@@ -114,6 +114,7 @@ def _second_half(output: str, folder: str) -> None:
     train(config, data, resume=True)
 
 
+@pytest.mark.slow
 def test_one_process_resumed_as_two(folder: Path, tmp_path: Path) -> None:
     for output, steps in (("whole", 26), ("parts", 22)):
         config, data = load_data(config_of(tmp_path / output, folder, steps=steps, batch_size=2))

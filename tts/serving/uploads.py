@@ -47,13 +47,13 @@ def decoded(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
                     raise InputError(
                         f"file: lasts more than {room / rate:g} s, the most that is read; send a part of it"
                     )
+            if not count:
+                raise InputError(f"file: holds no samples; send a recording as {FORMATS}")
+            wave = np.concatenate(blocks, axis=1).T  # channels may change on the way
     except InputError:
         raise
     except Exception as error:  # PyAV's own, and what it raises where a file has no rate, no layout …
         raise InputError(f"file: not readable as audio ({reason(error, 80)}); send {FORMATS}") from error
-    if not count:
-        raise InputError(f"file: holds no samples; send a recording as {FORMATS}")
-    wave = np.concatenate(blocks, axis=1).T
     if not np.isfinite(wave).all() or np.abs(wave).max() > audio.LOUDEST:
         raise InputError("file: holds samples that are not finite, or far beyond full scale; record it again")
     return audio.to_mono(wave, "the upload"), rate
