@@ -49,6 +49,7 @@ def test_a_row_is_measured(here, voice_folder, capsys):
         assert part in captured.out
 
 
+@pytest.mark.slow
 def test_what_rows_measure(here, voice_folder, monkeypatch):
     """In this process, which therefore keeps its cores."""
     kept = []

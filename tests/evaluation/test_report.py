@@ -84,6 +84,7 @@ def test_metrics_reach_the_tables(judged):
     assert total_confusion(report_of(judged)["splits"], "voice")["ann & <b>"][9, 10] == 4
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone(judged, folder):
     write_reports(folder, report_of(judged), judged)
     page = (folder / "report.html").read_text()

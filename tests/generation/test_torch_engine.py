@@ -89,6 +89,7 @@ def test_pieces_joined_are_the_whole():
             assert all(piece.dtype == np.int16 for piece in pieces)
 
 
+@pytest.mark.slow
 def test_interrupted_and_side_by_side():
     """What was left does not reach what comes after; two iterators do not share places."""
     model = make_model()

@@ -77,6 +77,7 @@ def _two_processes(folder: str) -> None:
     train(nothing_drawn(run_config(Path(folder), steps=4, batch_size=1)), data())
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     """Two gloo processes with half the batch each: the losses of one process with the whole batch."""
     one, two = tmp_path / "one", tmp_path / "two"

@@ -73,6 +73,7 @@ def whole_batches(folder: Path, steps: int, batch_size: int):
     return replace(config, loss=replace(config.loss, frame_share=1.0))
 
 
+@pytest.mark.slow
 def test_one_process_resumed_as_two(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole_batches(parts, 2, 2), data())
