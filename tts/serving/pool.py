@@ -15,7 +15,7 @@ from tts.core.machine import cores
 from tts.voice import Audio, Batch, CheckedText, Voice
 
 FIRST_SECONDS, LATER_SECONDS = 0.02, 0.06
-"""About how much of each text a thread makes in a step: little while one of them has not been heard yet."""
+"""About how much of each text a thread makes in a step: little while nothing of one of them has been sent yet."""
 RETRY_SECONDS = 1
 """When to try again where the queue is full."""
 

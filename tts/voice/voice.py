@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from tts.core.errors import InputError
 from tts.core.sampling import Sampling, integer, number
 from tts.generation.interface import Engine, SynthesisRequest
 from tts.generation.weights import checked_weights, restored_weights, stored_weights
 from tts.text.encoder import TextEncoderConfig
-from tts.text.languages import LANGUAGES
-from tts.text.normalize import check_vocabulary, digit_forms, is_digits, words
-from tts.text.pauses import Reading
-from tts.text.reading import ReadMode, fit, read
-from tts.text.units import pauses as pause_units
-from tts.text.units import syllables, unit_vectors
+from tts.text.normalize import check_vocabulary, digit_forms, is_digits
+from tts.text.reading import ReadMode
 from tts.voice.batch import Batch
+from tts.voice.checking import checked_text, reading_of
 from tts.voice.config import VoiceConfig
 from tts.voice.engines import Engines, torch_model
 from tts.voice.folder import write_voice
@@ -315,7 +311,7 @@ class Voice:
             assert voice.check("4-7") == ["4", "7"]
         """
         self.config.speaker_index(speaker)
-        return self._reading(text, how).words
+        return reading_of(self.config, self._sayable, text, how).words
 
     def checked(
         self,
@@ -438,56 +434,4 @@ class Voice:
         write_voice(folder, self.config, self._weights, self._vectors.shipped, card)
 
     def _checked(self, options: SpeakOptions, text: str, speaker: str | None, seed: int) -> CheckedText:
-        config, seconds, speed = self.config, options.max_seconds, options.checked_speed()
-        if speed != 1 and config.model.duration != "explicit":
-            raise InputError(
-                f"voice {self.name} decides on durations while it speaks (duration: implicit), so it has one speed; "
-                f"leave speed at 1, not {speed}"
-            )
-        spoken, pauses = (reading := self._reading(text, options.read)).words, reading.pauses
-        if config.model.conditioning == "pooled" and "[" in text:
-            raise InputError(
-                f"voice {self.name} has no segments (conditioning: pooled), so no place for a pause like [1s]"
-            )
-        index = config.speaker_index(speaker)
-        request = SynthesisRequest(
-            units=unit_vectors(self.word_vectors(spoken), config.model.units_per_word, syllables(spoken)),
-            speaker=index,
-            seed=integer("seed", seed),
-            max_frames=config.frames(
-                "max_seconds", 1 + len(spoken) * config.max_unit_seconds / speed if seconds is None else seconds
-            ),
-            max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
-            sampling=options.sampling(config.sampling),
-            speed=speed,
-            silences=self._silences(pauses, spoken),
-        )
-        return CheckedText(spoken, config.speakers[index], request, config)
-
-    def _reading(self, text: str, how: ReadMode | None) -> Reading:
-        """The words to say, all of which the voice can, and the pauses between them. Raises InputError."""
-        sayable, language = self._sayable, self.config.language
-        how = how or ("digits" if is_digits(sayable) or language not in LANGUAGES else "auto")
-        found = read(text, how, language, sayable)
-        if how == "digits":
-            return found
-        found = fit(found, sayable, language)
-        spoken: list[str] = []
-        pauses = found.pauses[:1]
-        for one, pause in zip(found.words, found.pauses[1:], strict=True):
-            parts = words(one, sayable)
-            spoken += parts
-            pauses += [*[0.0] * (len(parts) - 1), pause]
-        return Reading(spoken, pauses)
-
-    def _silences(self, pauses: Sequence[float], spoken: Sequence[str]) -> dict[int, np.ndarray]:
-        """What an engine inserts for a pause before the first word and after each one: by unit, codes."""
-        model, rate = self.config.model, self.config.sample_rate
-        if model.conditioning == "pooled":
-            return {}
-        ends = range(len(spoken)) if model.units_per_word == 1 else pause_units(syllables(spoken))[1:].tolist()
-        return {
-            unit: np.full(round(seconds * rate), model.q_levels // 2, np.int16)
-            for unit, seconds in zip([-1, *ends], pauses, strict=True)
-            if seconds
-        }
+        return checked_text(self.config, self._sayable, self.word_vectors, options, text, speaker, seed)
