@@ -1,8 +1,9 @@
 """Turn the voice of a training run into one that ships: its license, its sampling settings, its card with the metrics.
 
-python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --duration-spread 0.5 --report report/report.json
+python scripts/release_voice.py runs/fsdd/voice tts/voices/digits --duration-spread 0.25 --report report/report.json
 
 Run it once without `--report`, evaluate the result, and run it again with the report: the weights do not change.
+`CORPORA` has what the card says of each corpus.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tts.core.errors import InputError
 from tts.core.files import check_folder, is_file, path_argument
 from tts.core.sampling import Sampling
 from tts.core.tables import markdown_table, percent_cell
+from tts.evaluation.judges.tables import judge_tables
 from tts.training.config import without_local_paths
 from tts.voice import Voice, load_voice
 
@@ -40,14 +42,54 @@ NAMES = {
 }
 
 
+@dataclass(frozen=True)
+class CorpusCard:
+    """What a voice's card and record say of the corpus that it was trained on."""
+
+    data: str
+    license: str
+    attribution: str
+    says: str
+    text: str
+    """An example."""
+    limits: str
+    checksums: str | None = None
+    """File in `data_recipes` with the list that the recordings are compared with when they are read."""
+
+
+CORPORA = {
+    "fsdd": CorpusCard(
+        data=f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
+        license="CC BY-SA 4.0",
+        attribution="Derived from recordings of the [Free Spoken Digit Dataset]"
+        "(https://github.com/Jakobovski/free-spoken-digit-dataset) by Zohar Jackson and contributors, CC BY-SA 4.0; "
+        f"revision {FSDD_REVISION}, takes 8-49 of each digit (takes 0-4 are the corpus's test split, 5-7 validation).",
+        says="digits",
+        text="4 7 2",
+        limits="English digits only, as numerals or words. 8 kHz, with the noise of the recordings.",
+        checksums="fsdd_sha256.txt",
+    ),
+    "prompts": CorpusCard(
+        data="Asterisk core sounds 1.6.1, en_US_f_Allison: digits, letters, phonetic",
+        license="CC BY-SA 3.0",
+        attribution="Derived from the English prompts of the [Asterisk core sounds]"
+        "(https://downloads.asterisk.org/pub/telephony/sounds/), spoken by Allison Smith, copyright Digium, Inc., "
+        "CC BY-SA 3.0.",
+        says="the words of telephone prompts (digits, cardinals, ordinals, letters, days, months)",
+        text="three hundred forty two",
+        limits="One recording of each word, so each word is always said in the same way; words that are not in "
+        "`vocabulary` are refused.",
+    ),
+}
+"""By `data.corpus` of the run's config."""
+
 HEADER = """---
-license: cc-by-sa-4.0
+license: {license}
 language: en
 library_name: twotier-tts
 pipeline_tag: text-to-speech
 tags:
 - samplernn
-- digits
 ---"""
 """Of the card, for the Hugging Face Hub."""
 
@@ -59,11 +101,13 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     except KeyError as error:
         message = f"{arguments.run} does not say its training's {error}; give a voice that tts train wrote"
         raise InputError(message) from None
-    # The list has the checksums that the recordings are compared with when they are read.
-    checksums = files("data_recipes").joinpath("fsdd_sha256.txt").read_bytes()
-    training = {
-        "data": f"Free Spoken Digit Dataset, revision {FSDD_REVISION}, takes 8-49",
-        "data_sha256": hashlib.sha256(checksums).hexdigest(),
+    corpus = corpus_of(config)
+    training = {"data": corpus.data}
+    if corpus.checksums:
+        training["data_sha256"] = hashlib.sha256(
+            files("data_recipes").joinpath(corpus.checksums).read_bytes()
+        ).hexdigest()
+    training |= {
         **{key: getattr(arguments, key) for key in ("command", "commit", "hardware", "minutes")},
         "step": step,
         "config": without_local_paths(config),
@@ -82,7 +126,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         c,
         name=arguments.to.name,
         default_speaker=arguments.default_speaker or c.default_speaker,
-        license="CC BY-SA 4.0",
+        license=corpus.license,
         sampling=Sampling(arguments.temperature, arguments.duration_spread),
         max_unit_seconds=arguments.max_unit_seconds or c.max_unit_seconds,
         training=training,
@@ -90,36 +134,42 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
     return rounded.with_config(changed)
 
 
+def corpus_of(config: Mapping[str, Any]) -> CorpusCard:
+    """Raises: InputError for a corpus without an entry in `CORPORA`."""
+    name = config["data"].get("corpus", "fsdd")  # older records have only the one
+    if name not in CORPORA:
+        raise InputError(f"the run's data.corpus is {name}, which scripts/release_voice.py has no entry for; add one")
+    return CORPORA[name]
+
+
 def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> str:
     """README.md of the voice's folder."""
     c, t = voice.config, voice.config.training
     speakers = " and ".join(filter(None, [", ".join(c.speakers[:-1]), c.speakers[-1]]))
+    corpus = corpus_of(t["config"])
+    checksums = f" The list of the recordings' checksums has sha256 {t['data_sha256']}." if corpus.checksums else ""
     lines = [
-        HEADER,
+        HEADER.format(license=corpus.license.lower().replace(" ", "-")),
         f"# {c.name}",
-        f"Says digits, sample by sample at {c.sample_rate} Hz, as {speakers} said them (by default "
+        f"Says {corpus.says}, sample by sample at {c.sample_rate} Hz, as {speakers} said them (by default "
         f"{c.default_speaker}): a two-tier SampleRNN, conditioned on word vectors of MiniLM.",
-        f'```bash\ntts speak "4 7 2" --speaker {c.speakers[-1]} -o 472.wav\n```',
+        f'```bash\ntts speak "{corpus.text}" --voice {c.name} --speaker {c.speakers[-1]} -o out.wav\n```',
         "## License and attribution",
-        "CC BY-SA 4.0. Derived from recordings of the [Free Spoken Digit Dataset]"
-        "(https://github.com/Jakobovski/free-spoken-digit-dataset) by Zohar Jackson and contributors, CC BY-SA 4.0; "
-        f"revision {FSDD_REVISION}, speakers {', '.join(c.speakers)}, takes 8-49 of each digit (takes 0-4 are the "
-        "corpus's test split, 5-7 validation). Trimmed, brought to one level and joined: `training.config` in "
-        "`config.json` says how.",
+        f"{corpus.license}. {corpus.attribution} Speakers {', '.join(c.speakers)}. Trimmed, brought to one level and "
+        "joined: `training.config` in `config.json` says how.",
         "## Training",
-        f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}. "
-        f"The list of the recordings' checksums has sha256 {t['data_sha256']}; the whole config is in `config.json`.",
+        f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}."
+        f"{checksums} The whole config is in `config.json`.",
         f"Sampling settings, chosen on other texts than those measured here: temperature {c.sampling.temperature:g}, "
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
         lines += ["## Metrics", _metrics(report["splits"]), _speakers(report["splits"])]
-        lines += [f"By the recognizer of this project: `{report_command}`."]
-    lines += [
-        "## Limits",
-        "English digits only, as numerals or words. Training had sequences of one to "
-        f"{t['config']['data']['sequences']['max_digits']} digits. 8 kHz, with the noise of the recordings.",
-    ]
+        for table in judge_tables(report["splits"], ["voice", "ground_truth"]):
+            lines += [f"### {table.title}", table.about, markdown_table(table.header, table.rows)]
+        lines += [f"By `{report_command}`."]
+    longest = t["config"]["data"]["sequences"]["max_digits"]
+    lines += ["## Limits", f"{corpus.limits} Training had sequences of one to {longest} words."]
     return "\n\n".join(lines) + "\n"
 
 
@@ -129,7 +179,7 @@ def _metrics(splits: Mapping[str, Any]) -> str:
     for name, metrics in splits.items():
         voice = metrics["voice"]
         errors = [percent_cell(x["digit_error"], x["digit_error_95"]) for x in (voice, metrics["ground_truth"])]
-        texts = f"{NAMES[name]} ({voice['texts']})"
+        texts = f"{NAMES.get(name, name)} ({voice['texts']})"
         rows.append([texts, *errors, percent_cell(voice["exact"]), percent_cell(voice["cap"])])
     return markdown_table(header, rows)
 

@@ -66,3 +66,28 @@ def test_release(run, tmp_path, monkeypatch):
     assert "as ann and bob said them (by default bob)" in body
     for path in (tmp_path / "nine").glob("*.*"):
         assert b"/home/someone" not in path.read_bytes()
+
+
+def test_each_corpus_has_its_own_license(run, tmp_path, monkeypatch):
+    voice = load_voice(run)
+    voice.config.training["config"]["data"]["corpus"] = "prompts"
+    voice.save(tmp_path / "prompts", "")
+    release(monkeypatch, tmp_path / "prompts", tmp_path / "numbers")
+    made = load_voice(tmp_path / "numbers")
+    assert made.config.license == "CC BY-SA 3.0"
+    assert "data_sha256" not in made.config.training
+    card = (tmp_path / "numbers" / "README.md").read_text()
+    assert yaml.safe_load(card.split("---\n", 2)[1])["license"] == "cc-by-sa-3.0"
+    assert "Allison Smith" in card
+    assert "Zohar Jackson" not in card
+
+
+def test_a_corpus_that_no_card_knows_is_refused(run, tmp_path, monkeypatch, capsys):
+    voice = load_voice(run)
+    voice.config.training["config"]["data"]["corpus"] = "espeak"
+    voice.save(tmp_path / "espeak", "")
+    flags = ["--command", "x", "--hardware", "x", "--minutes", "5", "--commit", "x"]
+    monkeypatch.setattr(sys, "argv", ["release_voice.py", str(tmp_path / "espeak"), str(tmp_path / "new"), *flags])
+    assert release_voice.main() == 2
+    assert "espeak" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -1,16 +1,17 @@
 """The command `tts`: its subcommands, and what becomes of errors.
 
-Parsing imports nothing heavy, so that `tts --help` and a mistyped flag answer at once. A command that the light install
-cannot run is refused, with the line that installs what it needs, before it imports anything.
+A command's module is imported when its arguments are parsed, and imports nothing heavy, so that `tts --help` and a
+mistyped flag answer at once. A command that the light install cannot run is refused, with the line that installs what
+it needs, before it imports more.
 """
 
 import argparse
+import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
@@ -25,9 +26,14 @@ _TEXT_TAKEN_FOR_A_FLAG = re.compile(r"required:.* TEXT\b|unrecognized arguments:
 class _Parser(Parser):
     default_command: str | None = None
     """The subcommand that is meant where the arguments begin with a flag, or there are none."""
+    declare: "Callable[[_Parser], None] | None" = None
+    """Adds the arguments, before the first are parsed."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Insert the default command where there is one."""
+        if self.declare:
+            self.declare, declare = None, self.declare
+            declare(self)
         given = list(args or ())
         if self.default_command and (not given or (given[0].startswith("-") and given[0] not in ("-h", "--help"))):
             args = [self.default_command, *given]
@@ -47,20 +53,23 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"twotier-tts {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, summary: str, module: Any, *needs: str, extra: str = "train") -> _Parser:
-        subparser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        subparser.set_defaults(run=module.run, needs=needs, extra=extra)
-        module.add_arguments(subparser)
-        return subparser
+    def command(name: str, summary: str, *needs: str, extra: str = "train") -> None:
+        def declare(subparser: _Parser) -> None:
+            module = importlib.import_module(f"tts.cli.{name}")
+            subparser.set_defaults(run=module.run, needs=needs, extra=extra)
+            module.add_arguments(subparser)
+            subparser.default_command = getattr(module, "DEFAULT", None)
 
-    command("speak", "say a text", speak)
-    command("voices", "list the voices that are installed", voices)
-    command("data", "build datasets of spoken words", data, "datasets", "tqdm")
-    command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
-    command("recognize", "recognize the digits in audio files", recognize, "onnxruntime", extra="serve")
-    command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
-    command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
-    command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
+        commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.").declare = declare
+
+    command("speak", "say a text")
+    command("voices", "list the voices that are installed")
+    command("data", "build datasets of spoken words", "datasets", "tqdm")
+    command("train", "train a voice", *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
+    command("recognize", "recognize the digits in audio files", "onnxruntime", extra="serve")
+    command("serve", "serve speech over HTTP", *_SERVES, extra="serve")
+    command("evaluate", "measure what a voice says", *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
+    command("bench", "measure speed on this machine")
     return parser
 
 

@@ -191,9 +191,11 @@ def _of_gates(gates: np.ndarray, D: int) -> np.ndarray:
 
 def _sums(start: np.ndarray, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """start (G,) + features (rows, n) times weights (G, n): (rows, G) float32, added in the order of the features."""
-    total = np.tile(start, (len(features), 1))
-    for feature, weight in zip(features.T, weights.T, strict=True):
-        total += feature[:, None] * weight
+    total, columns = np.tile(start, (len(features), 1)), np.ascontiguousarray(weights.T)
+    for begin in range(0, len(total), 16):  # so few rows stay in the cache
+        rows = total[begin : begin + 16]
+        for feature, weight in zip(features[begin : begin + 16].T, columns, strict=True):
+            rows += feature[:, None] * weight
     return total
 
 
