@@ -12,6 +12,7 @@ import pytest
 
 from tts import audio
 from tts.cli.main import main
+from tts.serving import guards
 from tts.serving.run import warnings
 from tts.serving.settings import ServerSettings
 
@@ -215,6 +216,64 @@ def test_a_slow_body_is_refused(small, path):
         head = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: " + kind
         connection.sendall(head + b"\r\n\r\n-")
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+FORM = b"Content-Type: multipart/form-data; boundary=b\r\n"
+PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+EARLY = [
+    (400, b"/v1/audio/transcriptions", FORM),  # the first bytes are not of a form
+    (401, b"/v1/audio/transcriptions", b"Authorization: Bearer wrong\r\n" + FORM),
+    (404, b"/v1/none", b""),
+    (405, b"/v1/models", b""),
+    (413, b"/v1/audio/transcriptions", FORM + b"Content-Length: %d\r\n" % (160 * len(PIECE))),
+    (413, b"/v1/audio/speech", b"Content-Type: application/json\r\n"),
+]
+
+
+@pytest.fixture(scope="module")
+def keyed(start):
+    return start(key="secret", threads=1, max_upload_bytes=8 << 20, max_body_seconds=1)
+
+
+def begin_post(served, path, headers):
+    """A connection on which the head of a request has been sent; its body comes in chunks, if it has no length."""
+    connection = socket.create_connection(("127.0.0.1", served.port), 5)
+    if b"Authorization" not in headers:
+        headers += b"Authorization: Bearer secret\r\n"
+    encoding = b"" if b"Content-Length" in headers else b"Transfer-Encoding: chunked\r\n"
+    connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n" + headers + encoding + b"\r\n")
+    return connection
+
+
+@pytest.mark.parametrize(("status", "path", "headers"), EARLY)
+def test_an_answer_before_the_whole_body_is_read_after_it(keyed, monkeypatch, status, path, headers):
+    monkeypatch.setattr(guards, "LINGER_SECONDS", 0.05)
+    with begin_post(keyed, path, headers) as connection:
+        for number in range(160):
+            if number == 150:
+                time.sleep(0.2)  # the answer is there, and the client still sends
+            connection.sendall(PIECE)
+        if b"Content-Length" not in headers:
+            connection.sendall(b"0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"\r\nconnection: close" in head
+    assert json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize(("status", "path", "headers"), EARLY)
+def test_what_is_dropped_after_an_answer_is_bounded(keyed, monkeypatch, status, path, headers):
+    monkeypatch.setattr(guards, "LINGER_BYTES", 1 << 20)
+    monkeypatch.setattr(guards, "LINGER_SECONDS", 20)
+    with begin_post(keyed, path, headers) as connection, pytest.raises(ConnectionError):
+        for _ in range(2000):
+            connection.sendall(PIECE)
+
+
+def test_a_body_that_is_there_keeps_the_connection(keyed):
+    with httpx.Client(base_url=keyed.url, headers={"Authorization": "Bearer secret"}) as client:
+        answer = client.post("/v1/audio/speech", json={"model": "nobody"})
+    assert answer.status_code == 400 and "connection" not in answer.headers
 
 
 HOSTILE = [
