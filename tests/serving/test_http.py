@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import signal
 import socket
 import time
@@ -107,6 +108,8 @@ def test_the_page_is_served(start, tmp_path):
 def test_other_pages_may_not_call_it_unless_allowed(served, start):
     origin = {"Origin": "http://example.org"}
     assert "access-control-allow-origin" not in httpx.get(served.url + "/v1/models", headers=origin).headers
+    before = {**origin, "Access-Control-Request-Method": "POST"}  # what a browser asks first
+    assert httpx.options(served.url + "/v1/audio/speech", headers=before).status_code == 405
     open_to = start(cors=("http://example.org",))
     answer = httpx.get(open_to.url + "/v1/models", headers=origin)
     assert answer.headers["access-control-allow-origin"] == "http://example.org"
@@ -340,14 +343,22 @@ def test_other_paths_and_methods(served):
 
 def test_a_signal_finishes_what_runs(process, voice):
     text = "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6"
-    running = process("--log-level", "error")
+    running = process("--log-level", "error", "--wyoming", "tcp://127.0.0.1:0")
     assert running.lines[-1].endswith("with the voice digits")
-    with httpx.stream("POST", running.url + "/v1/audio/speech", json={**SPEECH, "input": text}, timeout=60) as answer:
+    port = int(re.search(r"tcp://127.0.0.1:(\d+) for Home Assistant", running.process.stderr.readline())[1])
+    with (
+        httpx.stream("POST", running.url + "/v1/audio/speech", json={**SPEECH, "input": text}, timeout=60) as answer,
+        socket.create_connection(("127.0.0.1", port), 60) as wyoming,
+    ):
         parts = answer.iter_bytes()
         first = next(parts)
+        wyoming.sendall(json.dumps({"type": "synthesize", "data": {"text": text}}).encode() + b"\n")
+        begun = wyoming.recv(1000)
         running.process.send_signal(signal.SIGTERM)
         whole = first + b"".join(parts)
+        spoken = begun + b"".join(iter(lambda: wyoming.recv(65536), b""))
     assert whole == audio.pcm16(voice.speak(text).samples)
+    assert b'"audio-stop"' in spoken and len(spoken) > len(whole)
     assert running.process.wait(20) == 0
 
 
