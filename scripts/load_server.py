@@ -16,6 +16,7 @@ import json
 import random
 import re
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -108,6 +109,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, help="instead: the server's memory over so many, by 8 clients")
     flags = parser.parse_args()
     command = [*shlex.split(flags.serve), "--port", "0", "--log-level", "error"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server ends with this process
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             url = _url(server)
