@@ -1,6 +1,7 @@
 """The recognizer by onnxruntime: torch's answers, and a file that is the weights'."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from tts.recognition.export import onnx_bytes
 from tts.recognition.model import Recognizer
 from tts.recognition.onnx_recognizer import OnnxRecognizer
 
+CACHES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 TEXTS = ["472", "1", "9 0 3 5", "8888", "6, 1", "[1s] 5"]
 
 
@@ -134,3 +136,11 @@ def test_no_torch_is_imported(tmp_path):
     code = "import sys; from tts.recognition.onnx_recognizer import OnnxRecognizer as R; R.load(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "torchaudio"} & set(done.stdout.split())
+
+
+def test_onnxruntime_stores_and_sends_nothing(tmp_path):
+    """Its telemetry begins with an identifier in the home folder."""
+    program = "import tts.recognition.onnx_recognizer as r; r.OnnxRecognizer.load()"
+    environment = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", *CACHES)}
+    subprocess.run([sys.executable, "-c", program], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ def test_containerfile():
     text = (DEPLOY / "Containerfile").read_text()
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
     words = {name: [shlex.split(line)[1:] for line in lines if line.startswith(name)] for name in ("COPY", "EXPOSE")}
-    sources = {source.rstrip("/") for copy in words["COPY"] for source in copy[:-1]}
+    sources = {source.rstrip("/") for copy in words["COPY"] if "--from=build" not in copy for source in copy[:-1]}
     assert all((ROOT / source).exists() for source in sources)
     needed = {"pyproject.toml", "setup.py", PROJECT["readme"], *PROJECT["license-files"], "scripts/build_engine.py"}
     assert needed | {"tts", "data_recipes"} <= sources
@@ -36,6 +36,25 @@ def test_containerfile():
     assert words["EXPOSE"] == [[str(arguments.port)]]
     assert f"127.0.0.1:{arguments.port}/ready" in text and KEY_VARIABLE in text
     assert text.index("\nUSER 10001") > text.rindex("\nRUN")
+
+
+KEPT = ["onnxruntime/capi/module.py", "onnxruntime/LICENSE", "numpy/core.py", "av.libs/libavcodec.so.62"]
+REMOVED = ["numpy/core.pyi", "numpy/tests/test_core.py", "numpy/f2py/main.py", "onnxruntime/tools/convert.py"]
+REMOVED += ["onnxruntime/capi/libonnxruntime.so.1.32.0", "numpy/__pycache__/core.pyc", "av/codec.pxd"]
+
+
+def test_strip(tmp_path):
+    for name in KEPT + REMOVED:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    subprocess.run([DEPLOY / "strip.sh", tmp_path], check=True)
+    assert sorted(str(x.relative_to(tmp_path)) for x in tmp_path.rglob("*") if x.is_file()) == sorted(KEPT)
+
+
+def test_strip_refuses_another_folder(tmp_path):
+    (tmp_path / "a.pyi").touch()
+    done = subprocess.run([DEPLOY / "strip.sh", tmp_path], capture_output=True, text=True)
+    assert (done.returncode, "no onnxruntime" in done.stderr, (tmp_path / "a.pyi").exists()) == (2, True, True)
 
 
 def unit():

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from tts import audio
 from tts.cli.main import main
+from tts.serving import guards
 from tts.serving.run import warnings
 from tts.serving.settings import ServerSettings
 
@@ -106,6 +108,8 @@ def test_the_page_is_served(start, tmp_path):
 def test_other_pages_may_not_call_it_unless_allowed(served, start):
     origin = {"Origin": "http://example.org"}
     assert "access-control-allow-origin" not in httpx.get(served.url + "/v1/models", headers=origin).headers
+    before = {**origin, "Access-Control-Request-Method": "POST"}  # what a browser asks first
+    assert httpx.options(served.url + "/v1/audio/speech", headers=before).status_code == 405
     open_to = start(cors=("http://example.org",))
     answer = httpx.get(open_to.url + "/v1/models", headers=origin)
     assert answer.headers["access-control-allow-origin"] == "http://example.org"
@@ -217,6 +221,64 @@ def test_a_slow_body_is_refused(small, path):
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
+FORM = b"Content-Type: multipart/form-data; boundary=b\r\n"
+PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+EARLY = [
+    (400, b"/v1/audio/transcriptions", FORM),  # the first bytes are not of a form
+    (401, b"/v1/audio/transcriptions", b"Authorization: Bearer wrong\r\n" + FORM),
+    (404, b"/v1/none", b""),
+    (405, b"/v1/models", b""),
+    (413, b"/v1/audio/transcriptions", FORM + b"Content-Length: %d\r\n" % (160 * len(PIECE))),
+    (413, b"/v1/audio/speech", b"Content-Type: application/json\r\n"),
+]
+
+
+@pytest.fixture(scope="module")
+def keyed(start):
+    return start(key="secret", threads=1, max_upload_bytes=8 << 20, max_body_seconds=1)
+
+
+def begin_post(served, path, headers):
+    """A connection on which the head of a request has been sent; its body comes in chunks, if it has no length."""
+    connection = socket.create_connection(("127.0.0.1", served.port), 5)
+    if b"Authorization" not in headers:
+        headers += b"Authorization: Bearer secret\r\n"
+    encoding = b"" if b"Content-Length" in headers else b"Transfer-Encoding: chunked\r\n"
+    connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n" + headers + encoding + b"\r\n")
+    return connection
+
+
+@pytest.mark.parametrize(("status", "path", "headers"), EARLY)
+def test_an_answer_before_the_whole_body_is_read_after_it(keyed, monkeypatch, status, path, headers):
+    monkeypatch.setattr(guards, "LINGER_SECONDS", 0.05)
+    with begin_post(keyed, path, headers) as connection:
+        for number in range(160):
+            if number == 150:
+                time.sleep(0.2)  # the answer is there, and the client still sends
+            connection.sendall(PIECE)
+        if b"Content-Length" not in headers:
+            connection.sendall(b"0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"\r\nconnection: close" in head
+    assert json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize(("status", "path", "headers"), EARLY)
+def test_what_is_dropped_after_an_answer_is_bounded(keyed, monkeypatch, status, path, headers):
+    monkeypatch.setattr(guards, "LINGER_BYTES", 1 << 20)
+    monkeypatch.setattr(guards, "LINGER_SECONDS", 20)
+    with begin_post(keyed, path, headers) as connection, pytest.raises(ConnectionError):
+        for _ in range(2000):
+            connection.sendall(PIECE)
+
+
+def test_a_body_that_is_there_keeps_the_connection(keyed):
+    with httpx.Client(base_url=keyed.url, headers={"Authorization": "Bearer secret"}) as client:
+        answer = client.post("/v1/audio/speech", json={"model": "nobody"})
+    assert answer.status_code == 400 and "connection" not in answer.headers
+
+
 HOSTILE = [
     (b"", "application/json"),
     (b"{", "application/json"),
@@ -281,14 +343,22 @@ def test_other_paths_and_methods(served):
 
 def test_a_signal_finishes_what_runs(process, voice):
     text = "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6"
-    running = process("--log-level", "error")
+    running = process("--log-level", "error", "--wyoming", "tcp://127.0.0.1:0")
     assert running.lines[-1].endswith("with the voice digits")
-    with httpx.stream("POST", running.url + "/v1/audio/speech", json={**SPEECH, "input": text}, timeout=60) as answer:
+    port = int(re.search(r"tcp://127.0.0.1:(\d+) for Home Assistant", running.process.stderr.readline())[1])
+    with (
+        httpx.stream("POST", running.url + "/v1/audio/speech", json={**SPEECH, "input": text}, timeout=60) as answer,
+        socket.create_connection(("127.0.0.1", port), 60) as wyoming,
+    ):
         parts = answer.iter_bytes()
         first = next(parts)
+        wyoming.sendall(json.dumps({"type": "synthesize", "data": {"text": text}}).encode() + b"\n")
+        begun = wyoming.recv(1000)
         running.process.send_signal(signal.SIGTERM)
         whole = first + b"".join(parts)
+        spoken = begun + b"".join(iter(lambda: wyoming.recv(65536), b""))
     assert whole == audio.pcm16(voice.speak(text).samples)
+    assert b'"audio-stop"' in spoken and len(spoken) > len(whole)
     assert running.process.wait(20) == 0
 
 

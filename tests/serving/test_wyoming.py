@@ -1,6 +1,7 @@
 """Home Assistant's protocol, by its library's client."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -63,6 +64,15 @@ def test_streaming_synthesize_says_sentences_when_they_end(served, voice):
     answers = ask(served, *events, until=SynthesizeStopped)
     said = [voice.speak(text).samples for text in ("4 7.", "2 3")]
     assert samples(answers) == audio.pcm16(np.concatenate(said))
+
+
+def test_a_client_that_leaves_stops_the_work(served):
+    event = Synthesize("1 2 3 4 5 6 7 8 9 0 " * 40)
+    ask(served, event, until=AudioChunk)  # and leaves
+    deadline = time.monotonic() + 10
+    while served.service.pool.active:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])

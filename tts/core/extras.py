@@ -1,6 +1,7 @@
 """What the light install leaves out, and the line that says how to add it."""
 
 import importlib.util
+import os
 import sys
 
 from tts.core.errors import InputError
@@ -24,6 +25,11 @@ def install_command(extra: str) -> str:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Raise InputError where one of these top-level modules, which `extra` of `pyproject.toml` installs, is missing."""
+    """Raise InputError where one of these top-level modules, which `extra` of `pyproject.toml` installs, is missing.
+
+    Also keeps the extras offline: call it before they are imported.
+    """
     if module := missing(*modules):
         raise InputError(f"this needs {module}, which is not installed; run: {install_command(extra)}")
+    # onnxruntime 1.32 otherwise stores an identifier of this machine, and sends what it was used for to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

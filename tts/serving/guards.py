@@ -18,7 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LINGER_SECONDS = 1
+LINGER_SECONDS, LINGER_BYTES = 1, 64 << 20
+"""After an answer that came before the body: how long, beyond the body's own time, and how much of it is dropped."""
 GUARDED = ("/v1/", "/metrics", "/docs", "/openapi.json")
 """Where the key is asked for. The page is for everybody: what it asks for is not."""
 
@@ -77,33 +78,29 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        send = _with_headers(send)
         headers = dict(scope["headers"])
+        body = _Body(receive, headers, self._max_bytes, self._max_body_seconds)
+        answer = _Answer(send, body)
         if self._key and scope["path"].startswith(GUARDED) and not self._is_key(headers.get(b"authorization", b"")):
-            answer = error_answer(
+            refusal = error_answer(
                 401,
                 "the API key is missing or wrong; send it as Authorization: Bearer KEY",
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-            await answer(scope, receive, send)
-            return
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length[:20]) > self._max_bytes:
-            await _refuse(too_large(self._max_bytes), receive, send)
-            return
-        await self._run(scope, receive, send)
+            await refusal(scope, receive, answer.send)
+        elif body.length > self._max_bytes:
+            await too_large(self._max_bytes)(scope, receive, answer.send)
+        else:
+            await self._run(scope, body, answer)
+        await answer.finish()
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
         """The route, within its time; the answer is ours where the body was refused."""
-        body = _Body(receive, self._max_bytes, self._max_body_seconds)
-        begun = False
 
         async def guarded_send(message: Message) -> None:
-            nonlocal begun
             if not body.refusal:  # else what the route makes of the refusal, which is an error to it
-                begun = True
-                await send(message)
+                await answer.send(message)
 
         try:
             async with asyncio.timeout(self._max_request_seconds):
@@ -111,70 +108,96 @@ class Guard:
         except _Refused:
             pass
         except TimeoutError:
-            if begun:
+            if answer.begun:
                 raise  # the connection is closed before the end: the client sees that the answer is not whole
-            answer = error_answer(503, f"no answer within {self._max_request_seconds:g} s; send a shorter text")
-            await answer(scope, receive, send)
-        if body.refusal and not begun:
-            await _refuse(body.refusal, receive, send)
+            late = error_answer(503, f"no answer within {self._max_request_seconds:g} s; send a shorter text")
+            await late(scope, body.receive, answer.send)
+        if body.refusal and not answer.begun:
+            await body.refusal(scope, body.receive, answer.send)
 
     def _is_key(self, authorization: bytes) -> bool:
         assert self._key is not None
         return hmac.compare_digest(authorization, b"Bearer " + self._key)
 
 
-async def _refuse(answer: JSONResponse, receive: Receive, send: Send) -> None:
-    """Answer before the body has arrived, and drop some of what is still on its way: where a connection is closed with
-    unread data, the client may lose the answer."""
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-    await send({"type": "http.response.body", "body": b""})
+class _Answer:
+    """What is sent: with headers that keep a page from loading or sending anything elsewhere.
 
+    Where a connection is closed with unread data, the client may lose the answer. So one that comes before the whole
+    body ends the connection, but only after some of what is still on its way has been dropped.
+    """
 
-def _with_headers(send: Send) -> Send:
-    """`send`, with headers that keep a page from loading or sending anything elsewhere."""
+    def __init__(self, send: Send, body: "_Body") -> None:
+        self.begun = False
+        self._send, self._body = send, body
+        self._early = self._unfinished = False
 
-    async def sending(message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """ASGI's `send`."""
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_HEADERS]
-        await send(message)
+            self.begun, self._early = True, not self._body.whole
+            close = [(b"connection", b"close")] if self._early else []
+            message["headers"] = [*message.get("headers", ()), *_HEADERS, *close]
+        elif self._early and not message.get("more_body", False):
+            self._unfinished = True
+            message = {**message, "more_body": True}
+        await self._send(message)
 
-    return sending
+    async def finish(self) -> None:
+        """Drop the rest of the body, and end the answer where that has not been done."""
+        if self._unfinished:
+            await self._body.drop()
+            await self._send({"type": "http.response.body"})
 
 
 class _Body:
     """The body of a request: its bytes are counted, and the time until its end."""
 
-    def __init__(self, receive: Receive, max_bytes: int, max_seconds: float) -> None:
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], max_bytes: int, max_seconds: float) -> None:
         self.refusal: JSONResponse | None = None
+        length = headers.get(b"content-length", b"0")
+        self.length = int(length[:20]) if length.isdigit() else 0
+        """As announced; 0 where it is not."""
+        self.whole = not self.length and b"transfer-encoding" not in headers
+        """Whether nothing of it is still to come."""
         self._receive, self._max_bytes, self._max_seconds = receive, max_bytes, max_seconds
         self._deadline = asyncio.get_running_loop().time() + max_seconds
-        self._count, self._whole = 0, False
+        self._count = 0
 
     async def receive(self) -> Message:
         """ASGI's `receive`. Raises _Refused, and sets `refusal`."""
-        if self._whole:
+        if self.whole:
             return await self._receive()
         try:
             async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
+                message = await self._next()
         except TimeoutError:
-            too_slow = f"the request took more than {self._max_seconds:g} s to arrive; send it faster"
-            self.refusal = error_answer(408, too_slow, headers={"Connection": "close"})
+            self.refusal = error_answer(
+                408, f"the request took more than {self._max_seconds:g} s to arrive; send it faster"
+            )
             raise _Refused from None
-        self._count += len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
         if self._count > self._max_bytes:
             self.refusal = too_large(self._max_bytes)
             raise _Refused
+        return message
+
+    async def drop(self) -> None:
+        """Receive what is still to come, within bounds."""
+        until = max(self._deadline, asyncio.get_running_loop().time() + LINGER_SECONDS)
+        most = self._count + LINGER_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while not self.whole and self._count < most:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._count += len(message.get("body", b""))
+        self.whole = not message.get("more_body", False)
         return message
 
 
 def too_large(max_bytes: int) -> JSONResponse:
     """Where a body has too many bytes."""
     message = f"the body is larger than {max_bytes} bytes; send a shorter recording or text"
-    return error_answer(413, message, headers={"Connection": "close"})
+    return error_answer(413, message)
