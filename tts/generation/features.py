@@ -19,7 +19,7 @@ def clock_features(frames: int, dim: int) -> np.ndarray:
 
 
 def log_lags(lags: tuple[int, int]) -> np.ndarray:
-    """The second feature of `tts.models.pitch.Pitch.features` for each lag from the shortest to the longest, float32."""
+    """The second of `tts.models.pitch.Pitch.features`, of each lag from the shortest to the longest, float32."""
     low, high = lags
     lag = np.arange(low, high + 1) / math.sqrt(low * high)
     return (np.log2(lag) * 0.7).astype(np.float32)

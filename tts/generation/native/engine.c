@@ -651,16 +651,18 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
     const float *last = m->last + (size_t)slot->code * S, *place = slot->conditioning + (size_t)f * S;
     const int32_t *older = g->older + (size_t)f * S, *widened = g->widened + (size_t)f * S;
     const int16_t *recent = g->recent + f;
-    const int16_t *taps = slot->past + m->P + f - slot->lag + (m->shape.pitch_taps + 1) / 2 - 2 * m->taps.pairs;
     for (int at = 0; at < S; at += BLOCK) {
         sums totals[BLOCK / LANES];
         memcpy(totals, older + at, sizeof totals);
         const int16_t *weights = (const int16_t *)m->samples.weights + (ptrdiff_t)at * m->samples.pairs * 2;
         add_wide(totals, 1, BLOCK / LANES, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
         sums periodic[BLOCK / LANES] = {0};
-        const int pairs = has_taps ? m->taps.pairs : 0;
-        weights = (const int16_t *)m->taps.weights + (ptrdiff_t)at * pairs * 2;
-        add_wide(periodic, 1, BLOCK / LANES, weights, &taps, 0, pairs);
+        if (has_taps) {
+            const int pairs = m->taps.pairs;
+            const int16_t *taps = slot->past + m->P + f - slot->lag + (m->shape.pitch_taps + 1) / 2 - 2 * pairs;
+            weights = (const int16_t *)m->taps.weights + (ptrdiff_t)at * pairs * 2;
+            add_wide(periodic, 1, BLOCK / LANES, weights, &taps, 0, pairs);
+        }
 #pragma clang loop unroll(full)
         for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
