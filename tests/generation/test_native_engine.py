@@ -11,6 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from helpers.engines import SMALL, VARIANTS, arrays, assert_equal, make_model, make_requests, named
 from helpers.native_mirror import Mirror
 from hypothesis import given, settings
@@ -19,13 +20,17 @@ from hypothesis import strategies as st
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
 from tts.generation.family import unsupported
+from tts.generation.features import log_lags
 from tts.generation.interface import SynthesisRequest
 from tts.generation.native import layout, library
 from tts.generation.native.engine import NativeEngine, Slots
 from tts.models.config import TwoTierConfig
+from tts.models.pitch import find_pitch
 from tts.voice import SpeakOptions, load_voice
 
 SUPPORTED = [one for one in VARIANTS if unsupported(dataclasses.replace(SMALL, **one)) is None]
+PITCH = {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16}
+LONG_SUMS = {"q_levels": 4096, "hist_size": 71}  # of past samples: their weights have no more than 8 bits
 SETS = library.usable()
 GOLDEN = "283e850d105e387a21cf7f924b6e55895e54d60b33d8e51dd86f946881653694"
 """SHA-256 of the codes that the shipped voice makes of `GOLDEN_TEXTS`; a change of it is a change of the voice."""
@@ -58,7 +63,7 @@ def many_requests(model, count, max_frames=60):
 
 
 @pytest.mark.parametrize("isa", SETS)
-@pytest.mark.parametrize("options", SUPPORTED, ids=named)
+@pytest.mark.parametrize("options", [*SUPPORTED, LONG_SUMS], ids=named)
 def test_equals_the_mirror(options, isa):
     model = make_model(**options)
     requests = make_requests(model)
@@ -85,6 +90,8 @@ def random_weights(config, seed):
 def test_any_shape_equals_the_mirror(data):
     few = st.integers(1, 40)
     is_explicit = data.draw(st.booleans())
+    taps = data.draw(st.sampled_from([0, 1]) | st.integers(2, 63))
+    shortest_lag = data.draw(st.integers(max(2, taps // 2 + 1), 70))
     config = TwoTierConfig(
         q_levels=2 * data.draw(st.integers(2, 140)),
         frame_size=data.draw(few),
@@ -104,6 +111,9 @@ def test_any_shape_equals_the_mirror(data):
         duration="explicit" if is_explicit else "implicit",
         units_per_word=1,
         duration_dim=data.draw(st.integers(1, 20)),
+        pitch_taps=taps,
+        pitch_lags=(shortest_lag, shortest_lag + data.draw(few)),
+        pitch_window=data.draw(st.integers(max(16, taps // 2 + 1), 90)),
     )
     seed = data.draw(st.integers(0, 2**64 - 1))
     weights = random_weights(config, seed)
@@ -123,6 +133,22 @@ def test_any_shape_equals_the_mirror(data):
     assert_equal(made, Mirror(config, weights).generate(requests))
 
 
+def test_the_pitch_is_that_of_the_torch_engine():
+    """Which finds it by FFT: rounded, lags and correlations do not depend on the order of the sums."""
+    config = dataclasses.replace(SMALL, q_levels=256, pitch_taps=7)
+    mirror = Mirror(config, random_weights(config, 0))
+    rng = np.random.default_rng(0)
+    size = config.pitch_window + config.pitch_lags[1]
+    walks = rng.integers(-9, 10, (60, size)).cumsum(1) * rng.integers(0, 2, (60, 1))  # noise with a spectrum; silence
+    tones = 90 * np.sin(np.arange(size) / rng.uniform(3, 20, (60, 1)))  # of one period and all its multiples
+    codes = np.clip(np.concatenate([walks, tones]), -128, 127).astype(np.int64)
+    found = find_pitch(torch.from_numpy(mirror.wave[codes + 128]), config.pitch_lags)
+    assert [mirror.find_pitch(past) for past in codes] == list(zip(*(part.tolist() for part in found), strict=True))
+    features = found.features(config)[:, 1]
+    assert log_lags(config.pitch_lags)[found.lag - config.pitch_lags[0]].tolist() == features.tolist()
+    assert len(set(found.lag.tolist())) > 20
+
+
 @pytest.mark.parametrize("isa", SETS)
 def test_golden_codes_of_the_shipped_voice(voice, isa):
     requests = voice_requests(voice, GOLDEN_TEXTS)
@@ -134,7 +160,7 @@ def test_golden_codes_of_the_shipped_voice(voice, isa):
 
 
 @pytest.mark.parametrize("isa", SETS)
-@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}, {"duration": "explicit"}], ids=named)
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}, {"duration": "explicit"}, PITCH], ids=named)
 def test_neighbors_blocks_and_threads_do_not_matter(options, isa):
     model = make_model(**options)
     requests = many_requests(model, 23)
@@ -146,8 +172,9 @@ def test_neighbors_blocks_and_threads_do_not_matter(options, isa):
         assert_equal(list(engine.generate_each(requests, streams)), expected)
 
 
-def test_pieces_joined_are_the_whole():
-    model = make_model()
+@pytest.mark.parametrize("options", [{}, PITCH], ids=named)
+def test_pieces_joined_are_the_whole(options):
+    model = make_model(**options)
     engine = NativeEngine(model.config, arrays(model))
     requests = many_requests(model, 5)
     for request, whole in zip(requests, engine.generate(requests), strict=True):
@@ -211,9 +238,10 @@ def test_hostile_weights_are_refused(poison):
 
 
 @pytest.mark.parametrize("size", [65504.0, 1e-30, 0.0])
-def test_extreme_weights_make_codes(size):
+@pytest.mark.parametrize("options", [{}, PITCH], ids=named)
+def test_extreme_weights_make_codes(size, options):
     """Sums overflow to the largest numbers or vanish, and what comes out are still codes, the mirror's."""
-    model = make_model(sample_layers=3, upsample_rank=5)
+    model = make_model(sample_layers=3, upsample_rank=5, **options)
     weights = {name: np.sign(array) * np.float32(size) for name, array in arrays(model).items()}
     weights["h0"] = np.clip(weights["h0"], -100, 100)
     requests = many_requests(model, 3)
@@ -235,8 +263,9 @@ def group_new(shape, weights, size=None, count=1):
     return library.load(SETS[-1]).group_new(ctypes.byref(shape), weights.ctypes.data, size, count)
 
 
-def test_sizes_are_checked_before_pointers_are_trusted():
-    model = make_model(upsample_rank=5)
+@pytest.mark.parametrize("options", [{}, PITCH], ids=named)
+def test_sizes_are_checked_before_pointers_are_trusted(options):
+    model = make_model(upsample_rank=5, **options)
     weights = layout.pack(model.config, arrays(model))
     functions = library.load(SETS[-1])
     group = group_new(layout.shape_of(model.config, arrays(model)), weights)
@@ -245,10 +274,17 @@ def test_sizes_are_checked_before_pointers_are_trusted():
         for wrong in (-1, 2**31 - 1, getattr(layout.shape_of(model.config, arrays(model)), name) + 64):
             if name in ("explicit_durations", "state_limit") and wrong != -1:
                 continue
+            if name == "pitch_window" and options and wrong == 16 + 64:  # fits: no weight depends on it
+                continue
             shape = layout.shape_of(model.config, arrays(model))
             setattr(shape, name, wrong)
             if not (name == "explicit_durations" and wrong == 0):
                 assert not group_new(shape, weights), (name, wrong)
+    if options:  # taps that a window or a lag is too short for
+        for name, wrong in (("pitch_window", 1), ("shortest_lag", 1), ("pitch_taps", 10), ("longest_lag", 4)):
+            shape = layout.shape_of(model.config, arrays(model))
+            setattr(shape, name, wrong)
+            assert not group_new(shape, weights), (name, wrong)
     for size in (0, weights.nbytes - 64, weights.nbytes + 64, 2**63):
         assert not group_new(layout.shape_of(model.config, arrays(model)), weights, size)
     for count in (0, -1, 2**31 - 1):

@@ -22,6 +22,8 @@ from tts.generation.rounding import (
     to_integers,
 )
 
+PITCH = {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16}
+TAPS = "pitch_in", "gate"
 MATRICES = npst.arrays(
     np.float32, npst.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-65504, 65504, width=32)
 )
@@ -69,7 +71,7 @@ def test_features(features):
     assert (np.abs(rounded - clipped.astype(np.float64)) <= 0.50002 * step).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2, "sample_layers": 3}])
+@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2, "sample_layers": 3}, PITCH])
 def test_all_matrices_of_a_model_are_rounded_once(options):
     weights = arrays(make_model(**options))
     config = make_model(**options).config
@@ -78,7 +80,7 @@ def test_all_matrices_of_a_model_are_rounded_once(options):
     assert changed == {
         name
         for name in weights
-        if name.startswith(("rnn.weight", "upsample.w", "conditioning", "history_in", "hidden", "output.w"))
+        if name.startswith(("rnn.weight", "upsample.w", "conditioning", "history_in", "hidden", "output.w", *TAPS))
         and not name.endswith("bias")
     }
     again = round_weights(config, rounded)

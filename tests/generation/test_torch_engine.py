@@ -33,6 +33,7 @@ OPTIONS = [
     {"duration": "explicit", "upsample_rank": 5},
     {"conditioning": "pooled"},
     {"cell": "gru", "n_rnn": 2, "history": "embedding"},
+    {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16},
 ]
 
 

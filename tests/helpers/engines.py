@@ -53,6 +53,8 @@ VARIANTS = [
     {"quantization": "linear", "q_levels": 300},
     {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16},
     {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16, "duration": "explicit", "n_rnn": 2},
+    {"pitch_taps": 6, "pitch_lags": (4, 37), "pitch_window": 45, "frame_size": 40, "upsample_rank": 5},
+    {"pitch_taps": 1, "pitch_lags": (2, 2), "pitch_window": 16, "hist_size": 3, "clock_dim": 0},
     {"duration": "explicit", "duration_dim": 10},
     {"duration": "explicit", "duration_dim": 3, "cell": "gru", "n_rnn": 2, "upsample_rank": 5},
     {"duration": "explicit", "duration_dim": 3, "upsample_rank": 5, "frame_size": 16},
@@ -79,6 +81,9 @@ def make_model(seed=0, hazard=-2.5, **options):
     for weight in model.parameters():
         weight.data.mul_(1.5)
     torch.nn.init.normal_(model.h0)
+    if model.config.pitch_taps:  # zeros, else
+        for weight in (model.pitch_in.weight, model.gate.weight, model.gate.bias):
+            torch.nn.init.normal_(weight, std=0.5)
     if model.config.cell == "lstm":
         torch.nn.init.normal_(model.c0)
     torch.nn.init.constant_(model.advance.bias, hazard)

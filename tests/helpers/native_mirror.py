@@ -5,8 +5,9 @@ Each float32 operation is one numpy operation, in the order that engine.c's head
 
 import numpy as np
 
+from tts import audio
 from tts.generation.durations import DurationSampler
-from tts.generation.features import clock_features
+from tts.generation.features import clock_features, log_lags
 from tts.generation.interface import SynthesisResult, Uniforms
 from tts.generation.rounding import (
     LEAST,
@@ -72,13 +73,17 @@ class Mirror:
     def __init__(self, config, weights):
         self.c = c = config
         self.w = w = {name: np.asarray(array, f32) for name, array in weights.items()}
-        limits = {name: weight_limit(name, c.q_levels, c.hist_size) for name in w}
+        limits = {name: weight_limit(name, c) for name in w}
         self.rounded = {name: integer_rows(w[name], limit) for name, limit in limits.items() if limit}
         frame, text, self.rest = first_columns(c, w["rnn.weight_ih_l0"])
         self.rounded["frame"], self.rounded["text"] = (
             integer_rows(frame, WEIGHT_LIMIT),
             integer_rows(text, WEIGHT_LIMIT),
         )
+        if c.pitch_taps:
+            scales, integers = self.rounded["pitch_in.weight"]
+            self.rounded["taps"], self.correlation = (scales, integers[:, :-1]), scales * integers[:, -1]
+            self.wave = audio.decode_table(c.q_levels, c.quantization).astype(np.float64)
         self.duration_sampler = DurationSampler(c, w) if c.duration == "explicit" else None
 
     def multiply(self, start, name, a, step):
@@ -110,12 +115,35 @@ class Mirror:
         features = clock_features(c.clock_frames, c.clock_dim)
         return [add_rows(np.zeros(4 * c.dim, f32), columns.T, row) for row in features]
 
+    def find_pitch(self, past):
+        """The lag and the correlation before a frame."""
+        V, (low, high) = self.c.pitch_window, self.c.pitch_lags
+        x = self.wave[past[len(past) - V - high :] + self.c.q_levels // 2]
+        squares = np.concatenate([[0.0], np.cumsum(x * x)])
+        best = None, -(2.0**32)
+        for lag in range(low, high + 1):
+            begin = high - lag
+            cross = np.cumsum(x[high:] * x[begin : begin + V])[-1]
+            energy = np.sqrt((squares[begin + V] - squares[begin]) * (squares[-1] - squares[high])) + V * (3e-4 * 3e-4)
+            steps = np.rint(cross / energy * 2**16)
+            if steps > best[1]:
+                best = lag, steps
+        return best[0], f32(best[1] / 2**16)
+
+    def add_past(self, y, past, taps, correlation, gate):
+        """y + what the first layer gets of the past samples."""
+        H, code_step = self.c.hist_size, f32(1) / f32(self.c.q_levels // 2)
+        if not self.c.pitch_taps:
+            return self.multiply(y, "history_in.weight", past[len(past) - H :], code_step)
+        of_past = self.multiply(correlation * self.correlation, "history_in.weight", past[len(past) - H :], code_step)
+        return y + self.multiply(of_past, "taps", taps, code_step) * gate
+
     def generate(self, requests):
         return [self.make(request) for request in requests]
 
     def make(self, request):
         c, w = self.c, self.w
-        F, H = c.frame_size, c.hist_size
+        F, J, lag, correlation, gate = c.frame_size, c.pitch_taps, 0, None, None
         vectors = np.asarray(request.units, f32)
         if c.conditioning == "pooled":
             vectors = (np.cumsum(vectors.astype(np.float64), axis=0)[-1:] / len(vectors)).astype(f32)
@@ -123,7 +151,7 @@ class Mirror:
         unit_cap = request.max_unit_frames if c.conditioning == "pointer" else request.max_frames + 1
         of_speaker, clocks = self.rest[:, : c.speaker_dim], self.rest[:, c.speaker_dim :]
         clock = self.clock_gates(clocks[:, : c.clock_dim])
-        left = self.clock_gates(clocks[:, c.clock_dim :]) if self.duration_sampler else None
+        left = self.clock_gates(clocks[:, c.clock_dim : 2 * c.clock_dim]) if self.duration_sampler else None
         biases = [w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"] for k in range(c.n_rnn)]
         durations = self.duration_sampler.sample(request) if self.duration_sampler else None
         states = f32(state_limit(w["h0"]))
@@ -132,7 +160,7 @@ class Mirror:
         cells = list(w["c0"])
         code_step = f32(1) / f32(c.q_levels // 2)
         voice = add_rows(biases[0], of_speaker.T, w["speaker.weight"][request.speaker])
-        past = np.zeros(max(H, F), np.int64)
+        past = np.zeros(max(c.hist_size, F, c.pitch_window + c.pitch_lags[1]), np.int64)
         uniforms = Uniforms(request.seed, F)
         codes, ends, forced, unit, since = [], [], 0, 0, 0
         code = c.q_levels // 2
@@ -147,6 +175,10 @@ class Mirror:
             gates = base + clock[min(since, c.clock_frames - 1)]
             if durations:
                 gates = gates + left[min(abs(durations[unit]) - since - 1, c.clock_frames - 1)]
+            if J:
+                lag, correlation = self.find_pitch(past)
+                inputs = correlation, log_lags(c.pitch_lags)[lag - c.pitch_lags[0]]
+                gates = add_rows(gates, self.rest[:, -2:].T, inputs)
             gates = self.multiply(gates, "frame", past[len(past) - F :], code_step)
             for k in range(c.n_rnn):
                 if k:
@@ -157,12 +189,15 @@ class Mirror:
                 state = sigmoid(o) * tanh(cells[k])
                 h[k] = np.rint(state * states).astype(np.int64), step
             places = self.multiply(w["upsample.bias"], "upsample.weight", *h[-1]).reshape(F, -1)
+            if J:
+                gate = f32(2) * sigmoid(self.multiply(w["gate.bias"], "gate.weight", *h[-1]))
             for place, uniform in zip(places, row[:F], strict=True):
                 x = place
                 if c.upsample_rank:
                     x = self.multiply(np.zeros(c.sample_dim, f32), "conditioning.weight", *self.round_features(place))
                 y = x + w["last_code.weight"][code]
-                y = self.multiply(y, "history_in.weight", past[len(past) - H :], code_step)
+                begin = len(past) - lag - J // 2
+                y = self.add_past(y, past, past[begin : begin + J], correlation, gate)
                 for k in range(c.sample_layers - 1):
                     y = self.multiply(
                         w[f"hidden.{k}.bias"],

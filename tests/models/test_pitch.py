@@ -60,5 +60,7 @@ def test_features_stay_small() -> None:
 def test_taps_within_the_shortest_lag() -> None:
     with pytest.raises(InputError, match=r"pitch_lags is \[3, 9\] and model.pitch_taps 7"):
         TwoTierConfig(pitch_taps=7, pitch_lags=(3, 9))
+    with pytest.raises(InputError, match=r"pitch_window is 16 and model.pitch_taps 33"):
+        TwoTierConfig(pitch_taps=33, pitch_window=16)
     with pytest.raises(InputError, match=r"it needs model\.history: real"):
         TwoTierConfig(pitch_taps=7, history="embedding")

@@ -12,8 +12,6 @@ def unsupported(config: TwoTierConfig) -> str | None:
     for name, value in (("cell", "lstm"), ("history", "real")):
         if getattr(c, name) != value:
             return f"model.{name}: {getattr(c, name)}"
-    if c.pitch_taps:
-        return f"model.pitch_taps: {c.pitch_taps}"
     for name in ("n_rnn", "sample_layers"):
         if getattr(c, name) > MAX_LAYERS:
             return f"model.{name}: {getattr(c, name)}"

@@ -1,4 +1,4 @@
-"""The frame tier's inputs that come from text and time, computed without torch as `TwoTier` computes them.
+"""The frame tier's inputs that come from text, time and pitch, computed without torch as `TwoTier` computes them.
 
 Letters: U units.
 """
@@ -16,6 +16,13 @@ def clock_features(frames: int, dim: int) -> np.ndarray:
     period = 4.0 * np.logspace(0, math.log10(frames), dim // 2)
     angle = 2 * math.pi * np.arange(frames)[:, None] / period
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+
+
+def log_lags(lags: tuple[int, int]) -> np.ndarray:
+    """The second of `tts.models.pitch.Pitch.features`, of each lag from the shortest to the longest, float32."""
+    low, high = lags
+    lag = np.arange(low, high + 1) / math.sqrt(low * high)
+    return (np.log2(lag) * 0.7).astype(np.float32)
 
 
 def embed_units(weights: Mapping[str, np.ndarray], units: np.ndarray, ends: bool) -> np.ndarray:

@@ -4,7 +4,7 @@ For the torch engine, which then makes the same codes up to ties in the draw, an
 `tts/generation/native/engine.c` says what is rounded and in which order sums are taken. A sum of products of integers
 is exact in float32 below 2^24 and in float64 below 2^53, in any order, so matrix products may be anybody's.
 
-Letters: B utterances, N frames, F = frame_size, H = hist_size, S = sample_dim, Q levels, D = dim.
+Letters: B utterances, N frames, F = frame_size, H = hist_size, S = sample_dim, Q levels, D = dim, J = pitch_taps.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,8 @@ from tts.models.two_tier import TwoTier
 class RoundedTwoTier(TwoTier):
     """A `TwoTier` that the native engine supports; called as one, for inference."""
 
+    correlation: Tensor
+
     def __init__(self, model: TwoTier) -> None:
         """Copy the weights of `model`, rounded."""
         c = model.config
@@ -49,6 +51,10 @@ class RoundedTwoTier(TwoTier):
         if c.upsample_rank:
             self.conditioning: Any = Product(w["conditioning.weight"], WEIGHT_LIMIT, activation_limit(c.upsample_rank))
         self.history_in: Any = Product(w["history_in.weight"], history_limit(c.q_levels, c.hist_size), codes)
+        if c.pitch_taps:
+            self.pitch_in: Any = Product(w["pitch_in.weight"], history_limit(c.q_levels, c.pitch_taps + 1), codes)
+            self.register_buffer("correlation", torch.from_numpy(w["pitch_in.weight"][:, -1].copy()))
+            self.gate: Any = Product(w["gate.weight"], WEIGHT_LIMIT, states, w["gate.bias"])
         self.hidden: Any = nn.ModuleList(
             Product(w[f"hidden.{k}.weight"], WEIGHT_LIMIT, RELU_LIMIT, w[f"hidden.{k}.bias"])
             for k in range(c.sample_layers - 1)
@@ -83,10 +89,16 @@ class RoundedTwoTier(TwoTier):
         states: Tensor | None = None,
     ) -> Tensor:
         """As `TwoTier.run_samples`, with the outputs of each ReLU rounded."""
-        assert taps is None, "the native engine does not support pitch taps"
         x = conditioning
         if history is not None:
-            x = self.history_in.of_integers(history - self.config.q_levels // 2, x + self.last_code(history[..., -1]))
+            x = x + self.last_code(history[..., -1])
+            integers = history - self.config.q_levels // 2
+            if taps is None or states is None:
+                x = self.history_in.of_integers(integers, x)
+            else:
+                past = self.history_in.of_integers(integers, taps[..., -1:] * self.correlation)
+                past = self.pitch_in.of_values(functional.pad(taps[..., :-1], (0, 1)), past)
+                x = x + past * (2.0 * _sigmoid(self.gate.of_values(states)))[..., None, :]
         for layer in (*self.hidden, self.output):
             x = layer.of_features(functional.relu(x))
         return x
@@ -168,13 +180,14 @@ class RoundedLSTM(nn.Module):
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, N, input_dim) and states as `nn.LSTM` takes and gives them."""
         c = self.config
-        frame, text, speaker, *clocks = inputs.split(
+        pitch = inputs[..., c.input_dim - 2 :] if c.pitch_taps else None
+        frame, text, speaker, *clocks = inputs[..., : c.input_dim - 2 * (c.pitch_taps > 0)].split(
             [c.frame_size, 2 * c.text_dim, c.speaker_dim, *[c.clock_dim] * self._clocks], dim=-1
         )
         gates = self.text.of_values(text, self._speaker_gates(speaker))
         for k, clock in enumerate(clocks):
             gates = gates + self._clock_gates(k, clock)
-        gates = self.frame.of_values(frame, gates)
+        gates = self.frame.of_values(frame, self._add_pitch(gates, pitch))
         last_h, last_c = [], []
         for layer in range(c.n_rnn):
             h, cells, made = state[0][layer], state[1][layer], []
@@ -188,7 +201,9 @@ class RoundedLSTM(nn.Module):
                 gates = self.inputs[layer].of_values(inputs)
         return inputs, (torch.stack(last_h), torch.stack(last_c))
 
-    def first_gates(self, frame: Tensor, text: Tensor, speaker: Tensor, clocks: Sequence[Tensor]) -> Tensor:
+    def first_gates(
+        self, frame: Tensor, text: Tensor, speaker: Tensor, clocks: Sequence[Tensor], pitch: Tensor | None
+    ) -> Tensor:
         """(B, 4 D): what the inputs of one step add to the first layer's gates, and the bias.
 
         Args:
@@ -196,11 +211,12 @@ class RoundedLSTM(nn.Module):
             text: (B, 2 x text_dim), this unit and the next one, embedded.
             speaker: (B,) int64.
             clocks: (B,) int64 each, 0 … clock_frames - 1.
+            pitch: (B, 2), see `Pitch.features`; None without pitch taps.
         """
         gates = self.text.of_values(text, self.speaker_gates[speaker])
         for table, clock in zip(self.clock_gates, clocks, strict=True):
             gates = gates + table[clock]
-        return self.frame.of_values(frame, gates)
+        return self.frame.of_values(frame, self._add_pitch(gates, pitch))
 
     def cell(self, layer: int, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a layer: what its inputs add to the gates (B, 4 D), and states (B, D) before and after."""
@@ -214,6 +230,9 @@ class RoundedLSTM(nn.Module):
 
     def _speaker_gates(self, vectors: Tensor) -> Tensor:
         return _add_rows(self.bias, self.rest[:, : self.config.speaker_dim], vectors)
+
+    def _add_pitch(self, gates: Tensor, pitch: Tensor | None) -> Tensor:
+        return gates if pitch is None else _add_rows(gates, self.rest[:, -2:], pitch)
 
     def _clock_gates(self, k: int, features: Tensor) -> Tensor:
         c = self.config
@@ -231,7 +250,7 @@ def _to_integers(values: Tensor, limit: int) -> Tensor:
 
 
 def _add_rows(start: Tensor, weight: Tensor, x: Tensor) -> Tensor:
-    """start (outputs,) + W x of x (…, inputs), in the order of the inputs."""
+    """start (outputs,) or (…, outputs) + W x of x (…, inputs), in the order of the inputs."""
     total = start.expand(*x.shape[:-1], -1)
     for k in range(x.shape[-1]):
         total = total + x[..., k : k + 1] * weight[:, k]

@@ -82,25 +82,27 @@ def round_features(features: np.ndarray, limit: int) -> np.ndarray:
     return np.rint(features * (np.float32(limit) / largest)) * (largest / np.float32(limit))
 
 
-def weight_limit(name: str, q_levels: int, hist_size: int) -> int | None:
+def weight_limit(name: str, config: TwoTierConfig) -> int | None:
     """The largest integer of the matrix of this name in a model's state dict; None where it is not rounded."""
     if name == "history_in.weight":
-        return history_limit(q_levels, hist_size)
-    parts = name.split(".")
-    is_rounded = parts[-1].startswith("weight") and parts[0] in ("rnn", "upsample", "conditioning", "hidden", "output")
-    return WEIGHT_LIMIT if is_rounded else None
+        return history_limit(config.q_levels, config.hist_size)
+    if name == "pitch_in.weight":
+        return history_limit(config.q_levels, config.pitch_taps + 1)
+    part, _, kind = name.partition(".")
+    rounded = "rnn", "upsample", "conditioning", "gate", "hidden", "output"
+    return WEIGHT_LIMIT if part in rounded and kind.split(".")[-1].startswith("weight") else None
 
 
 def round_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A model's weights as the native engine uses them, by name, float32; rounding them again changes nothing.
 
     Of `rnn.weight_ih_l0` the columns of the previous frame and those of the text are rounded, each for itself: speaker
-    and clock are folded into tables.
+    and clock are folded into tables, and the pitch has two columns.
     """
     rounded = {}
     for name, given in weights.items():
         array = np.array(given, np.float32)
-        limit = weight_limit(name, config.q_levels, config.hist_size)
+        limit = weight_limit(name, config)
         if name == "rnn.weight_ih_l0":
             frame, text, rest = first_columns(config, array)
             array = np.concatenate([round_rows(frame, WEIGHT_LIMIT), round_rows(text, WEIGHT_LIMIT), rest], axis=1)
@@ -111,7 +113,7 @@ def round_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> d
 
 
 def first_columns(config: TwoTierConfig, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`rnn.weight_ih_l0` by what its columns multiply: the previous frame, the text, speaker and clocks."""
+    """`rnn.weight_ih_l0` by what its columns multiply: the previous frame, the text, speaker and clocks and pitch."""
     text = config.frame_size + 2 * config.text_dim
     return weight[:, : config.frame_size], weight[:, config.frame_size : text], weight[:, text:]
 

@@ -379,7 +379,7 @@ class _Batch:
         """One step of the frame tier, to the top layer's states (B, D); see `RoundedLSTM.first_gates`."""
         model, rnn = self._model, self._model.rnn
         if isinstance(rnn, RoundedLSTM):
-            gates = rnn.first_gates(previous, text, speaker, clocks)
+            gates = rnn.first_gates(previous, text, speaker, clocks, pitch)
             for layer in range(self._c.n_rnn):
                 inputs, state.c[layer] = rnn.cell(layer, gates, state.h[layer], state.c[layer])
                 state.h[layer] = inputs

@@ -96,4 +96,4 @@ def _parts(config: TwoTierConfig, name: str, array: np.ndarray) -> Iterator[tupl
     elif name == FIRST:
         yield from zip(FIRST_PARTS, first_columns(config, array), (WEIGHT_LIMIT, WEIGHT_LIMIT, None), strict=True)
     else:
-        yield name, array, weight_limit(name, config.q_levels, config.hist_size)
+        yield name, array, weight_limit(name, config)

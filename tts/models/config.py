@@ -91,6 +91,11 @@ class TwoTierConfig:
                 f"model.pitch_lags is {list(self.pitch_lags)} and model.pitch_taps {self.pitch_taps}; "
                 "they must be pitch_taps / 2 < shortest lag <= longest lag"
             )
+        if self.pitch_taps // 2 >= self.pitch_window:
+            raise InputError(
+                f"model.pitch_window is {self.pitch_window} and model.pitch_taps {self.pitch_taps}; "
+                "they must be pitch_taps / 2 < pitch_window"
+            )
         if self.pitch_taps and self.history == "embedding":
             raise InputError(f"model.pitch_taps is {self.pitch_taps}; it needs model.history: real; else set it to 0")
         check_size(self)

@@ -15,16 +15,17 @@
  * - states of the LSTM: a = round(x B), step = 1 / B, B at most A / (the largest |x|: 1, or more where a learned
  *   initial state lies outside of [-1, 1]). The rounded state is the state: all that reads it, reads a.
  * - embeddings of units, in [-1, 1]: a = round(x A), step = 1 / A.
- * - codes, as inputs: a = code - Q/2, step = 2/Q; exact.
+ * - codes, as inputs: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such inputs as well.
  * - with a rank, the features of the upsampling: a = round(x (A / m)), step = m / A, m the largest |x| of the vector
  *   (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
  *   "round": to the nearest, ties to even.
  *
- * What is not a product with a matrix is float32 in one order, whatever the width of the processor's vectors: 16
- * lanes, and their sums by a fixed tree. So the same weights, texts and seeds give the same codes on every machine.
+ * What is not a product with a matrix is float32 in one order (float64 where the pitch is found), whatever the width of
+ * the processor's vectors: 16 lanes, and their sums by a fixed tree. So the same weights, texts and seeds give the same
+ * codes on every machine.
  *
  * Letters: F frame_size, H history, D the frame tier's width, G = 4 D its gates, S the sample tier's width, Q codes,
- * r rank, U units. A width with a + is padded with zeros.
+ * r rank, U units, V pitch_window, K pitch lags, J pitch_taps. A width with a + is padded with zeros.
  *
  * This file is compiled once for each instruction set, with ENGINE_ISA its name, and once without, which gives
  * `engine_isa()`, the best of them for this processor. EXPORT, too, is set by scripts/build_engine.py.
@@ -61,133 +62,16 @@ EXPORT const char *engine_isa(void) { return "neon"; }
 #define JOIN_(name, isa) name##_##isa
 #define JOIN(name, isa) JOIN_(name, isa)
 #define NAME(name) JOIN(name, ENGINE_ISA)
-#define INLINE static inline __attribute__((always_inline))
-
-/* ---- Vectors of 16 lanes, of whatever registers the processor has ---------------------------------------------- */
-
-enum { LANES = 16 };
-typedef float floats __attribute__((ext_vector_type(16)));
-typedef int16_t shorts16 __attribute__((ext_vector_type(16)));
-typedef int16_t shorts __attribute__((ext_vector_type(32)));
-typedef int8_t bytes __attribute__((ext_vector_type(64)));
-typedef uint16_t ushorts __attribute__((ext_vector_type(32)));
-typedef int32_t ints __attribute__((ext_vector_type(16)));
-typedef uint32_t sums __attribute__((ext_vector_type(16))); /* unsigned: they may wrap on the way to one that fits */
-
-/* What lies anywhere, as a type; and back. */
-#define READ(type, from) ({ type v_; memcpy(&v_, from, sizeof v_); v_; })
-#define WRITE(to, type, value) ({ type v_ = value; memcpy(to, &v_, sizeof v_); })
-INLINE floats load(const float *from) { return READ(floats, from); }
-INLINE void store(float *to, floats v) { WRITE(to, floats, v); }
-INLINE floats to_floats(sums v) { return __builtin_convertvector((ints)v, floats); }
-INLINE floats choose(ints mask, floats yes, floats no) { return (floats)(((ints)yes & mask) | ((ints)no & ~mask)); }
-INLINE floats larger(floats a, floats b) { return choose(a > b, a, b); }  /* b where one is not a number */
-INLINE floats smaller(floats a, floats b) { return choose(a < b, a, b); }
-
-INLINE float highest(floats v)
-{
-    v = larger(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
-    v = larger(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
-    v = larger(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1));
-    v = larger(v, __builtin_shufflevector(v, v, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0));
-    return v[0];
-}
-
-/* Lane k with the sum of the lanes up to k, by doubling: the fixed tree of every float sum here. */
-INLINE floats running(floats v)
-{
-    const floats zero = 0.0f;
-    v += __builtin_shufflevector(zero, v, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30);
-    v += __builtin_shufflevector(zero, v, 0, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29);
-    v += __builtin_shufflevector(zero, v, 0, 0, 0, 0, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27);
-    v += __builtin_shufflevector(zero, v, 0, 0, 0, 0, 0, 0, 0, 0, 16, 17, 18, 19, 20, 21, 22, 23);
-    return v;
-}
-
-/* 1.5 x 2^23: a float32 near it has a unit of 1, so adding it rounds to the nearest integer, ties to even. */
-#define ROUNDER 12582912.0f
-#define ROUNDER_BITS 0x4B400000
-INLINE ints rounded(floats x) { return (ints)(x + ROUNDER) - ROUNDER_BITS; } /* |x| < 2^22 */
-
-/* 2^y, relative error below 2.5e-7; y is kept within [-126, 126]. */
-INLINE floats two_to(floats y)
-{
-    y = smaller(larger(y, (floats)-126.0f), (floats)126.0f);
-    floats shifted = y + ROUNDER;
-    floats f = y - (shifted - ROUNDER); /* in [-1/2, 1/2] */
-    floats p = 0.0013266970636323094f; /* least relative error of degree 5, 8e-8 */
-    p = p * f + 0.009675459936261177f;
-    p = p * f + 0.05550742521882057f;
-    p = p * f + 0.24022121727466583f;
-    p = p * f + 0.6931469440460205f;
-    p = p * f + 1.0000001192092896f;
-    return p * (floats)(((ints)shifted - ROUNDER_BITS + 127) << 23);
-}
-
-#define LOG2_E 1.4426950408889634f
-INLINE floats sigmoid(floats x) { return 1.0f / (1.0f + two_to(x * -LOG2_E)); }
-INLINE floats hyperbolic_tangent(floats x) { return 2.0f * sigmoid(2.0f * x) - 1.0f; } /* absolute error below 2.5e-7 */
-
-/* Two instructions that the extensions have no word for, on vectors as wide as the processor's. TOGETHER: how many
- * vectors of inputs share a weight that is in a register, as many as leave room for their sums. */
-#if defined(__AVX512BW__)
-enum { WIDTH = 64, TOGETHER = 8 };
-#define ADD_PAIRS __builtin_ia32_pmaddwd512
-#define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw512
-#elif defined(__AVX2__)
-enum { WIDTH = 32, TOGETHER = 2 };
-#define ADD_PAIRS __builtin_ia32_pmaddwd256
-#define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw256
-#elif defined(__SSSE3__)
-enum { WIDTH = 16, TOGETHER = 2 };
-#define ADD_PAIRS __builtin_ia32_pmaddwd128
-#define ADD_PAIRS_OF_BYTES __builtin_ia32_pmaddubsw128
-#else
-enum { WIDTH = 16, TOGETHER = 2 };
-#endif
-typedef short part __attribute__((vector_size(WIDTH)));
-typedef char part_of_bytes __attribute__((vector_size(WIDTH)));
-
-/* a[2k] b[2k] + a[2k + 1] b[2k + 1], exact in int32. */
-INLINE sums sums_of_pairs(shorts a, shorts b)
-{
-#if defined(ADD_PAIRS)
-    sums all;
-#pragma clang loop unroll(full)
-    for (int k = 0; k < 64; k += WIDTH)
-        WRITE((char *)&all + k, part, (part)ADD_PAIRS(READ(part, (char *)&a + k), READ(part, (char *)&b + k)));
-    return all;
-#else
-    return (sums)(__builtin_convertvector(a.even, ints) * __builtin_convertvector(b.even, ints) +
-                  __builtin_convertvector(a.odd, ints) * __builtin_convertvector(b.odd, ints));
-#endif
-}
-
-/* w[4k] x0 + … + w[4k + 3] x3, exact: the x are the bytes of `four`, at most 127, so that two products fit in int16. */
-INLINE sums sums_of_fours(bytes w, uint32_t four)
-{
-    shorts twos, ones = 1;
-#if defined(ADD_PAIRS)
-    const sums spread = four;
-#pragma clang loop unroll(full)
-    for (int k = 0; k < 64; k += WIDTH) {
-        part_of_bytes x = READ(part_of_bytes, (char *)&spread + k), y = READ(part_of_bytes, (char *)&w + k);
-        WRITE((char *)&twos + k, part, (part)ADD_PAIRS_OF_BYTES(x, y));
-    }
-#else
-    typedef int16_t halves __attribute__((ext_vector_type(64)));
-    halves products = __builtin_convertvector(w, halves) * __builtin_convertvector((bytes)(sums)four, halves);
-    twos = products.even + products.odd;
-#endif
-    return sums_of_pairs(twos, ones);
-}
+#include "vectors.h"
 
 /* ---- The model, as tts/generation/native/layout.py packs it ---------------------------------------------------- */
 
 /* The config's numbers, and what follows from them about rounding. */
 typedef struct {
     int32_t codes, frame, history, n_rnn, dim, sample_dim, hidden_layers, rank, unit_dim, text_dim;
-    int32_t n_speakers, clock_frames, explicit_durations, state_limit; /* the last one: B */
+    int32_t n_speakers, clock_frames, explicit_durations;
+    int32_t pitch_taps, shortest_lag, longest_lag, pitch_window; /* all 0 without pitch taps */
+    int32_t state_limit;     /* B */
 } Shape;
 
 /* A matrix, in one of three layouts.
@@ -218,14 +102,18 @@ typedef struct {
     const float *speaker;                 /* (n_speakers, G+): the first layer's bias, and what a speaker adds to it */
     Table context;                        /* embeddings of this unit and the next, T+ each, to gates */
     const float *clock, *left;            /* (clock_frames, G+): frames since the unit began; frames left */
+    const float *pitch;                   /* (2, G+): weights of correlation and log lag on the gates */
+    const float *log_lag, *wave;          /* (K), lags as the frame tier's input; (Q), codes as samples */
     const float *gate_bias[MAX_LAYERS];   /* (G+), of the layers above the first */
     const float *c0[MAX_LAYERS];          /* (D+) */
     const int16_t *h0[MAX_LAYERS];        /* (D+) */
     Table frames, inputs[MAX_LAYERS], recurrent[MAX_LAYERS]; /* previous frame; layer below; own state */
     const float *advance, *advance_bias;  /* (D+), (1); implicit durations alone */
-    const float *upsample_bias;           /* (F R+ or F S+, +) */
-    Table upsample;                       /* states to places; PANELS, as those before */
-    Table widen, samples;                 /* WIDE: a place's features to S; past samples to S */
+    int gate;                             /* where the gate begins in what follows: F R+ or F S+, + */
+    const float *upsample_bias;           /* (gate), with pitch taps (gate + S+) */
+    Table upsample;                       /* states to places and gate; PANELS, as those before */
+    Table widen, samples, taps;           /* WIDE: a place's features to S; past samples to S; J samples to S */
+    const float *correlation;             /* (S+): weights of the correlation on the first layer */
     const float *last;                    /* (Q, S+): what the last code adds */
     const float *hidden_bias[MAX_LAYERS]; /* (S+) */
     Table hidden[MAX_LAYERS];             /* ROWS */
@@ -236,6 +124,7 @@ typedef struct {
 static int padded(int width, int to) { return (width + to - 1) / to * to; }
 static int within(int value, int least, int most) { return least <= value && value <= most; }
 static int lesser(int a, int b) { return a < b ? a : b; }
+static int greater(int a, int b) { return a > b ? a : b; }
 static float limit_of(int inputs) { return (float)lesser(32767, INT32_MAX / (127 * inputs)); } /* A(n) */
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
@@ -266,14 +155,18 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
         !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
         !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
-        !within(s.state_limit, 1, 32767))
+        !within(s.state_limit, 1, 32767) || !within(s.pitch_taps, 0, 63))
         return 0;
-    if ((int64_t)127 * (s.codes / 2) * (s.history > s.frame ? s.history : s.frame) > INT32_MAX) return 0;
+    const int J = s.pitch_taps, most = J ? 1 << 13 : 0, around = J ? J / 2 + 1 : 0; /* taps may lie so far from the lag */
+    if (!within(s.shortest_lag, around, most) || !within(s.longest_lag, s.shortest_lag, most) ||
+        !within(s.pitch_window, around, most))
+        return 0;
+    if ((int64_t)127 * (s.codes / 2) * greater(s.history, s.frame) > INT32_MAX) return 0;
     m->shape = s;
     m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->Q = padded(s.codes, BLOCK);
     m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
     int history = padded(s.history, 2), frame = padded(s.frame, 2);
-    m->P = history > frame ? history : frame;
+    m->P = greater(greater(history, frame), s.pitch_window + s.longest_lag);
     m->state_limit = (float)s.state_limit, m->state_step = 1.0f / m->state_limit;
     m->text_limit = limit_of(2 * s.text_dim), m->rank_limit = s.rank ? limit_of(s.rank) : 1;
     m->code_step = 1.0f / (float)(s.codes / 2);
@@ -286,6 +179,9 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->context = take_table(&walk, PANELS, 2 * m->T, m->G);
     m->clock = take_floats(&walk, s.clock_frames * G);
     m->left = take_floats(&walk, s.explicit_durations ? s.clock_frames * G : 0);
+    m->pitch = take_floats(&walk, J ? 2 * G : 0);
+    m->log_lag = take_floats(&walk, J ? s.longest_lag - s.shortest_lag + 1 : 0);
+    m->wave = take_floats(&walk, J ? s.codes : 0);
     m->frames = take_table(&walk, PANELS, frame, m->G);
     for (int k = 0; k < s.n_rnn; k++) {
         if (k) {
@@ -298,11 +194,13 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     }
     m->advance = take_floats(&walk, s.explicit_durations ? 0 : m->D);
     m->advance_bias = take_floats(&walk, s.explicit_durations ? 0 : 1);
-    int conditioning = padded(s.frame * (m->R ? m->R : m->S), BLOCK);
-    m->upsample_bias = take_floats(&walk, conditioning);
-    m->upsample = take_table(&walk, PANELS, m->D, conditioning);
+    m->gate = padded(s.frame * (m->R ? m->R : m->S), BLOCK);
+    m->upsample_bias = take_floats(&walk, m->gate + (J ? m->S : 0));
+    m->upsample = take_table(&walk, PANELS, m->D, m->gate + (J ? m->S : 0));
     if (m->R) m->widen = take_table(&walk, WIDE, m->R, m->S);
     m->samples = take_table(&walk, WIDE, history, m->S);
+    if (J) m->taps = take_table(&walk, WIDE, padded(J, 2), m->S);
+    m->correlation = take_floats(&walk, J ? m->S : 0);
     m->last = take_floats(&walk, (size_t)s.codes * m->S);
     for (int k = 0; k < s.hidden_layers; k++) {
         m->hidden_bias[k] = take_floats(&walk, m->S);
@@ -469,10 +367,12 @@ typedef struct {
     float inverse_temperature;
     double spread, survival, threshold; /* implicit durations: see `is_over` */
     int code;                /* the last one */
+    int lag;                 /* the pitch lag before the frame, and the correlation there */
+    float correlation;
     int16_t *past;           /* (P + F): codes - Q/2 before the frame, then the frame's */
     float *base;             /* (G): bias and context of this unit */
     int16_t *embedded;       /* (2, T): this unit, the next */
-    float *gates, *conditioning;
+    float *gates, *conditioning, *gate; /* the last: (S+), on what the first layer gets of the past */
     int16_t *h[MAX_LAYERS];  /* (D) */
     float *c[MAX_LAYERS];    /* (D) */
 } Slot;
@@ -489,6 +389,8 @@ typedef struct {
     int32_t *widened;        /* (F, S+) sums of W features */
     int32_t *older;          /* (F, S+) sums of W history, of what is older than the frame */
     int16_t *recent;         /* (H+ + F): zeros, then the frame's codes - Q/2 */
+    double *wave, *squares;  /* (V + longest lag + 1, LANES more): samples, and sums of the squares before them */
+    double *cross;           /* (K+): of each lag, the longest first: the newest V samples times those one lag before */
     Active active;
     int64_t positive[MAX_LAYERS + 1]; /* units above 0, by layer, summed over samples */
     int64_t samples;
@@ -507,7 +409,7 @@ static void *give(Arena *arena, size_t count, size_t width)
 static void give_all(Arena *arena, Group *g, const Model *m, int count)
 {
     const Shape *s = &m->shape;
-    int conditioning = m->upsample.outputs;
+    const int conditioning = m->upsample.outputs, wave = s->pitch_window + s->longest_lag + 1 + LANES;
     g->slots = give(arena, count, sizeof(Slot));
     g->live = give(arena, count, sizeof(Slot *));
     g->jobs = give(arena, count, sizeof(Job));
@@ -516,6 +418,9 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(int32_t));
     g->older = give(arena, (size_t)s->frame * m->S, sizeof(int32_t));
     g->recent = give(arena, 2 * m->samples.pairs + s->frame, sizeof(int16_t));
+    g->wave = give(arena, wave, sizeof(double));
+    g->squares = give(arena, wave, sizeof(double));
+    g->cross = give(arena, wave, sizeof(double));
     g->y = give(arena, m->S, sizeof(float));
     g->logits = give(arena, m->Q, sizeof(float));
     g->steps = give(arena, s->frame, sizeof(float));
@@ -530,6 +435,7 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
         slot->embedded = give(arena, 2 * m->T, sizeof(int16_t));
         slot->gates = give(arena, m->G, sizeof(float));
         slot->conditioning = give(arena, conditioning, sizeof(float));
+        slot->gate = arena->base ? slot->conditioning + m->gate : NULL;
         for (int layer = 0; layer < s->n_rnn; layer++) {
             slot->h[layer] = give(arena, m->D, sizeof(int16_t));
             slot->c[layer] = give(arena, m->D, sizeof(float));
@@ -573,6 +479,38 @@ static void begin_unit(Group *g, Slot *slot)
 
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
 
+#define STEPS 0x1p16                      /* of a correlation of 1 */
+#define TO_WHOLE 0x1.8p52                 /* as ROUNDER, of float64 */
+static const double FLOOR = 3e-4;
+
+/* The pitch lag before a frame, as tts/models/pitch.py has it: the shortest of those with the largest
+ *   round(2^16 sum_t x[t] x[t - lag] / (sqrt(sum_t x[t]^2 sum_t x[t - lag]^2) + V FLOOR^2)),  t the newest V samples,
+ * in float64: rounded to steps it hardly ever depends on the order of the sums. */
+static void find_pitch(Group *g, Slot *slot)
+{
+    const Model *m = &g->model;
+    const int V = m->shape.pitch_window, low = m->shape.shortest_lag, high = m->shape.longest_lag;
+    const int16_t *past = slot->past + m->P - V - high;
+    double sum = 0.0, best = -STEPS * STEPS, *wave = g->wave, *newest = wave + high;
+    for (int t = 0; t < V + high; t++) { /* squares[t] = sum of x[i]^2, i < t */
+        wave[t] = m->wave[past[t] + m->shape.codes / 2];
+        g->squares[t] = sum, sum += wave[t] * wave[t];
+    }
+    g->squares[V + high] = sum;
+    for (int k = 0; k <= high - low; k += LANES) { /* cross[k] = sum_t newest[t] wave[t + k]: of lag high - k */
+        doubles sums = 0.0;
+        for (int t = 0; t < V; t++) sums += newest[t] * READ(doubles, wave + t + k);
+        WRITE(g->cross + k, doubles, sums);
+    }
+    const double now = sum - g->squares[high];
+    for (int lag = low, k = high - low; lag <= high; lag++, k--) {
+        double energy = __builtin_sqrt((g->squares[k + V] - g->squares[k]) * now) + V * (FLOOR * FLOOR);
+        double steps = g->cross[k] / energy * STEPS + TO_WHOLE - TO_WHOLE;
+        if (steps > best) best = steps, slot->lag = lag;
+    }
+    slot->correlation = (float)(best / STEPS);
+}
+
 /* c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c'), rounded. Gates lie as i, f, g, o, D+ each. */
 static void lstm_cell(const float *gates, int16_t *h, float *c, int D, float limit)
 {
@@ -600,6 +538,11 @@ static void step_frames(Group *g, Slot *const *live, int n)
             floats sum = load(slot->base + at) + load(clock + at);
             store(slot->gates + at, rest ? sum + load(rest + at) : sum);
         }
+        if (s->pitch_taps) { /* gates += W [correlation, log lag] */
+            find_pitch(g, slot);
+            const float pitch[2] = {slot->correlation, m->log_lag[slot->lag - s->shortest_lag]};
+            add_rows(slot->gates, slot->gates, m->pitch, pitch, 2, m->G);
+        }
         g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
     }
     multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
@@ -613,9 +556,12 @@ static void step_frames(Group *g, Slot *const *live, int n)
         multiply(&m->recurrent[layer], g->jobs, n); /* gates += W state */
         for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D, m->state_limit);
     }
-    for (int k = 0; k < n; k++) /* conditioning = b + W (top state) */
+    for (int k = 0; k < n; k++) /* conditioning, and what the gate is made of = b + W (top state) */
         g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], m->state_step, 0};
     multiply(&m->upsample, g->jobs, n);
+    for (int k = 0; k < n; k++) /* gate = 2 sigmoid(b + W (top state)) */
+        for (int at = 0; at < m->upsample.outputs - m->gate; at += LANES)
+            store(live[k]->gate + at, 2.0f * sigmoid(load(live[k]->gate + at)));
 }
 
 /* ---- The sample tier -------------------------------------------------------------------------------------------- */
@@ -696,8 +642,9 @@ static int draw(float *logits, int depth, int codes, float uniform, float invers
     return code;
 }
 
-/* y = x + last[code] + W history, x being a place's conditioning. What is older than the frame has been summed. */
-INLINE void first_layer(Group *g, const Slot *slot, int f)
+/* y = x + last[code] + W history, x being a place's conditioning. What is older than the frame has been summed.
+ * With pitch taps: y = x + last[code] + gate (w correlation + W history + W taps). */
+INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
 {
     const Model *m = &g->model;
     const int S = m->S, history = 2 * m->samples.pairs;
@@ -709,12 +656,25 @@ INLINE void first_layer(Group *g, const Slot *slot, int f)
         memcpy(totals, older + at, sizeof totals);
         const int16_t *weights = (const int16_t *)m->samples.weights + (ptrdiff_t)at * m->samples.pairs * 2;
         add_wide(totals, 1, BLOCK / LANES, weights, &recent, f < history ? (history - f) / 2 : 0, m->samples.pairs);
+        sums periodic[BLOCK / LANES] = {0};
+        if (has_taps) {
+            const int pairs = m->taps.pairs;
+            const int16_t *taps = slot->past + m->P + f - slot->lag + (m->shape.pitch_taps + 1) / 2 - 2 * pairs;
+            weights = (const int16_t *)m->taps.weights + (ptrdiff_t)at * pairs * 2;
+            add_wide(periodic, 1, BLOCK / LANES, weights, &taps, 0, pairs);
+        }
 #pragma clang loop unroll(full)
         for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
             floats x = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f])
                             : load(place + o);
-            store(g->y + o, x + load(last + o) + to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step));
+            floats past = to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step);
+            if (has_taps) {
+                past = slot->correlation * load(m->correlation + o) + past;
+                past = past + to_floats(periodic[v]) * (load(m->taps.scale + o) * m->code_step);
+                past = past * load(slot->gate + o);
+            }
+            store(g->y + o, x + load(last + o) + past);
         }
     }
 }
@@ -733,7 +693,8 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
     sum_places(g->older, &m->samples, slot->past + m->P - history, 1, 1, F);
     memset(g->recent, 0, (history + F) * sizeof(int16_t));
     for (int f = 0; f < F; f++) {
-        first_layer(g, slot, f);
+        if (s->pitch_taps) first_layer(g, slot, f, 1);
+        else first_layer(g, slot, f, 0);
         for (int k = 0; k <= s->hidden_layers; k++) { /* y = b + W ReLU(y), and the logits in the same way */
             int is_last = k == s->hidden_layers;
             const Table *next = is_last ? &m->output : &m->hidden[k];

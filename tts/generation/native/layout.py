@@ -1,6 +1,6 @@
 """Packs a model's weights for the native engine: one block of memory, in the order in which `engine.c` walks it.
 
-Letters as in `engine.c`; a width with a + is padded with zeros.
+Letters and layouts as in `engine.c`; a width with a + is padded with zeros.
 """
 
 import ctypes
@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from tts import audio
 from tts.core.errors import InputError
-from tts.generation.features import clock_features
+from tts.generation.features import clock_features, log_lags
 from tts.generation.rounding import (
     WEIGHT_LIMIT,
     activation_limit,
@@ -44,6 +45,10 @@ _NUMBERS = (
     "n_speakers",
     "clock_frames",
     "explicit_durations",
+    "pitch_taps",
+    "shortest_lag",
+    "longest_lag",
+    "pitch_window",
     "state_limit",
 )
 
@@ -57,6 +62,7 @@ class Shape(ctypes.Structure):
 def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
     """The numbers that engine.c goes by; `weights` as `checked_weights` gives them."""
     c = config
+    shortest_lag, longest_lag = c.pitch_lags if c.pitch_taps else (0, 0)
     return Shape(
         codes=c.q_levels,
         frame=c.frame_size,
@@ -71,6 +77,10 @@ def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
         n_speakers=c.n_speakers,
         clock_frames=c.clock_frames,
         explicit_durations=int(c.duration == "explicit"),
+        pitch_taps=c.pitch_taps,
+        shortest_lag=shortest_lag,
+        longest_lag=longest_lag,
+        pitch_window=c.pitch_window if c.pitch_taps else 0,
         state_limit=state_limit(weights["h0"]),
     )
 
@@ -116,7 +126,11 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     yield from _gate_table(np.concatenate([_wide(part, T) for part in embeddings], axis=-1), D)
     yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., : c.clock_dim], D))
     if c.duration == "explicit":
-        yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., c.clock_dim :], D))
+        yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., c.clock_dim : 2 * c.clock_dim], D))
+    if c.pitch_taps:
+        yield _of_gates(rest[..., -2:], D).T
+        yield log_lags(c.pitch_lags)
+        yield audio.decode_table(c.q_levels, c.quantization)
     yield from _gate_table(frame, D, in_front=True)
     for k in range(c.n_rnn):
         if k:
@@ -131,11 +145,20 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     place = _padded(c.upsample_rank, LANES) if c.upsample_rank else S
     total = _padded(c.frame_size * place, BLOCK)
     upsample = _wide(w["upsample.weight"].reshape(c.frame_size, -1, c.dim), place, axis=1).reshape(-1, c.dim)
-    yield _wide(_wide(w["upsample.bias"].reshape(c.frame_size, -1), place).reshape(-1), total)
-    yield from _table(upsample, total, D)
+    upsample_bias = _wide(_wide(w["upsample.bias"].reshape(c.frame_size, -1), place).reshape(-1), total)
+    if c.pitch_taps:
+        upsample = np.concatenate([_wide(upsample, total, axis=0), w["gate.weight"]])
+        upsample_bias = np.concatenate([upsample_bias, _wide(w["gate.bias"], S)])
+    yield upsample_bias
+    yield from _table(upsample, len(upsample_bias), D)
     if c.upsample_rank:
-        yield from _wide_table(w["conditioning.weight"], S, place, WEIGHT_LIMIT)
-    yield from _wide_table(w["history_in.weight"], S, _padded(c.hist_size, 2), history_limit(c.q_levels, c.hist_size))
+        yield from _wide_table(*integer_rows(w["conditioning.weight"], WEIGHT_LIMIT), S, place)
+    history = integer_rows(w["history_in.weight"], history_limit(c.q_levels, c.hist_size))
+    yield from _wide_table(*history, S, _padded(c.hist_size, 2), in_front=True)
+    if c.pitch_taps:
+        scales, integers = integer_rows(w["pitch_in.weight"], history_limit(c.q_levels, c.pitch_taps + 1))
+        yield from _wide_table(scales, integers[:, :-1], S, _padded(c.pitch_taps, 2), in_front=True)
+        yield _wide(scales * integers[:, -1], S)
     yield _wide(w["last_code.weight"], S)
     for k in range(c.sample_layers - 1):
         yield _wide(w[f"hidden.{k}.bias"], S)
@@ -147,7 +170,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
 
 
 def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix's scales (outputs+,) and weights uint8, as `Table` in engine.c has them."""
+    """A matrix's scales (outputs+,) and weights uint8: PANELS in engine.c; missing inputs are the last or the first."""
     scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
     missing = inputs - matrix.shape[1]
     wide = np.full((outputs, inputs), 128, np.uint8)
@@ -159,18 +182,19 @@ def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False
     return _wide(scales, outputs), words.transpose(0, 3, 2, 4, 1)
 
 
-def _wide_table(matrix: np.ndarray, outputs: int, inputs: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same with weights int16, as `WideTable` in engine.c has them; missing inputs are missing in front."""
-    scales, integers = integer_rows(matrix, limit)
+def _wide_table(
+    scales: np.ndarray, integers: np.ndarray, outputs: int, inputs: int, in_front: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a matrix's `integer_rows`, with weights int16: WIDE in engine.c."""
     rows = np.zeros((outputs, inputs), np.int16)
-    rows[: len(matrix), : matrix.shape[1]] = integers
-    if limit != WEIGHT_LIMIT:
-        rows = np.roll(rows, inputs - matrix.shape[1], axis=1)
+    rows[: len(integers), : integers.shape[1]] = integers
+    if in_front:
+        rows = np.roll(rows, inputs - integers.shape[1], axis=1)
     return _wide(scales, outputs), rows.reshape(outputs // BLOCK, BLOCK, inputs // 2, 2).transpose(0, 2, 1, 3)
 
 
 def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix's scales (outputs+,) and int8 weights (inputs+ + 1, outputs+), as `RowTable` in engine.c has them."""
+    """A matrix's scales (outputs+,) and int8 weights (inputs+ + 1, outputs+): ROWS in engine.c."""
     scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
     rows = np.zeros((inputs + 1, outputs), np.int8)
     rows[: matrix.shape[1], : len(matrix)] = integers.T
