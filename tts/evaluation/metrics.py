@@ -152,7 +152,7 @@ def _digit_confusions(by_speaker: Mapping[str, Sequence[Aligned]]) -> dict[str, 
         for speaker, rows in by_speaker.items()
     }
     return {
-        "confusion": sum(tables.values()).tolist(),
+        "confusion": np.sum([*tables.values()], axis=0).tolist(),
         "confusion_by_speaker": {speaker: table.tolist() for speaker, table in tables.items()},
     }
 

@@ -145,7 +145,7 @@ def pieces(text: str) -> Iterator[Readings]:
 def _word(written: str) -> Readings:
     word = written.lower()
     # "And" is written in numbers that are said without it.
-    found = [(word,), ()] if word == "and" else [(word,)]
+    found: list[tuple[str, ...]] = [(word,), ()] if word == "and" else [(word,)]
     if word in ALIKE:
         found.append((ALIKE[word],))
     if word in ("am", "pm") or _SPELLED.fullmatch(written):
