@@ -91,7 +91,7 @@ def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]
 
 def any_order(utterances: Sequence[Utterance]) -> float:
     """Share of the texts whose digits were all recognized, and no other, in whatever order."""
-    return float(np.mean([sorted(item.recognized) == sorted(item.digits) for item in utterances]))
+    return float(np.mean([sorted(item.recognized) == sorted(item.words) for item in utterances]))
 
 
 def columns_of(run: Path) -> dict[str, tuple[str, str]]:
@@ -112,7 +112,7 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
         found = [Utterance.from_json(json.loads(line)) for line in lines]
         found = [item for item in found if (item.split, item.system) == (split, system)]
         if column != "one digit":
-            found = [item for item in found if len(item.digits) > 1]
+            found = [item for item in found if len(item.words) > 1]
         summary = summarize(found, Limits(**limits), seed)
         metrics[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
     return metrics

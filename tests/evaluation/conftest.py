@@ -9,7 +9,7 @@ import torch
 from helpers.miniature_fsdd import write_corpus
 
 from tts.cli import data as data_cli
-from tts.evaluation.test_sets import SPLITS, from_source
+from tts.evaluation.test_sets import SPLITS_OF, from_source
 from tts.recognition.model import Recognizer, RecognizerConfig, RecognizerNet
 
 
@@ -26,7 +26,7 @@ def recognizer():
 
 @pytest.fixture(scope="session")
 def material(corpus):
-    return from_source(corpus, SPLITS, 5, 3, ["theo", "nobody"], 8000)
+    return from_source(corpus, SPLITS_OF["digit"], 5, 3, ["theo", "nobody"], 8000)
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ def test_a_missing_judge_is_refused_by_name(name, module, monkeypatch):
 
 
 def utterance(index, system, recognized, scores, speaker="ann", split="any"):
-    return Utterance(split, index, system, "4 7", [4, 7], speaker, recognized, SOUND, scores=scores)
+    return Utterance(split, index, system, "4 7", ["4", "7"], speaker, recognized, SOUND, scores=scores)
 
 
 def judged():
@@ -111,9 +111,9 @@ def judged():
         speaker = "ann" if i % 2 else "bob"
         wrong = i % 2 and i < 8  # four of ann's ten texts
         second = Score(float(bool(wrong)), 2, "4 9" if wrong else "4 7")
-        items.append(utterance(i, "voice", [4, 7], {"second": second, "periodicity": Score(30.0, 60)}, speaker))
+        items.append(utterance(i, "voice", ["4", "7"], {"second": second, "periodicity": Score(30.0, 60)}, speaker))
         real = {"second": Score(0.0, 2, "4 7"), "periodicity": Score(48.0, 60)}
-        items.append(utterance(i, "ground_truth", [4, 7], real, speaker))
+        items.append(utterance(i, "ground_truth", ["4", "7"], real, speaker))
     return items
 
 
@@ -180,7 +180,7 @@ def test_an_evaluation_with_judges(corpus, recognizer, tmp_path):
     report, utterances = running.run(evaluation, tmp_path)
     for item in utterances:
         assert list(item.scores) == ["second", "periodicity", "harmonic-to-noise ratio"]
-        assert item.scores["second"].count == len(item.digits)
+        assert item.scores["second"].count == len(item.words)
         # The same network judges twice here: number words are compared as digits.
         assert item.scores["second"].total == scores_of(item)["own"].total
     text = markdown(report, make_tables(report))

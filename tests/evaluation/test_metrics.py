@@ -18,8 +18,8 @@ CLEAN = Sound(1.0, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
 def said(digits, recognized, speaker="a", **options):
-    text = " ".join(map(str, digits))
-    return Utterance("test_seen", 0, "voice", text, digits, speaker, recognized, **{"sound": CLEAN, **options})
+    words, found = ([*map(str, side)] for side in (digits, recognized))
+    return Utterance("test_seen", 0, "voice", " ".join(words), words, speaker, found, **{"sound": CLEAN, **options})
 
 
 def test_wilson_by_hand():
@@ -111,7 +111,7 @@ def test_silence_has_no_sound():
     ],
 )
 def test_stop_errors_by_hand(utterance, errors):
-    assert stop_errors(utterance, LIMITS, align(utterance.digits, utterance.recognized)) == errors
+    assert stop_errors(utterance, LIMITS, align(utterance.words, utterance.recognized)) == errors
 
 
 def test_errors_by_position():

@@ -18,10 +18,10 @@ SOUND = Sound(0.5, 0.1, -50.0, 0.2, 0.0, 0.0, -20.0, -60.0, 0)
 
 
 def utterance(index, system, digits, recognized, split="test_seen", speaker="ann & <b>", **options):
-    text = " ".join(map(str, digits))
+    words, found = ([*map(str, side)] for side in (digits, recognized))
     path = f"audio/{system}/{split}/{index:04d}.flac" if system != "ground_truth" else None
     return Utterance(
-        split, index, system, text, digits, speaker, recognized, SOUND, real_seconds=0.5, path=path, **options
+        split, index, system, " ".join(words), words, speaker, found, SOUND, real_seconds=0.5, path=path, **options
     )
 
 

@@ -18,7 +18,7 @@ from tts.evaluation import running
 from tts.evaluation.manifest import read_manifest
 from tts.evaluation.report import make_tables
 from tts.evaluation.systems import of_files, of_voice
-from tts.evaluation.test_sets import FILES, SPLITS, for_texts, from_source
+from tts.evaluation.test_sets import FILES, SPLITS_OF, for_texts, from_source
 from tts.recognition.model import Recognizer
 
 
@@ -32,7 +32,7 @@ def report_of(evaluation, out, **options):
 def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
     evaluation = of_voice(voice(conditioning=conditioning), material, recognizer, tmp_path, 0, baseline=voice(1))
     report = report_of(evaluation, tmp_path)
-    assert list(report["splits"]) == list(SPLITS)
+    assert list(report["splits"]) == list(SPLITS_OF["digit"])
     for split, systems in report["splits"].items():
         assert set(systems) == {"voice", "ground_truth", "baseline"}
         assert all(metrics["texts"] == 5 for metrics in systems.values())
@@ -48,12 +48,12 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
             assert systems["voice"]["joins"] == systems["ground_truth"]["joins"]
         assert systems["ground_truth"]["nll_bits"] is None
     lines = [json.loads(line) for line in (tmp_path / "utterances.jsonl").read_text().splitlines()]
-    assert len(lines) == 3 * 5 * len(SPLITS)
+    assert len(lines) == 3 * 5 * len(SPLITS_OF["digit"])
     spoken = [line for line in lines if line["system"] == "voice"]
     wave, rate = soundfile.read(tmp_path / spoken[0]["path"])
     assert (rate, len(wave) / rate) == (8000, spoken[0]["sound"]["seconds"])
     for line in spoken:  # without a pointer, only where there is one word, or the cap came
-        known = conditioning == "pointer" or len(line["digits"]) == 1 or line["stop_reason"] == "cap"
+        known = conditioning == "pointer" or len(line["words"]) == 1 or line["stop_reason"] == "cap"
         assert (line["last_segment_seconds"] is not None) == known
     assert not list(tmp_path.glob("part-*"))
     assert set(report["quality"]) == {"voice", "ground_truth", "baseline"}
@@ -88,7 +88,7 @@ def test_an_interrupted_run_is_resumed_and_ends_the_same(material, recognizer, t
     part.write_text(part.read_text() + '{"split": "test_se')  # killed while it wrote
     again = Interrupted(recognizer, 10**9)
     assert report_of(of_voice(voice(), material, again, resumed, 0), resumed) == report
-    assert 10**9 - again.left == 2 * 3 * len(SPLITS) - 5
+    assert 10**9 - again.left == 2 * 3 * len(SPLITS_OF["digit"]) - 5
     assert (resumed / "utterances.jsonl").read_bytes() == (whole / "utterances.jsonl").read_bytes()
 
 

@@ -14,7 +14,7 @@ from tts.core.errors import InputError
 from tts.evaluation.test_sets import (
     FILES,
     LONG_DIGITS,
-    SPLITS,
+    SPLITS_OF,
     Trained,
     check_splits,
     draw_free,
@@ -26,7 +26,7 @@ from tts.evaluation.test_sets import (
 
 
 def test_material_of_a_corpus(material):
-    assert list(material.splits) == list(SPLITS)
+    assert list(material.splits) == list(SPLITS_OF["digit"])
     for name, items in material.splits.items():
         assert len(items) == 5
         assert {item.speaker for item in items} == {"theo"}
@@ -68,8 +68,8 @@ def test_what_the_voice_may_know_from_training_is_noted(corpus):
 
 
 def test_material_of_a_dataset(dataset):
-    found = from_dataset(dataset, SPLITS, 2, 0, ["theo"], 8000)
-    assert {name: len(items) for name, items in found.splits.items()} == dict.fromkeys(SPLITS, 2)
+    found = from_dataset(dataset, SPLITS_OF["digit"], 2, 0, ["theo"], 8000)
+    assert {name: len(items) for name, items in found.splits.items()} == dict.fromkeys(SPLITS_OF["digit"], 2)
     assert all(len(item.digits) == 1 for item in (*found.splits["single"], *found.reference))
     assert len(found.reference) > 2
     for name, (low, high) in LONG_DIGITS.items():
@@ -157,5 +157,5 @@ def test_bad_datasets(dataset, tmp_path):
         from_dataset(tmp_path, ["test_seen"], 2, 0, ["theo"], 8000)
     with pytest.raises(InputError, match="speaks as anna"):
         from_dataset(dataset, ["test_seen"], 2, 0, ["anna"], 8000)
-    check_splits(SPLITS)
+    check_splits(SPLITS_OF["digit"])
     assert shared_speakers(["b", "a", "c"], ["a", "b"]) == ("b", "a")

@@ -76,7 +76,7 @@ def test_any_order_counts_each_digit_as_often_as_it_is_said():
     sound = Sound(1.0, 0.1, -40.0, 0.1, 0.0, 0.0, -20.0, -60.0, 0)
     pairs = [([4, 7], [7, 4]), ([4, 7], [4, 7]), ([4, 4], [4]), ([4, 7], [4, 4])]
     spoken = [
-        Utterance("test_seen", i, "voice", "", said, "theo", recognized, sound)
+        Utterance("test_seen", i, "voice", "", [*map(str, said)], "theo", [*map(str, recognized)], sound)
         for i, (said, recognized) in enumerate(pairs)
     ]
     assert any_order(spoken) == 0.5

@@ -12,7 +12,7 @@ from data_recipes.corpus import Recording
 from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.evaluation.callbacks import callbacks, held_out_texts
-from tts.evaluation.test_sets import check_words
+from tts.evaluation.material import check_digits
 from tts.models.config import TwoTierConfig
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
@@ -86,9 +86,12 @@ def test_commands_know_its_words(run, tmp_path, monkeypatch, capsys):
     assert main(["speak", "3 o'clock", "--voice", voice, "--max-seconds", "0.2"]) == 0
     assert (tmp_path / "three-o'clock.wav").is_file()
     capsys.readouterr()
-    assert main(["evaluate", "--voice", voice, "--out", "report"]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert "the recognizer knows digits only, and the voice small says 'and'" in error
+    for flags, refused in (
+        (["--judges", "own,whisper"], "own knows digits only, and the voice says other words; choose among whisper"),
+        (["--judges", "periodicity"], "whisper must be among them"),
+    ):
+        assert main(["evaluate", "--voice", voice, "--out", "report", *flags]) == 2
+        assert refused in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "report").exists()
 
 
@@ -111,7 +114,7 @@ def test_a_voice_of_some_digits_says_those_in_both_forms():
         with pytest.raises(InputError, match=rf"cannot say '{text}'; it says 4 words, which `tts voices VOICE` lists"):
             voice.check(text)
     with pytest.raises(InputError, match="the voice unnamed does not say 0, 2, 3, 4, 6, 7, 8, 9, and the texts"):
-        check_words(voice)
+        check_digits(voice)
 
 
 def test_a_training_of_single_words_is_judged_by_single_words():

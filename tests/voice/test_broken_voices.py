@@ -38,7 +38,7 @@ class Judge:
                          item.speaker, 0, np.zeros(0, np.int16))  # fmt: skip
             utterances.append(
                 Utterance(
-                    "test_seen", index, "voice", item.text, item.digits, item.speaker, recognized[index],
+                    "test_seen", index, "voice", item.text, item.words, item.speaker, [*map(str, recognized[index])],
                     measure_sound(wave, RATE), len(item.audio) / RATE, last_segment_seconds(said), stop_reason,
                 )
             )  # fmt: skip

@@ -5,7 +5,11 @@ import argparse
 from tts.core.errors import InputError
 from tts.core.files import check_folder, path_argument
 
-DEFAULT_SPLITS = "test_seen,test_unseen,bigram,position,length,repeat,long"
+DEFAULT_SPLITS = {
+    "digit": "test_seen,test_unseen,bigram,position,length,repeat,long",
+    "word": "test_unseen,cardinal,time",
+}
+"""By what the voice's errors are counted in; `BASE` has the default judge."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,18 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--manifest", type=path_argument, metavar="FILE", help=rows)
     real = parser.add_argument_group("real recordings")
     real.add_argument("--data", type=path_argument, metavar="DIR", help="dataset that `tts data build sequences` wrote")
-    corpus = "FSDD in its own layout (default: download it)"
+    corpus = "FSDD in its own layout (default: download it); of other words, the voice's corpus"
     real.add_argument("--source", type=path_argument, metavar="DIR", help=corpus)
     how = parser.add_argument_group("how")
-    others = "default: %(default)s; also: words, single, digits20, digits100, any"
-    how.add_argument("--splits", default=DEFAULT_SPLITS, metavar="A,B", help=others)
+    others = (
+        f"default: {DEFAULT_SPLITS['digit']}; also: words, single, digits20, digits100, any; default of a voice of "
+    )
+    how.add_argument("--splits", metavar="A,B", help=f"{others}other words than digits: {DEFAULT_SPLITS['word']}")
     how.add_argument("--n", type=int, default=100, metavar="N", help="texts in each split (default: %(default)s)")
     how.add_argument("--seed", type=int, default=0, metavar="S", help="of the texts and the speaking (default: 0)")
-    how.add_argument("--max-digits", type=int, default=5, metavar="K", help="longest text of most splits (default: 5)")
+    how.add_argument(
+        "--max-digits", type=int, default=5, metavar="K", help="longest combinations, in words (default: 5)"
+    )
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
-    judges = "beside own, our recognizer: second, whisper, dnsmos, periodicity (default: %(default)s)"
-    how.add_argument("--judges", default="own", metavar="A,B", help=judges)
+    judges = "own, our recognizer, and second, both of digits; whisper, dnsmos, periodicity (default: own or whisper)"
+    how.add_argument("--judges", metavar="A,B", help=judges)
     how.add_argument("--recognizer", type=path_argument, metavar="DIR", help="default: the one that ships")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the report")
     parser.add_argument("--force", action="store_true", help="replace the evaluation that lies there")
@@ -39,38 +47,44 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the report, print a line for each split and system. Raises InputError for the user's mistakes."""
     _check(args)
     from tts.evaluation import running
-    from tts.evaluation.judges.loading import load_judges
+    from tts.evaluation.judges.loading import BASE, load_judges
     from tts.evaluation.judges.tables import headline
     from tts.evaluation.manifest import read_manifest
+    from tts.evaluation.material import for_voice, unit_of
     from tts.evaluation.report import write_reports
     from tts.evaluation.systems import of_files, of_voice
-    from tts.evaluation.test_sets import for_texts, for_voice
+    from tts.evaluation.test_sets import for_texts
     from tts.recognition.model import Recognizer
     from tts.training.precision import accelerate_state
     from tts.voice import load_voice
 
-    recognizer = Recognizer.load(args.recognizer)
-    judges = load_judges(_names(args.judges))
-    if args.wav_dir:
-        rows = read_manifest(args.manifest, args.wav_dir)
-        material = for_texts([row.text for row in rows], args.source, args.seed)
-        evaluation = of_files(rows, material, recognizer, judges)
-    else:
-        voice = load_voice(args.voice)
+    voice = None if args.wav_dir else load_voice(args.voice)
+    unit = unit_of(voice) if voice else "digit"
+    judges = load_judges(
+        _names(BASE[unit] if args.judges is None else args.judges), unit, voice.config.language if voice else "en"
+    )
+    if unit == "word" and args.recognizer:
+        raise InputError("--recognizer reads digits, and the voice says other words; leave it out")
+    recognizer = Recognizer.load(args.recognizer) if unit == "digit" else None
+    if voice:
         baseline = load_voice(args.baseline) if args.baseline else None
-        splits = _names(args.splits)
+        splits = _names(DEFAULT_SPLITS[unit] if args.splits is None else args.splits)
         progress = accelerate_state().is_main_process
         material = for_voice(voice, args.data, args.source, splits, args.n, args.seed, args.max_digits, progress)
         spoken = (args.out, args.seed, baseline, args.temperature, args.duration_spread)
         evaluation = of_voice(voice, material, recognizer, *spoken, judges)
+    else:
+        rows = read_manifest(args.manifest, args.wav_dir)
+        material = for_texts([row.text for row in rows], args.source, args.seed)
+        evaluation = of_files(rows, material, recognizer, judges)
     if judged := running.run(evaluation, args.out, args.force, args.seed):
         write_reports(args.out, *judged)
         running.finish(args.out, *judged)
         for split, systems in judged[0]["splits"].items():
             for system, metrics in systems.items():
-                low, high = metrics["digit_error_95"]
+                low, high = metrics[f"{unit}_error_95"]
                 print(
-                    f"{split:12} {system:8} digit error {100 * metrics['digit_error']:6.2f} % "
+                    f"{split:12} {system:8} {unit} error {100 * metrics[f'{unit}_error']:6.2f} % "
                     f"({100 * low:.2f}-{100 * high:.2f}), exact {100 * metrics['exact']:6.2f} %, "
                     f"stop errors {100 * metrics['stop_error']:6.2f} %, {metrics['texts']} texts"
                 )
@@ -92,7 +106,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--max-digits is {args.max_digits}; it must be at most 5; longer: long, digits20, digits100")
     if bool(args.wav_dir) != bool(args.manifest):
         raise InputError("--wav-dir and --manifest belong together; give both or neither")
-    if args.n < 2 and "single" in args.splits:
+    if args.n < 2 and "single" in (args.splits or ""):
         raise InputError(f"--n is {args.n}; the split single, whose clips are compared as a set, needs at least 2")
     if args.wav_dir and (args.voice or args.baseline or args.data):
         raise InputError("--wav-dir judges files; leave --voice, --baseline and --data out")

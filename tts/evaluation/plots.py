@@ -8,34 +8,37 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tts.core.plots import png
+from tts.evaluation.utterance import Unit
 from tts.voice import Audio
 
 COLORS = {"voice": "#1f6feb", "ground_truth": "#6e7781", "baseline": "#d97706"}
 SPECTROGRAM_WINDOW = 256
 
 
-def errors_by_split(splits: Mapping[str, Mapping[str, Any]], colors: Mapping[str, str] = COLORS) -> bytes:
-    """Digit error of each system on each split, with its interval; `colors` has the systems in order."""
+def errors_by_split(
+    splits: Mapping[str, Mapping[str, Any]], colors: Mapping[str, str] = COLORS, unit: Unit = "digit"
+) -> bytes:
+    """Error of each system on each split, with its interval; `colors` has the systems in order."""
     figure = Figure(figsize=(8.5, 3.4), layout="constrained")
     axis = figure.subplots()
     systems = [system for system in colors if any(system in part for part in splits.values())]
     width = 0.8 / len(systems)
     for number, system in enumerate(systems):
         shown = [(place, part[system]) for place, part in enumerate(splits.values()) if system in part]
-        value, spread = errors_and_spreads([metrics for _, metrics in shown])
+        value, spread = errors_and_spreads([metrics for _, metrics in shown], unit)
         place = np.array([place for place, _ in shown]) + width * (number - (len(systems) - 1) / 2)
         axis.bar(place, value, width, yerr=spread, capsize=2, color=colors[system], label=system)
     axis.set_xticks(range(len(splits)), list(splits))
-    axis.set(ylabel="digit error, %", ylim=(0, None))
+    axis.set(ylabel=f"{unit} error, %", ylim=(0, None))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=len(systems), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return png(figure)
 
 
-def errors_and_spreads(metrics: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Digit errors (n,) in per cent, and how far their intervals go below and above: (2, n)."""
-    value = 100 * np.array([one["digit_error"] for one in metrics])
-    interval = 100 * np.array([one["digit_error_95"] for one in metrics])
+def errors_and_spreads(metrics: Sequence[Mapping[str, Any]], unit: Unit = "digit") -> tuple[np.ndarray, np.ndarray]:
+    """Errors (n,) in per cent, and how far their intervals go below and above: (2, n)."""
+    value = 100 * np.array([one[f"{unit}_error"] for one in metrics])
+    interval = 100 * np.array([one[f"{unit}_error_95"] for one in metrics])
     return value, np.maximum(np.abs(interval - value[:, None]).T, 0)
 
 

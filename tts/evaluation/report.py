@@ -17,7 +17,7 @@ from tts.evaluation import plots
 from tts.evaluation.judges.tables import Table, headline, judge_tables
 from tts.evaluation.metrics import stop_errors
 from tts.evaluation.test_sets import FILES
-from tts.evaluation.utterance import NO_LIMITS, Limits, Utterance
+from tts.evaluation.utterance import NO_LIMITS, Limits, Unit, Utterance
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.plots import LABELS, confusions
 
@@ -56,69 +56,91 @@ def _interval(name: str) -> Cell:
     return lambda x: "{:.1f} ({:.1f}-{:.1f})".format(*(100 * share for share in (x[name], *x[f"{name}_95"])))
 
 
-COLUMNS: list[tuple[str, str, dict[str, Cell]]] = [
-    (
-        "What was recognized",
-        "Digit error: substitutions, insertions and deletions per digit said. Exact: texts recognized digit for "
-        "digit. In brackets 95 % intervals.",
-        {"texts": _number("texts"), "digits": _number("digits"), "S": _number("substitutions")}
-        | {"I": _number("insertions"), "D": _number("deletions"), "digit error, %": _interval("digit_error")}
-        | {"exact, %": _interval("exact")},
-    ),
-    (
-        "Where it stopped",
-        "Shares of the texts, %: the last digit missing or the end in the middle of a sound (cut short), longer "
-        "after the last digit than real speech ever is (over-run), cut at the longest time allowed (cap). Forced: "
-        "units cut at the voice's longest unit, % of the words. Duration: seconds relative to the real sequences "
-        "of the same texts.",
-        {"any, %": _interval("stop_error"), "cut short": _percent("cut_short"), "over-run": _percent("over_run")}
-        | {"cap": _percent("cap"), "forced": _percent("forced_advances"), "duration": _number("duration_ratio", 2)},
-    ),
-    (
-        "Sound",
-        "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
-        "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
-        "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
-        "of the place between two segments, per 1,000 such places.",
-        {"silence, %": _percent("silence"), "clipping, %": _number("clipping", 3, 100)}
-        | {"DC, 1/1000": _number("dc", 2, 1000), "level, dBFS": _number("loudness_dbfs", 1)}
-        | {"noise floor, dBFS": _number("noise_floor_dbfs", 1)}
-        | {"clicks per minute": _number("clicks_per_minute", 1)}
-        | {"clicks per 1,000 joins": _number("clicks_per_1000_joins", 1)},
-    ),
-    (
-        "Likelihood",
-        "Of the real sequences under the voice's model (teacher forcing): bits per sample, bits of the advance bit "
-        "per segment; the pointer's timing: probability of ending a segment more than 50 ms too early, %, the "
-        "expected time by which it is ended too early, and the probability of not ending it at its real end, %. "
-        "The ground truth has none: it is the recordings themselves.",
-        {"bits per sample": _number("nll_bits", 3), "advance bits per segment": _number("advance_bits", 2)}
-        | {"early, %": _percent("early"), "lead, ms": _number("lead_seconds", 1, 1000), "late, %": _percent("late")},
-    ),
-]
-"""Of the tables with a row for each split and system: title, what it shows, and columns. Where nothing is known in the
-last one, it is left out."""
-QUALITY = {"FID": _number("fid", 3), "IS": _number("is", 3), "mIS": _number("mis", 3), "AM": _number("am", 3)}
-BREAKDOWNS = (
-    ("By number of digits", "Digit error, %. ", "by_length", "digits", _interval("digit_error")),
-    ("By speaker", "Digit error, %. ", "by_speaker", "speaker", _interval("digit_error")),
-    ("By place in the text", "Digits substituted or deleted, %. ", "by_position", "place", _interval("error")),
+def columns(unit: Unit) -> list[tuple[str, str, dict[str, Cell]]]:
+    """Of the tables with a row for each split and system: title, what it shows, and columns. Where nothing is known in
+    the last one, it is left out."""
+    return [
+        (
+            "What was recognized",
+            f"{unit.capitalize()} error: substitutions, insertions and deletions per {unit} said. Exact: texts "
+            f"recognized {unit} for {unit}. In brackets 95 % intervals.",
+            {"texts": _number("texts"), f"{unit}s": _number(f"{unit}s"), "S": _number("substitutions")}
+            | {"I": _number("insertions"), "D": _number("deletions")}
+            | {f"{unit} error, %": _interval(f"{unit}_error"), "exact, %": _interval("exact")},
+        ),
+        (
+            "Where it stopped",
+            f"Shares of the texts, %: the last {unit} missing or the end in the middle of a sound (cut short), longer "
+            f"after the last {unit} than real speech ever is (over-run), cut at the longest time allowed (cap). "
+            "Forced: units cut at the voice's longest unit, % of the words. Duration: seconds relative to the real "
+            "sequences of the same texts.",
+            {"any, %": _interval("stop_error"), "cut short": _percent("cut_short"), "over-run": _percent("over_run")}
+            | {"cap": _percent("cap"), "forced": _percent("forced_advances"), "duration": _number("duration_ratio", 2)},
+        ),
+        SOUND,
+        LIKELIHOOD,
+    ]
+
+
+SOUND: tuple[str, str, dict[str, Cell]] = (
+    "Sound",
+    "Silence: 10 ms frames 35 dB under the loudest, %. Clipping: samples at full scale, %. DC: mean, in "
+    "thousandths of full scale. Level: of the active frames, dBFS. Noise floor: of the quietest tenth of the "
+    "frames, dBFS. Clicks: places that stand out from all around them, per minute of audio; those within 10 ms "
+    "of the place between two segments, per 1,000 such places.",
+    {"silence, %": _percent("silence"), "clipping, %": _number("clipping", 3, 100)}
+    | {"DC, 1/1000": _number("dc", 2, 1000), "level, dBFS": _number("loudness_dbfs", 1)}
+    | {"noise floor, dBFS": _number("noise_floor_dbfs", 1)}
+    | {"clicks per minute": _number("clicks_per_minute", 1)}
+    | {"clicks per 1,000 joins": _number("clicks_per_1000_joins", 1)},
 )
+LIKELIHOOD: tuple[str, str, dict[str, Cell]] = (
+    "Likelihood",
+    "Of the real sequences under the voice's model (teacher forcing): bits per sample, bits of the advance bit "
+    "per segment; the pointer's timing: probability of ending a segment more than 50 ms too early, %, the "
+    "expected time by which it is ended too early, and the probability of not ending it at its real end, %. "
+    "The ground truth has none: it is the recordings themselves.",
+    {"bits per sample": _number("nll_bits", 3), "advance bits per segment": _number("advance_bits", 2)}
+    | {"early, %": _percent("early"), "lead, ms": _number("lead_seconds", 1, 1000), "late, %": _percent("late")},
+)
+QUALITY = {"FID": _number("fid", 3), "IS": _number("is", 3), "mIS": _number("mis", 3), "AM": _number("am", 3)}
+
+
+def breakdowns(unit: Unit) -> list[tuple[str, str, str, str, Cell]]:
+    """Title, measure, metric, first column and cell of the tables by length, speaker and place."""
+    error, measure = _interval(f"{unit}_error"), f"{unit.capitalize()} error, %. "
+    return [
+        (f"By number of {unit}s", measure, "by_length", f"{unit}s", error),
+        ("By speaker", measure, "by_speaker", "speaker", error),
+        (
+            "By place in the text",
+            f"{unit.capitalize()}s substituted or deleted, %. ",
+            "by_position",
+            "place",
+            _interval("error"),
+        ),
+    ]
+
+
+def unit_of(report: Mapping[str, Any]) -> Unit:
+    """What the errors are counted in."""
+    unit: Unit = report.get("unit", "digit")
+    return unit
 
 
 def make_tables(report: Mapping[str, Any]) -> list[Table]:
     """All tables of the report."""
-    splits = report["splits"]
+    splits, unit = report["splits"], unit_of(report)
     systems = plots.systems_of(splits)
     tables = judge_tables(splits, systems)
-    for title, about, columns in COLUMNS:
+    for title, about, cells in columns(unit):
         rows = [
-            [split, system, *(cell(part[system]) for cell in columns.values())]
+            [split, system, *(cell(part[system]) for cell in cells.values())]
             for split, part in splits.items()
             for system in systems
         ]
         if title != "Likelihood" or any(row[2] != "-" for row in rows):
-            tables.append(Table(title, about, ["split", "system", *columns], rows))
+            tables.append(Table(title, about, ["split", "system", *cells], rows))
     if quality := report.get("quality"):
         about = (
             "Of single digits, by the features of our recognizer (own) and against real training recordings; not "
@@ -126,17 +148,20 @@ def make_tables(report: Mapping[str, Any]) -> list[Table]:
         )
         rows = [[system, *(cell(quality[system]) for cell in QUALITY.values())] for system in systems]
         tables.append(Table("Quality and variety of single digits", about, ["system", *QUALITY], rows))
-    for title, measure, name, first, cell in BREAKDOWNS:
-        about = f"{measure}In brackets 95 % intervals, then the number of digits."
-        tables.append(Table(title, about, ["split", first, *systems], list(_breakdown(splits, systems, name, cell))))
-    return tables + [_frequent_confusions(splits, system) for system in systems if system != "ground_truth"]
+    for title, measure, name, first, cell in breakdowns(unit):
+        about = f"{measure}In brackets 95 % intervals, then the number of {unit}s."
+        rows = list(_breakdown(splits, systems, name, cell, unit))
+        tables.append(Table(title, about, ["split", first, *systems], rows))
+    return tables + [_frequent_confusions(splits, system, unit) for system in systems if system != "ground_truth"]
 
 
-def _breakdown(splits: Mapping[str, Any], systems: Sequence[str], name: str, cell: Cell) -> Iterable[list[str]]:
+def _breakdown(
+    splits: Mapping[str, Any], systems: Sequence[str], name: str, cell: Cell, unit: Unit
+) -> Iterable[list[str]]:
     for split, part in splits.items():
         for label in dict.fromkeys(label for system in systems for label in part[system][name]):
             values = [part[system][name].get(label) for system in systems]
-            yield [split, label, *("-" if x is None else f"{cell(x)} of {x['digits']}" for x in values)]
+            yield [split, label, *("-" if x is None else f"{cell(x)} of {x[f'{unit}s']}" for x in values)]
 
 
 def total_confusion(splits: Mapping[str, Any], system: str) -> dict[str, np.ndarray]:
@@ -148,19 +173,38 @@ def total_confusion(splits: Mapping[str, Any], system: str) -> dict[str, np.ndar
     return dict(sorted(total.items()))
 
 
-def _frequent_confusions(splits: Mapping[str, Any], system: str) -> Table:
+def _frequent_confusions(splits: Mapping[str, Any], system: str, unit: Unit) -> Table:
+    rows = _digit_errors(splits, system) if unit == "digit" else _word_errors(splits, system)
+    about = f"- for nothing: said -, a {unit} was added; recognized -, it was missed."
+    return Table(
+        f"Errors of the {system}",
+        f"The most frequent errors over all splits; {about}",
+        ["speaker", "said", "recognized", "times", "of"],
+        rows[:CONFUSIONS_LISTED],
+    )
+
+
+def _digit_errors(splits: Mapping[str, Any], system: str) -> list[list[str]]:
     found = []
     for speaker, table in total_confusion(splits, system).items():
         for row, column in zip(*np.nonzero(table), strict=True):
             if row != column:
                 found.append((int(table[row, column]), int(table[row].sum()), speaker, int(row), int(column)))
     found.sort(key=lambda x: (-x[0], x[2:]))
-    rows = [
+    return [
         [speaker, LABELS[row], LABELS[column], str(count), str(said) if row < 10 else "-"]
-        for count, said, speaker, row, column in found[:CONFUSIONS_LISTED]
+        for count, said, speaker, row, column in found
     ]
-    about = "The most frequent errors over all splits; - for nothing: said -, a digit was added; recognized -, it was "
-    return Table(f"Errors of the {system}", f"{about}missed.", ["speaker", "said", "recognized", "times", "of"], rows)
+
+
+def _word_errors(splits: Mapping[str, Any], system: str) -> list[list[str]]:
+    rows = [(split, *row) for split, part in splits.items() for row in part[system]["confusions"]]
+    times: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+    for _, speaker, said, recognized, count, of in rows:
+        times.setdefault((speaker, said, recognized), []).append((count, of))
+    total = {key: [sum(column) for column in zip(*counts, strict=True)] for key, counts in times.items()}
+    found = sorted(total.items(), key=lambda item: (-item[1][0], item[0]))
+    return [[*key, str(count), str(of) if key[1] != "-" else "-"] for key, (count, of) in found]
 
 
 # Markdown
@@ -179,8 +223,8 @@ def facts(report: Mapping[str, Any]) -> list[str]:
         lines.append(", ".join(drawn))
     if limits:
         lines.append(
-            f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, a digit's segment of "
-            f"{limits['segment_seconds']:.2f} s"
+            f"longest in real speech: a closing silence of {limits['trailing_seconds']:.2f} s, "
+            f"a {unit_of(report)}'s segment of {limits['segment_seconds']:.2f} s"
         )
     return [*lines, *report["notes"]]
 
@@ -189,7 +233,8 @@ def markdown(report: Mapping[str, Any], tables: Iterable[Table]) -> str:
     """`report.md`."""
     lines = ["# Evaluation", "", *(f"- {fact}" for fact in facts(report))]
     splits = report["splits"]
-    for table in [*tables, *(_whole_confusion(splits, system) for system in plots.systems_of(splits))]:
+    whole = plots.systems_of(splits) if unit_of(report) == "digit" else ()
+    for table in [*tables, *(_whole_confusion(splits, system) for system in whole)]:
         lines += ["", f"## {table.title}", "", table.about, ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (table.header, ["---"] * len(table.header), *table.rows)]
     return "\n".join(lines) + "\n"
@@ -225,17 +270,17 @@ img { max-width: 100%; }
 
 def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utterances: Sequence[Utterance]) -> str:
     """`report.html`."""
-    splits = report["splits"]
+    splits, unit = report["splits"], unit_of(report)
     parts = [
         "<h1>Evaluation</h1>",
         *("<ul>", *(f"<li>{html.escape(fact)}</li>" for fact in facts(report)), "</ul>"),
-        _picture(plots.errors_by_split(splits), "digit error by split"),
+        _picture(plots.errors_by_split(splits, unit=unit), f"{unit} error by split"),
         *map(_html_table, tables),
-        "<h2>By number of digits and by place</h2><p>Shaded: 95 % intervals.</p>",
-        _picture(plots.errors_along(splits, "by_length", "digit_error", "digits"), "error by length"),
+        f"<h2>By number of {unit}s and by place</h2><p>Shaded: 95 % intervals.</p>",
+        _picture(plots.errors_along(splits, "by_length", f"{unit}_error", f"{unit}s"), "error by length"),
         _picture(plots.errors_along(splits, "by_position", "error", "place"), "error by place"),
     ]
-    for system in plots.systems_of(splits):
+    for system in plots.systems_of(splits) if unit == "digit" else ():
         pictures = confusions(total_confusion(splits, system))
         parts.append(f"<h2>Confusion by speaker: {system}</h2>{_picture(pictures, f'confusion of the {system}')}")
     spoken = [item for item in utterances if item.system == "voice"]
@@ -251,11 +296,11 @@ def page(out: Path, report: Mapping[str, Any], tables: Iterable[Table], utteranc
 
 
 def worst(utterances: Iterable[Utterance], limits: Limits) -> list[Utterance]:
-    """Those with most errors per digit, then with most stop errors; in the order of the texts where alike."""
+    """Those with most errors per word, then with most stop errors; in the order of the texts where alike."""
 
     def badness(item: Utterance) -> tuple[float, int]:
-        pairs = align(item.digits, item.recognized)
-        return -count_errors(pairs).total / len(item.digits), -len(stop_errors(item, limits, pairs))
+        pairs = align(item.words, item.recognized)
+        return -count_errors(pairs).total / len(item.words), -len(stop_errors(item, limits, pairs))
 
     return sorted(utterances, key=badness)[:PLAYED]
 
@@ -269,10 +314,10 @@ def drawn(utterances: Sequence[Utterance]) -> list[Utterance]:
 def _player(out: Path, item: Utterance, limits: Limits) -> str:
     assert item.path is not None, item
     wave, rate = audio.read(item.path if item.split == FILES else out / item.path)
-    pairs = align(item.digits, item.recognized)
+    pairs = align(item.words, item.recognized)
     stops = stop_errors(item, limits, pairs)
     color = "wrong" if count_errors(pairs).total else "right"
-    recognized = " ".join(map(str, item.recognized)) or "nothing"
+    recognized = html.escape(" ".join(item.recognized)) or "nothing"
     flags = "".join(f", <span class=wrong>{name.replace('_', ' ')}</span>" for name in stops)
     source = base64.b64encode(audio.to_bytes(wave, rate)).decode()
     return (

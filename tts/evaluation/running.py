@@ -25,12 +25,12 @@ from tqdm import tqdm
 
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, failure, is_empty, is_file, naming, new_folder, remove_contents
-from tts.evaluation.judges.summary import judge_metrics
+from tts.evaluation.judges.summary import add_differences, judge_metrics
 from tts.evaluation.metrics import summarize
-from tts.evaluation.utterance import NO_LIMITS, Limits, System, Utterance
+from tts.evaluation.utterance import NO_LIMITS, Limits, System, Unit, Utterance
 from tts.training.precision import accelerate_state
 
-FORMAT = 4
+FORMAT = 5
 """Of the utterances on disk: a run of another format is not resumed."""
 BLOCK = 16
 SETTINGS, LINES, REPORT = "settings.json", "utterances.jsonl", "report.json"
@@ -62,6 +62,7 @@ class Evaluation:
     notes: list[str]
     quality: Callable[[Sequence[Utterance]], dict[str, dict[str, float]]] | None = None
     """Quality of each system on the split `single`, from all utterances; None where that split is not asked for."""
+    unit: Unit = "digit"
 
 
 def run(
@@ -83,16 +84,25 @@ def run(
     if utterances is None:
         return None
 
-    def summary(split: str, system: str) -> dict[str, Any]:
-        chosen = [x for x in utterances if (x.split, x.system) == (split, system)]
-        return {**summarize(chosen, evaluation.limits, seed), "judges": judge_metrics(chosen, seed)}
+    unit = evaluation.unit
+
+    def summary(split: str) -> dict[str, Any]:
+        chosen = {name: [x for x in utterances if (x.split, x.system) == (split, name)] for name in evaluation.systems}
+        judges = {name: judge_metrics(items, seed, unit) for name, items in chosen.items()}
+        if unit == "word":
+            add_differences(judges["voice"], chosen["voice"], chosen["ground_truth"], seed)
+        return {
+            name: {**summarize(items, evaluation.limits, seed, unit), "judges": judges[name]}
+            for name, items in chosen.items()
+        }
 
     return {
         "quality": evaluation.quality(utterances) if evaluation.quality else {},
         "settings": evaluation.settings,
         "notes": evaluation.notes,
         "limits": {} if evaluation.limits == NO_LIMITS else asdict(evaluation.limits),
-        "splits": {split: {name: summary(split, name) for name in evaluation.systems} for split in evaluation.sizes},
+        "unit": unit,
+        "splits": {split: summary(split) for split in evaluation.sizes},
     }, utterances
 
 

@@ -1,6 +1,6 @@
 """The systems that are judged: a voice, maybe beside a second one; audio files of any system; real recordings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,12 @@ from tts import audio
 from tts.core.errors import InputError
 from tts.evaluation.fingerprint import files_fingerprint, material_fingerprint, model_fingerprint, voice_fingerprint
 from tts.evaluation.judges.judge import Judge, judge_waves
+from tts.evaluation.judges.whisper import FREE, written
 from tts.evaluation.manifest import FileRow
+from tts.evaluation.material import check_digits
 from tts.evaluation.running import FORMAT, Block, Evaluation
-from tts.evaluation.test_sets import FILES, SPLITS, Material, check_words
-from tts.evaluation.utterance import Sound, System, Utterance, measure_sound
+from tts.evaluation.test_sets import FILES, SPLITS, Material
+from tts.evaluation.utterance import Score, Sound, System, Utterance, measure_sound
 from tts.recognition.model import Recognizer
 from tts.text.normalize import digits, words
 from tts.voice import Audio, Voice
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 LIKELIHOOD_TEXTS = 100
 """The likelihood is computed of so many real sequences of each split: it is slow, and more would not change it."""
-LIKELIHOOD_DIGITS = 20
+LIKELIHOOD_WORDS = 20
 """Of longer ones it is not: each is held in memory as a whole, a hundred digits in 2.5 GB."""
 
 Quality = Callable[[Sequence[Utterance]], dict[str, dict[str, float]]]
@@ -35,11 +37,11 @@ Quality = Callable[[Sequence[Utterance]], dict[str, dict[str, float]]]
 
 @dataclass
 class SpokenByVoice:
-    """A voice as a system: it says each text, and the recognizer reads back what was said."""
+    """A voice as a system: it says each text, and a recognizer reads back what was said."""
 
     system: System
     voice: Voice
-    recognizer: Recognizer
+    recognizer: Recognizer | None
     out: Path
     seed: int
     options: SpeakChanges
@@ -55,14 +57,16 @@ class SpokenByVoice:
             **self.options,
         )
         waves = [said.samples for said in spoken]
-        recognized = self.recognizer.recognize(waves, self.voice.sample_rate)
-        scores = judge_waves(self.judges, waves, self.voice.sample_rate, [_said(item.text) for item in real])
+        texts = [_words(item, self.recognizer) for item in real]
+        scores = judge_waves(self.judges, waves, self.voice.sample_rate, texts)
+        recognized = _recognized(self.recognizer, waves, self.voice.sample_rate, scores)
         folder = Path("audio", self.system, block.split)
         (self.out / folder).mkdir(parents=True, exist_ok=True)
         utterances = []
-        for index, item, said, answer, judged in zip(block.indices, real, spoken, recognized, scores, strict=True):
+        done = zip(block.indices, real, texts, spoken, recognized, scores, strict=True)
+        for index, item, text, said, answer, judged in done:
             path = folder / f"{index:04d}.flac"
-            scored = index < LIKELIHOOD_TEXTS and len(item.digits) <= LIKELIHOOD_DIGITS
+            scored = index < LIKELIHOOD_TEXTS and len(item.words) <= LIKELIHOOD_WORDS
             audio.write(self.out / path, said.samples, said.sample_rate, force=True)
             extra = {
                 "last_segment_seconds": last_segment_seconds(said),
@@ -73,7 +77,7 @@ class SpokenByVoice:
                 "scores": judged,
             }
             sound = measure_sound(said.samples, said.sample_rate, joins(said))
-            utterances.append(_utterance(block, index, item, answer, sound, item, **extra))
+            utterances.append(_utterance(block, index, item, text, answer, sound, item, **extra))
         return utterances
 
     @cached_property
@@ -87,7 +91,7 @@ class SpokenByVoice:
 def of_voice(
     voice: Voice,
     material: Material,
-    recognizer: Recognizer,
+    recognizer: Recognizer | None,
     out: Path,
     seed: int,
     baseline: Voice | None = None,
@@ -97,8 +101,8 @@ def of_voice(
 ) -> Evaluation:
     """A voice, and maybe a second one, on material of its speakers.
 
-    Args: out, the folder for the spoken audio; seed, of what is spoken; temperature and duration_spread as in
-        `Voice.speak`; judges, beside the recognizer.
+    Args: recognizer, of digits; None for a voice of other words, which the judge whisper, one of `judges`, reads; out,
+        the folder for the spoken audio; seed, of what is spoken; temperature and duration_spread as in `Voice.speak`.
 
     Raises: InputError if the baseline lacks a speaker of the material or has another sample rate.
     """
@@ -122,7 +126,7 @@ def of_voice(
             "seed": seed,
             **options,
             "material": material_fingerprint(material),
-            "recognizer": model_fingerprint(recognizer.net),
+            **({"recognizer": model_fingerprint(recognizer.net)} if recognizer else {}),
             "judges": {judge.name: judge.settings() for judge in judges},
         },
         sizes={name: len(items) for name, items in material.splits.items()},
@@ -130,7 +134,8 @@ def of_voice(
         judge=judge,
         limits=material.limits,
         notes=material.notes,
-        quality=_quality(material, "single", recognizer, out) if material.reference else None,
+        quality=_quality(material, "single", recognizer, out) if material.reference and recognizer else None,
+        unit=material.unit,
     )
 
 
@@ -163,18 +168,19 @@ def of_files(
 
 
 def judge_real(
-    block: Block, real: Sequence[Real], recognizer: Recognizer, judges: Sequence[Judge] = ()
+    block: Block, real: Sequence[Real], recognizer: Recognizer | None, judges: Sequence[Judge] = ()
 ) -> list[Utterance]:
     """The ground truth: real sequences as they are."""
     waves, rate = [item.audio for item in real], real[0].sample_rate
-    recognized = recognizer.recognize(waves, rate)
-    scores = judge_waves(judges, waves, rate, [_said(item.text) for item in real])
+    texts = [_words(item, recognizer) for item in real]
+    scores = judge_waves(judges, waves, rate, texts)
+    recognized = _recognized(recognizer, waves, rate, scores)
     utterances = []
-    for index, item, answer, judged in zip(block.indices, real, recognized, scores, strict=True):
+    for index, item, text, answer, judged in zip(block.indices, real, texts, recognized, scores, strict=True):
         last = float(np.diff(item.boundaries, prepend=0)[-1]) / item.sample_rate
         sound = measure_sound(item.audio, item.sample_rate, item.boundaries[:-1])
         extra = {"last_segment_seconds": last, "scores": judged}
-        utterances.append(_utterance(block, index, item, answer, sound, item, **extra))
+        utterances.append(_utterance(block, index, item, text, answer, sound, item, **extra))
     return utterances
 
 
@@ -182,21 +188,39 @@ def _judge_file(
     block: Block, index: int, row: FileRow, real: Real | None, recognizer: Recognizer, judges: Sequence[Judge]
 ) -> Utterance:
     wave, rate = audio.read(row.path)
-    (recognized,) = recognizer.recognize([wave], rate)
-    (scores,) = judge_waves(judges, [wave], rate, [_said(row.text)])
+    said = _words(row, recognizer)
+    (scores,) = judge_waves(judges, [wave], rate, [said])
+    (recognized,) = _recognized(recognizer, [wave], rate, [scores])
     sound = measure_sound(wave, rate)
-    return _utterance(block, index, row, recognized, sound, real, path=str(row.path), scores=scores)
+    return _utterance(block, index, row, said, recognized, sound, real, path=str(row.path), scores=scores)
 
 
-def _said(text: str) -> list[str]:
-    """The words of a text, digits as numerals."""
-    return [str(digit) for digit in digits(words(text))]
+def _words(item: Real | FileRow, recognizer: Recognizer | None) -> list[str]:
+    """The words of a text, as `Utterance` has them; the files of a manifest say digits."""
+    if isinstance(item, FileRow):
+        return [str(digit) for digit in digits(words(item.text))]
+    return item.words if recognizer else written(item.words)
+
+
+def _recognized(
+    recognizer: Recognizer | None, waves: Sequence[np.ndarray], rate: int, scores: Sequence[Mapping[str, Score]]
+) -> list[list[str]]:
+    """What was recognized in each wave: by our recognizer, or without it by the judge whisper, nothing over 28 s."""
+    if recognizer is None:
+        return [(score[FREE].reading or "").split() if FREE in score else [] for score in scores]
+    return [[str(digit) for digit in found] for found in recognizer.recognize(waves, rate)]
 
 
 def _utterance(
-    block: Block, index: int, item: Real | FileRow, recognized: list[int], sound: Sound, real: Real | None, **extra: Any
+    block: Block,
+    index: int,
+    item: Real | FileRow,
+    said: list[str],
+    recognized: list[str],
+    sound: Sound,
+    real: Real | None,
+    **extra: Any,
 ) -> Utterance:
-    said = digits(words(item.text))
     seconds = len(real.audio) / real.sample_rate if real else None
     about = (block.split, index, block.system, item.text, said, item.speaker)
     return Utterance(*about, recognized, sound, seconds, **extra)
@@ -236,7 +260,12 @@ def last_segment_seconds(said: Audio) -> float | None:
 
 
 def _check_baseline(baseline: Voice, material: Material) -> None:
-    check_words(baseline)
+    if material.unit == "digit":
+        check_digits(baseline)
+    else:
+        said = {word for items in material.splits.values() for item in items for word in item.words}
+        if lacking := sorted(said - set(baseline.vocabulary)):
+            raise InputError(f"the baseline {baseline.name} does not say {', '.join(lacking[:5])}; give one that does")
     needed = {item.speaker for items in material.splits.values() for item in items}
     if missing := sorted(needed - set(baseline.speakers)):
         raise InputError(

@@ -17,7 +17,6 @@ from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.rows import to_sequence
 from data_recipes.sequences import (
-    DIGITS,
     FIXED_SPLITS,
     Sequence,
     SequenceOptions,
@@ -31,17 +30,23 @@ from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_folder
 from tts.evaluation.metrics import group_by
-from tts.evaluation.utterance import NO_LIMITS, Limits, measure_sound
-from tts.text.normalize import digits, is_digits, words
-from tts.voice import Voice
+from tts.evaluation.numbers import DRAWN
+from tts.evaluation.utterance import NO_LIMITS, Limits, Unit, measure_sound
+from tts.text.normalize import digits, words
 
 SPLITS = (
     *("test_seen", "test_unseen", "bigram", "position", "length", "repeat"),
-    *("long", "words", "single", "digits20", "digits100", "any"),
+    *("long", "words", "single", "digits20", "digits100", "any", "cardinal", "time"),
 )
 """What can be asked for: as in the data; `long`, `digits20`, `digits100` (`LONG_DIGITS`); `words` (`test_seen` as
 number words); `single`, one digit at a time, on which the quality of the sound is measured; `any`, what comes, whatever
-is held out. A split's place decides the seeds that it is spoken with, so new ones are added at the end."""
+is held out; numbers (`numbers.DRAWN`). A split's place decides the seeds that it is spoken with, so new ones are added
+at the end."""
+SPLITS_OF: dict[Unit, tuple[str, ...]] = {
+    "digit": tuple(name for name in SPLITS if name not in DRAWN),
+    "word": tuple(name for name in SPLITS if name not in ("words", "digits20", "digits100")),
+}
+"""Those of a voice of digits, and those of a voice of other words."""
 
 HELD_OUT = {"test_unseen": "unseen", "bigram": "bigram", "position": "position", "repeat": "repeat", "length": "length"}
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -96,15 +101,20 @@ class Material:
     """What a reader of the results should know, one line each."""
     reference: list[Sequence] = field(default_factory=list)
     """Single digits joined of training recordings, what single digits are compared with; else empty."""
+    unit: Unit = "digit"
 
 
-def check_splits(names: Series[str]) -> None:
-    """Raises: InputError for no split, an unknown one or one named twice."""
+def check_splits(names: Series[str], unit: Unit = "digit") -> None:
+    """Raises: InputError for no split, one that is unknown or of other voices, or one named twice."""
+    allowed = ", ".join(SPLITS_OF[unit])
     if not names:
-        raise InputError(f"no split is named; choose among {', '.join(SPLITS)}")
+        raise InputError(f"no split is named; choose among {allowed}")
     for name in names:
         if name not in SPLITS:
-            raise InputError(f"split {name!r} is unknown; choose among {', '.join(SPLITS)}")
+            raise InputError(f"split {name!r} is unknown; choose among {allowed}")
+        if name not in SPLITS_OF[unit]:
+            kind = "other words than digits" if unit == "digit" else "digits alone"
+            raise InputError(f"split {name} is of voices that say {kind}; choose among {allowed}")
     if len(set(names)) != len(names):
         raise InputError(f"splits are {', '.join(names)}; name each once")
 
@@ -118,37 +128,6 @@ def shared_speakers(voice: Series[str], corpus: Iterable[str]) -> tuple[str, ...
         f"the voice speaks as {', '.join(voice)} and the data has {', '.join(sorted(present))}; "
         "evaluate it on data with one of its speakers"
     )
-
-
-def check_words(voice: Voice) -> None:
-    """Raises: InputError if a voice says words that the recognizer does not know, or not all that are asked of it."""
-    if strange := [word for word in voice.vocabulary if not is_digits([word])]:
-        found = f"the voice {voice.name} says {strange[0]!r} and {len(strange) - 1} other words that are none"
-        raise InputError(f"the recognizer knows digits only, and {found}; give a voice of digits")
-    if missing := [digit for digit in DIGITS if digit not in voice.vocabulary]:
-        found = f"the voice {voice.name} does not say {', '.join(missing)}"
-        raise InputError(f"{found}, and the texts of an evaluation have all ten digits; give a voice of those")
-
-
-def for_voice(
-    voice: Voice,
-    data: Path | None,
-    source: Path | None,
-    splits: Series[str],
-    count: int,
-    seed: int,
-    max_digits: int,
-    progress: bool,
-) -> Material:
-    """Material for a voice: of the dataset `data` if there is one, else of the corpus `source`; None downloads that.
-
-    Raises: InputError as `from_dataset` and `from_source`, or where the recognizer cannot judge the voice.
-    """
-    check_words(voice)
-    asked = (splits, count, seed, voice.speakers, voice.sample_rate)
-    if data:
-        return from_dataset(data, *asked, max_digits)
-    return from_source(source, *asked, Trained.of(voice.config.training), max_digits, progress)
 
 
 def from_source(
@@ -190,17 +169,18 @@ def from_source(
     prepared = replace(trained.recordings, sample_rate=sample_rate)
     recordings = build_recordings(source, prepared, shared, progress=progress)
     return Material(
-        {name: _drawn(recordings, options, name, count, seed) for name in splits},
+        {name: draw_split(recordings, options, name, count, seed) for name in splits},
         limits_of(islice(SequenceStream(recordings["train"], options, 0), LIMIT_SEQUENCES)),
         sample_rate,
-        _notes(splits, trained, max_digits),
+        training_notes(splits, trained, max_digits),
         draw_single(recordings["train"], options) if "single" in splits else [],
     )
 
 
-def _drawn(
+def draw_split(
     recordings: dict[str, list[Recording]], options: SequenceOptions, name: str, count: int, seed: int
 ) -> Series[Sequence]:
+    """`count` sequences of one of `SPLITS` but those of numbers."""
     if name in FREE_SPLITS:
         return draw_free(recordings["test"], options, name, count, seed)
     if name == "single":
@@ -385,7 +365,8 @@ def limits_of(sequences: Iterable[Sequence]) -> Limits:
     return Limits(max(trailing), max(segment))
 
 
-def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
+def training_notes(splits: Series[str], trained: Trained, most: int, unit: Unit = "digit") -> list[str]:
+    """What in these splits, of up to `most` digits or words, the voice's training did or did not have."""
     sequences = trained.sequences
     longest = TRAINED_LENGTH if "length" in sequences.hold_outs else sequences.max_digits
     notes = [
@@ -393,8 +374,8 @@ def _notes(splits: Series[str], trained: Trained, max_digits: int) -> list[str]:
         for name in splits
         if name in HELD_OUT and name != "length" and HELD_OUT[name] not in sequences.hold_outs
     ]
-    if longest < max_digits and set(splits) & {*FIXED_SPLITS, "words", "any"}:
+    if longest < most and set(splits) & {*FIXED_SPLITS, "words", "any"}:
         notes.append(
-            f"the voice's training had at most {longest} digits at once: longer texts are new to it in every split"
+            f"the voice's training had at most {longest} {unit}s at once: longer texts are new to it in every split"
         )
     return notes

@@ -28,6 +28,8 @@ CLIPPED = 0.999
 ACTIVE_RANGE_DB = 20.0
 
 System = Literal["voice", "ground_truth", "baseline"]
+Unit = Literal["digit", "word"]
+"""What errors are counted in: digits of a voice that says nothing else, words of any other one."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One text as said by one system, and what the recognizer made of it."""
+    """One text as said by one system, and what was recognized: by our recognizer, or of other words than digits by the
+    judge whisper. Digits are numerals, "4"."""
 
     split: str
     index: int
     system: System
     text: str
-    digits: list[int]
+    words: list[str]
     speaker: str
-    recognized: list[int]
+    recognized: list[str]
     sound: Sound
     real_seconds: float | None = None
     """Duration of the real sequence of the same text, if there is one."""
@@ -162,7 +165,7 @@ class Limits:
     trailing_seconds: float
     """Silence after the last sound."""
     segment_seconds: float
-    """One digit's segment: the digit and the pause after it, for the first one also the opening silence."""
+    """One word's segment: the word and the pause after it, for the first one also the opening silence."""
 
 
 NO_LIMITS = Limits(1e9, 1e9)

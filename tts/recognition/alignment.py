@@ -1,8 +1,9 @@
-"""Digit errors: what was said against what was recognized."""
+"""Errors of digits or words: what was said against what was recognized."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,9 +11,10 @@ NOTHING = 10
 """Row and column of a confusion matrix beside the ten digits: nothing was said, or nothing was recognized."""
 
 Pair = tuple[int | None, int | None]
+Item = TypeVar("Item", int, str)
 
 
-def align(said: Sequence[int], recognized: Sequence[int]) -> list[Pair]:
+def align(said: Sequence[Item], recognized: Sequence[Item]) -> list[tuple[Item | None, Item | None]]:
     """The cheapest way from what was said to what was recognized: pairs of both, None where one side has nothing.
 
     Substitution, insertion and deletion cost 1 each (Levenshtein 1966). Where several ways are equally cheap, jiwer's
@@ -21,7 +23,7 @@ def align(said: Sequence[int], recognized: Sequence[int]) -> list[Pair]:
     import jiwer
 
     output = jiwer.process_words(" ".join(map(str, said)), " ".join(map(str, recognized)))
-    pairs: list[Pair] = []
+    pairs: list[tuple[Item | None, Item | None]] = []
     for chunk in output.alignments[0]:
         rows = said[chunk.ref_start_idx : chunk.ref_end_idx]
         pairs += zip_longest(rows, recognized[chunk.hyp_start_idx : chunk.hyp_end_idx])
@@ -42,7 +44,7 @@ class Errors:
         return self.substitutions + self.insertions + self.deletions
 
 
-def count_errors(pairs: Iterable[Pair]) -> Errors:
+def count_errors(pairs: Iterable[tuple[Item | None, Item | None]]) -> Errors:
     """The edits of aligned pairs."""
     wrong = [pair for pair in pairs if pair[0] != pair[1]]
     insertions = sum(said is None for said, _ in wrong)

@@ -39,7 +39,8 @@ class Judge(Protocol):
     def __call__(
         self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
     ) -> list[dict[str, Score]]:
-        """The scores of each wave (T,) float32 by measure; said, the words of each in lower case, digits as "4"."""
+        """The scores of each wave (T,) float32 by measure; said, the words of each in lower case: of a
+        voice of digits numerals, "4", else names, "four"."""
 
 
 def error_score(said: Sequence[str], recognized: Sequence[str]) -> Score:

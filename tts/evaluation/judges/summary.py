@@ -6,22 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tts.evaluation.judges.judge import error_score
-from tts.evaluation.metrics import bootstrap, group_by
-from tts.evaluation.utterance import Score, Utterance
+from tts.evaluation.metrics import bootstrap, bootstrap_difference, group_by
+from tts.evaluation.utterance import Score, Unit, Utterance
 
 OWN = "own"
 """The measure of the recognizer that every report is based on."""
 
 
-def scores_of(utterance: Utterance) -> dict[str, Score]:
-    """By measure, the recognizer's first."""
-    own = error_score([*map(str, utterance.digits)], [*map(str, utterance.recognized)])
-    return {OWN: own, **utterance.scores}
+def scores_of(utterance: Utterance, unit: Unit = "digit") -> dict[str, Score]:
+    """By measure, our recognizer's first, which reads digits."""
+    own = {OWN: error_score(utterance.words, utterance.recognized)} if unit == "digit" else {}
+    return {**own, **utterance.scores}
 
 
-def judge_metrics(utterances: Sequence[Utterance], seed: int) -> dict[str, dict[str, Any]]:
+def judge_metrics(utterances: Sequence[Utterance], seed: int, unit: Unit = "digit") -> dict[str, dict[str, Any]]:
     """By measure: value, its 95 % interval (`metrics.bootstrap`), count, and the same of each speaker."""
-    rows = [(item.speaker, scores_of(item)) for item in utterances]
+    rows = [(item.speaker, scores_of(item, unit)) for item in utterances]
     found: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(name for _, scores in rows for name in scores):
         known = [(speaker, scores[name]) for speaker, scores in rows if name in scores]
@@ -42,6 +42,22 @@ def _mean(scores: Sequence[Score], seed: int) -> dict[str, Any]:
         "count": count,
         "texts": len(scores),
     }
+
+
+def add_differences(
+    judges: Mapping[str, dict[str, Any]], voice: Sequence[Utterance], real: Sequence[Utterance], seed: int
+) -> None:
+    """Add to each measure of a voice of words how far it lies above that of real recordings: difference and its 95 %
+    interval, over the texts that were judged in both, pair by pair (`metrics.bootstrap_difference`)."""
+    for name, metrics in judges.items():
+        known = [(x.scores[name], y.scores[name]) for x, y in zip(voice, real, strict=True)
+                 if name in x.scores and name in y.scores]  # fmt: skip
+        both = [([score.total for score in side], [score.count for score in side]) for side in zip(*known, strict=True)]
+        if not known or not all(sum(counts) for _, counts in both):
+            continue
+        (one, other) = both
+        metrics["difference"] = sum(one[0]) / sum(one[1]) - sum(other[0]) / sum(other[1])
+        metrics["difference_95"] = list(bootstrap_difference(one, other, np.random.default_rng(seed)))
 
 
 class Excess(NamedTuple):

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tts.evaluation.judges.loading import MEASURES, READING
-from tts.evaluation.judges.summary import Excess, worst_judge
+from tts.evaluation.judges.summary import OWN, Excess, worst_judge
+
+PAIRED = "voice less ground_truth"
+"""Of the same texts, pair by pair."""
 
 
 class Table(NamedTuple):
@@ -33,27 +36,33 @@ def _said(found: Excess) -> str:
 
 
 def judge_tables(splits: Mapping[str, Any], systems: Sequence[str]) -> list[Table]:
-    """A row for each split and measure, and one for each speaker too. Empty where only our recognizer judged."""
+    """A row for each split and measure, and one for each speaker too. Empty where only our recognizer judged.
+
+    Of a voice of words the first has the voice less the ground truth, too.
+    """
     measured = {name for part in splits.values() for system in systems for name in part[system].get("judges", {})}
     names = [name for name in MEASURES if name in measured]
-    if len(names) < 2:
+    if names in ([], [OWN]):
         return []
     about = "; ".join(f"{name}: {MEASURES[name].about}" for name in names)
-    header = ["split", "judge", *systems]
     marks = "Errors in %. In brackets 95 % intervals."
+    voices = [metrics for part in splits.values() for metrics in part["voice"].get("judges", {}).values()]
+    more = [PAIRED] if any("difference" in metrics for metrics in voices) else []
+    rows = list(_rows(splits, systems, names, bool(more)))
     by_speaker = list(_rows_of_speakers(splits, systems, names))
     return [
-        Table("Judges", f"{about}. {marks}", header, list(_rows(splits, systems, names))),
+        Table("Judges", f"{about}. {marks}", ["split", "judge", *systems, *more], rows),
         Table("Judges by speaker", marks, ["split", "judge", "speaker", *systems], by_speaker),
     ]
 
 
-def _rows(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str]) -> Iterable[list[str]]:
+def _rows(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str], paired: bool) -> Iterable[list[str]]:
     for name in names:
         for split, part in splits.items():
             found = [part[system].get("judges", {}).get(name) for system in systems]
             if any(found):
-                yield [split, name, *(_cell(name, one) for one in found)]
+                last = [_cell(name, part["voice"]["judges"].get(name), "difference")] if paired else []
+                yield [split, name, *(_cell(name, one) for one in found), *last]
 
 
 def _rows_of_speakers(splits: Mapping[str, Any], systems: Sequence[str], names: Iterable[str]) -> Iterable[list[str]]:
@@ -64,10 +73,11 @@ def _rows_of_speakers(splits: Mapping[str, Any], systems: Sequence[str], names: 
                 yield [split, name, speaker, *(_cell(name, table.get(speaker)) for table in tables)]
 
 
-def _cell(name: str, found: Mapping[str, Any] | None) -> str:
-    if found is None:
+def _cell(name: str, found: Mapping[str, Any] | None, value: str = "value") -> str:
+    """A metric with its interval; "-" where it is not known."""
+    if found is None or value not in found:
         return "-"
     measure = MEASURES[name]
     scale, places = (100, 1) if measure.reads else (1, measure.places)
-    value, low, high = (f"{scale * x:.{places}f}" for x in (found["value"], *found["value_95"]))
-    return f"{value} ({low} to {high})" if low.startswith("-") else f"{value} ({low}-{high})"
+    shown, low, high = (f"{scale * x:.{places}f}" for x in (found[value], *found[f"{value}_95"]))
+    return f"{shown} ({low} to {high})" if "-" in low else f"{shown} ({low}-{high})"

