@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, recognize, serve, speak, train, voices
+from tts.cli import bench, data, evaluate, plot, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
@@ -60,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     command("recognize", "recognize the digits in audio files", recognize, "onnxruntime", extra="serve")
     command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
     command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
+    command("plot", "plot what a voice predicts", plot, *_LEARNS, "accelerate", "jiwer", "matplotlib", "av")
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     return parser
 
