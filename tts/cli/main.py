@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, lab, plot, recognize, serve, speak, train, voices
+from tts.cli import bench, data, evaluate, generate, lab, plot, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
@@ -64,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     learns = (*_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
     command("lab", "run experiments, and report them", lab, *learns)
+    command("generate", "make sound without a text", generate, *learns)
     return parser
 
 
