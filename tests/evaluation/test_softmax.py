@@ -46,9 +46,10 @@ def test_unimodality_of_made_distributions():
 
 
 @pytest.mark.parametrize("deviation", [0.05, 0.2, 0.5, 1, 3, 20])
-@pytest.mark.parametrize("mean", [128, 100.3])
-def test_a_gaussian_is_no_distance_from_itself(mean, deviation):
-    assert float(gaussian_kl(bell(mean, deviation), CODES)) == pytest.approx(0, abs=0.02 if mean % 1 else 2e-4)
+def test_a_gaussian_is_no_distance_from_itself(deviation):
+    assert float(gaussian_kl(bell(128, deviation), CODES)) == pytest.approx(0, abs=2e-4)
+    if deviation >= 0.5:  # below, most of it is one code, and where in it the mean lies cannot be told
+        assert float(gaussian_kl(bell(100.3, deviation), CODES)) == pytest.approx(0, abs=0.02)
 
 
 def test_distances_by_hand():
@@ -82,8 +83,13 @@ def test_a_prediction_is_what_the_voice_drew_from(voice):
     said = voice.speak("4 7", "bob", seed=3, temperature=0.01)
     prediction = Predictor(voice).spoken(said)
     assert prediction.probabilities.shape == (len(said.samples), 256)
-    likeliest = prediction.probabilities.argmax(1).numpy()
-    assert (likeliest == said.codes).mean() > 0.95
+    p, codes = prediction.probabilities, torch.from_numpy(said.codes.astype(np.int64))
+
+    def likeliest(codes):
+        """How often a code is as probable as the likeliest one, nearly."""
+        return float((p.gather(1, codes[:, None])[:, 0] >= 0.85 * p.amax(1)).double().mean())
+
+    assert likeliest(codes) > 0.98 and likeliest(codes.roll(1)) < 0.3
     assert [prediction.names[unit] for unit in dict.fromkeys(prediction.units.tolist())] == [(0, "word"), (1, "word")]
     assert int((prediction.units == 0).sum()) == said.segments[0].end
 
@@ -126,7 +132,7 @@ def test_the_command(voice_folder, tmp_path, capsys):
     assert [line.split(":")[0] for line in lines[:2]] == ["the recording", "the voice"]
     for wrong, reason in (
         (["4.gif"], "must end in .png"),
-        (["4.png"], "already"),
+        (["4.png"], "exists"),
         (["5.mp4", "--frames", "0"], "--frames is 0"),
         (["5.mp4", "--start", "-1"], "--start is -1"),
     ):

@@ -126,6 +126,7 @@ def frames(predictions: Sequence[Prediction], first: Sequence[int], count: int) 
         for column in columns:
             column.show(index)
         canvas.draw()
+        figure.set_layout_engine("none")  # the first image was laid out; again for each would take most of the time
         yield np.array(canvas.buffer_rgba())[:, :, :3]
 
 
