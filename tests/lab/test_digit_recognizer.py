@@ -118,7 +118,7 @@ def test_class_centers():
 
 
 def test_settings_that_do_not_fit():
-    with pytest.raises(InputError, match="mixing is 0.5; with objective: triplet"):
+    with pytest.raises(InputError, match="objective: triplet a clip has one class"):
         Settings(objective="triplet", mixing=0.5)
     with pytest.raises(InputError, match="bins is 200; a window of 256 has 129"):
         DigitNetConfig(bins=200)

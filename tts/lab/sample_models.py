@@ -126,14 +126,16 @@ class TwoTierSamples(SampleModel):
         # The frames after the context bring the state to where the first new frame begins.
         state = self._run_frames(codes, self.context // F, None)[1] if codes.shape[1] > self.context else None
         unknown = torch.zeros(len(codes), F, dtype=torch.int64, device=codes.device)
-        begin = codes.shape[1]
-        while codes.shape[1] < begin + count:
+        made: list[Tensor] = []
+        while len(made) < count:
             states, state = self._run_frames(torch.cat([codes[:, -F:], unknown], dim=1), 1, state)
             conditioning = self.two_tier.condition(states)
             for place in range(F):
                 logits = self.two_tier.run_samples(codes[:, None, None, -H:], conditioning[:, :, place : place + 1])
-                codes = torch.cat([codes, drawn(logits[:, 0, 0], generator, temperature)], dim=1)
-        return codes[:, begin : begin + count]
+                made.append(drawn(logits[:, 0, 0], generator, temperature))
+                # No more is looked at again; all of it would be copied for each sample.
+                codes = torch.cat([codes[:, -self.context :], made[-1]], dim=1)
+        return torch.cat(made[:count], dim=1)
 
 
 def drawn(logits: Tensor, generator: torch.Generator, temperature: float) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from data_recipes.corpus import Recording
@@ -18,7 +19,7 @@ from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.core.files import atomic_write
 from tts.core.plots import png
-from tts.evaluation.softmax import Prediction, Predictor, Shape
+from tts.evaluation.softmax import Prediction, Predictor, Shape, measure
 from tts.lab.experiment import Result, Run
 from tts.text.normalize import SPOKEN
 from tts.voice import Voice, load_voice
@@ -37,7 +38,7 @@ CODAS: dict[int, Sound] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one row. The defaults take half a minute on two cores."""
+    """Of one row."""
 
     source: Path | None = None
     """The recordings: FSDD in its own layout; its takes 0-4, which no voice was trained on, are used."""
@@ -99,8 +100,7 @@ def run(settings: Settings, run: Run) -> dict[str, float | int | str]:
     parts = []
     for prediction in predictions(predictor, usable[: run.budget.steps], settings.what, run.seed):
         mask = chosen(prediction, settings.sound)
-        shape = prediction.shape
-        parts.append([values[mask] for values in vars(shape).values()])
+        parts.append(vars(measure(prediction.probabilities[torch.from_numpy(mask)], prediction.wave_values)).values())
     shape = Shape(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     if not len(shape.valley):
         raise InputError(f"sound is {settings.sound}; none of the {len(parts)} clips has a sample of it")
