@@ -87,9 +87,9 @@ def test_a_prediction_is_what_the_voice_drew_from(voice):
 
     def likeliest(codes):
         """How often a code is as probable as the likeliest one, nearly."""
-        return float((p.gather(1, codes[:, None])[:, 0] >= 0.85 * p.amax(1)).double().mean())
+        return float((p.gather(1, codes[:, None])[:, 0] >= 0.9 * p.amax(1)).double().mean())
 
-    assert likeliest(codes) > 0.98 and likeliest(codes.roll(1)) < 0.3
+    assert likeliest(codes) > 0.98 and likeliest(codes.roll(1)) < 0.8
     assert [prediction.names[unit] for unit in dict.fromkeys(prediction.units.tolist())] == [(0, "word"), (1, "word")]
     assert int((prediction.units == 0).sum()) == said.segments[0].end
 
@@ -110,11 +110,11 @@ def test_a_picture_and_a_video(voice):
     assert picture([prediction]).startswith(b"\x89PNG")
     first, second = frames([prediction], [5], 2)
     assert first.shape == (540, 960, 3) and (first != second).any()
-    data = video([prediction], count=7, per_second=5)
+    data = video([prediction], count=4, per_second=5)
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.average_rate) == ("h264", 5)
-        assert len(list(container.decode(stream))) == 7
+        assert len(list(container.decode(stream))) == 4
     count = len(said.samples) + 1
     with pytest.raises(InputError, match=f"--frames is {count}; ask for fewer"):
         video([prediction], count, 5)

@@ -42,7 +42,7 @@ def tones(count, seed):
         ({"model": replace(SMALL.model, convolutions=2)}, 0.5, 0.6),
         ({"objective": "labels"}, 0.6, 0.4),
         ({"objective": "labels", "mixing": 0.5, "noise": 0.5}, 0.7, 0.3),
-        ({"objective": "triplet"}, 0.8, 0.6),
+        ({"objective": "triplet", "margin": 1.0}, 0.8, 0.6),
     ],
     ids=["gru", "convolutions", "labels", "mixing and noise", "triplet"],
 )

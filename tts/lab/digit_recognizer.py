@@ -30,7 +30,6 @@ from tts.recognition.plots import confusions
 
 CLASSES = 10
 SAMPLE_RATE = 8000
-MARGIN = 0.3
 Probability = Annotated[float, Range(0, 1)]
 Decibels = Annotated[float, Range(-60, 60)]
 
@@ -47,6 +46,8 @@ class Settings:
     objective: Literal["softmax", "labels", "triplet"] = "softmax"
     embedding: Annotated[int, Range(2, 1024)] = 32
     """Width of the embedding of `triplet`."""
+    margin: Annotated[float, Range(0, 2)] = 0.3
+    """By which, in `triplet`, another class must be further away than one's own; two points are at most 2 apart."""
     mixing: Probability = 0.0
     """Share of the training clips in which a second digit is said at the same time."""
     mixing_db: tuple[Decibels, Decibels] = (-6.0, 6.0)
@@ -142,7 +143,7 @@ class Clips:
 def objective(output: Tensor, targets: Tensor, settings: Settings) -> Tensor:
     """The loss of outputs (B, E) with targets (B, CLASSES)."""
     if settings.objective == "triplet":
-        return triplet_loss(output, targets.argmax(1), MARGIN)
+        return triplet_loss(output, targets.argmax(1), settings.margin)
     if settings.objective == "labels":
         return functional.binary_cross_entropy_with_logits(output, targets, reduction="sum") / len(targets)
     return functional.cross_entropy(output, targets / targets.sum(1, keepdim=True))
