@@ -54,7 +54,7 @@ def test_it_learns(tmp_path, changes, falls_to, least):
     torch.manual_seed(0)
     before = objective(DigitNet(settings.network)(spectrograms(torch.from_numpy(inputs), settings.network)), targets,
                        settings)  # fmt: skip
-    assert results["loss"] < falls_to * float(before)
+    assert results["loss"] < falls_to * before.item()
     assert results["accuracy"] >= least
     counts = np.array([row.split(",") for row in results["confusion"].split(";")], int)
     assert counts.sum() == 10 and counts.trace() == round(10 * results["accuracy"])

@@ -62,7 +62,13 @@ def _distributions(axis: Axes, prediction: Prediction, first: int, last: int) ->
     Q = prediction.probabilities.shape[1]
     shown = prediction.probabilities[torch.from_numpy(chosen)].clamp(min=1e-12).log10().numpy().T
     extent = (first / prediction.sample_rate, last / prediction.sample_rate, -0.5, Q - 0.5)
-    options = {"vmin": DARKEST, "vmax": 0, "cmap": "magma", "aspect": "auto", "interpolation": "nearest"}
+    options: dict[str, Any] = {
+        "vmin": DARKEST,
+        "vmax": 0,
+        "cmap": "magma",
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
     image = axis.imshow(shown, origin="lower", extent=extent, **options)
     if len(chosen) == last - first:
         axis.plot((chosen + 0.5) / prediction.sample_rate, prediction.codes[chosen], color=SAID, linewidth=0.7)
@@ -193,12 +199,12 @@ def encoded(images: Iterator[np.ndarray], per_second: int) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=per_second, options={"crf": "23", "preset": "fast"})
-        stream.pix_fmt = "yuv420p"  # type: ignore[attr-defined]
+        stream.pix_fmt = "yuv420p"
         for image in images:
             height, width = (size // 2 * 2 for size in image.shape[:2])
             if not stream.codec_context.is_open:
-                stream.height, stream.width = height, width  # type: ignore[attr-defined]
+                stream.height, stream.width = height, width
             even = np.ascontiguousarray(image[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))  # type: ignore[attr-defined]
-        container.mux(stream.encode())  # type: ignore[attr-defined]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        container.mux(stream.encode())
     return buffer.getvalue()

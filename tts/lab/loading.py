@@ -211,7 +211,7 @@ def in_processes(
         # A queue, as the processes' return values; from "spawn", as a fork of a process with autograd's threads hangs.
         queue = mp.get_context("spawn").SimpleQueue()
         arguments = (model, whole, settings, seed, (most_seconds, most_updates), threads, folder, queue)
-        mp.spawn(_process, arguments, nprocs=settings.processes)  # type: ignore[no-untyped-call]
+        mp.spawn(_process, arguments, nprocs=settings.processes)
         measured = [queue.get() for _ in range(settings.processes)]
     updates = measured[0].updates if settings.parallel == "data" else sum(each.updates for each in measured)
     return Measured(sum(each.items for each in measured), updates, max(each.seconds for each in measured))
