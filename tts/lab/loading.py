@@ -204,7 +204,8 @@ def in_processes(
 
     They start before the clock does: what is measured is the epoch. Afterwards the model holds the trained weights.
     """
-    for tensor in (*whole, *model.state_dict().values()):
+    model.share_memory()
+    for tensor in whole:
         tensor.share_memory_()
     threads = max(1, torch.get_num_threads() // settings.processes)
     with tempfile.TemporaryDirectory() as folder:
