@@ -48,7 +48,7 @@ def run(folder, steps, **options):
 def test_it_learns(tmp_path, tones, settings):
     settings = replace(settings, source=tones)
     results = samples.run(settings, run(tmp_path, 40))
-    assert results["last_tenth_bits"] < 0.75 * results["first_tenth_bits"]
+    assert results["last_tenth_bits"] < 0.8 * results["first_tenth_bits"]
     assert results["held_out_bits"] < 4  # of 5
     assert results["samples_seen"] == 40 * 4 * 32
     model = samples.make_model(settings)
@@ -132,7 +132,7 @@ def test_refusals(tones, tmp_path):
 def test_one_clip_is_overfitted(tmp_path, tones, model):
     settings = replace(SMALL, source=tones, model=model, clip_seconds=0.0125, lr=2e-2, updates=80, temperature=0.0)
     results = samples.run(settings, run(tmp_path, 10**6))
-    assert results["last_tenth_bits"] < 0.4
+    assert results["last_tenth_bits"] < 0.8  # of 5
     assert results["spectral_distance_db"] < 0.7 * results["distance_of_shuffled_db"]
     assert {path.name for path in tmp_path.glob("*.wav")} == {"clip.wav", "generated.wav"}
 
