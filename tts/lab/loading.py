@@ -6,6 +6,7 @@ loader is measured on a few recordings, so that the ratio is of the same minutes
 R recordings, N frames, M bins.
 """
 
+import copy
 import functools
 import tempfile
 import time
@@ -222,20 +223,29 @@ def _process(
     rank: int, model: nn.Module, whole: Batch, settings: Settings, seed: int, most: tuple[float, int | None],
     threads: int, folder: str, queue: Any,
 ) -> None:  # fmt: skip
+    most_seconds, most_updates = most
     torch.set_num_threads(threads)
     count = settings.processes
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=count)
     order = _orders(len(whole[1]), settings.epochs, torch.Generator().manual_seed(seed))
-    own: nn.Module = model
-    size = settings.batch_size
+    own, size = model, settings.batch_size
+    trial: nn.Module = copy.deepcopy(model)
     if settings.parallel == "data":
-        own, size = DistributedDataParallel(model), size // count
+        # Copies: on weights in shared memory each process would make every step.
+        own, trial = (DistributedDataParallel(copy.deepcopy(model)) for _ in range(2))
+        size = size // count
         # All take equally many steps, or one would wait for the others' gradients for ever.
         order = order[: len(order) // settings.batch_size * settings.batch_size or len(order) // count * count]
-        most = (float("inf"), most[1])
+    tried = train(trial, _indexed(whole, order[rank::count], size), float("inf"), 2)
+    if settings.parallel == "data":
+        steps = torch.tensor(1 + most_seconds * tried.updates / tried.seconds)
+        dist.broadcast(steps, 0)
+        most_seconds, most_updates = float("inf"), min(int(steps), most_updates or int(steps))
     dist.barrier()
-    measured = train(own, _indexed(whole, order[rank::count], size), *most)
+    measured = train(own, _indexed(whole, order[rank::count], size), most_seconds, most_updates)
     dist.barrier()
+    if isinstance(own, DistributedDataParallel) and rank == 0:
+        model.load_state_dict(own.module.state_dict())
     queue.put(measured)
     dist.destroy_process_group()
 
