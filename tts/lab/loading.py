@@ -10,6 +10,7 @@ import copy
 import functools
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,7 +157,9 @@ def batches(data: Recordings, settings: Settings, seed: int) -> Iterator[Batch]:
         return
     order: Any = _orders(len(data), settings.epochs, generator).tolist()
     pinned = settings.pin_memory and torch.cuda.is_available()
-    loader = DataLoader(data, settings.batch_size, sampler=order, num_workers=settings.workers, pin_memory=pinned)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores are measured, too
+        loader = DataLoader(data, settings.batch_size, sampler=order, num_workers=settings.workers, pin_memory=pinned)
     yield from loader
 
 
