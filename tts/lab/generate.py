@@ -1,0 +1,81 @@
+"""Sound without a text, by a model that the kind `samples` trained: from silence, or on from a recording.
+
+Letters: T samples, C context.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from tts import audio
+from tts.core import config as configs
+from tts.core.errors import InputError
+from tts.core.files import is_file
+from tts.lab import recordings, samples
+from tts.lab.loop import CHECKPOINT
+from tts.lab.sample_models import SampleModel
+
+
+def load(folder: Path) -> tuple[SampleModel, samples.Settings]:
+    """The model in a run's folder, in evaluation mode, and its settings.
+
+    Raises: InputError where there is none, or one of another kind.
+    """
+    if not (is_file(folder / CHECKPOINT) and is_file(folder / "settings.json")):
+        raise InputError(
+            f"{folder}: no run of a model without text is there; train one, e.g. `tts lab run music source=FOLDER`, "
+            "and give the folder of a run, e.g. runs/lab/music/lstm"
+        )
+    try:
+        settings = configs.build(samples.Settings, json.loads((folder / "settings.json").read_text())["settings"])
+    except InputError as error:
+        raise InputError(f"{folder}: not a run of the kind `samples` ({error}); give one, e.g. of music") from None
+    model = samples.make_model(settings)
+    stored = load_file(folder / CHECKPOINT)
+    own = {name.removeprefix("model."): tensor for name, tensor in stored.items() if name.startswith("model.")}
+    model.load_state_dict(own)
+    return model.eval(), settings
+
+
+def seed_codes(model: SampleModel, settings: samples.Settings, start: Path | None) -> np.ndarray:
+    """The codes that are continued, (T,) int64: of a recording, prepared as for training; without one a few of silence.
+
+    Raises: InputError for a file that cannot be read or is shorter than what the model needs.
+    """
+    least = model.context + model.block
+    if start is None:
+        return np.full(least, model.q_levels // 2)
+    wave = recordings.read_one(start, settings.sample_rate, settings.normalization, settings.zero_dc)
+    if len(wave) < least:
+        seconds = least / settings.sample_rate
+        raise InputError(f"{start}: {len(wave)} samples to begin from; give at least {least} ({seconds:.3f} s)")
+    config = settings.two_tier if settings.model == "two_tier" else settings.flat
+    return audio.encode(wave, config.q_levels, config.quantization)
+
+
+def generate(
+    folder: Path, seconds: float, seed: int = 0, start: Path | None = None, temperature: float = 1.0
+) -> tuple[np.ndarray, int]:
+    """Sound of so many seconds, drawn from the seed; the same seed gives the same samples.
+
+    Args:
+        folder: of a run of the kind `samples`.
+        start: a recording, which the sound continues and which stands before it in the result.
+
+    Returns: wave (T,) float32 in [-1, 1], and its sample rate in Hz.
+
+    Raises: InputError as `load` and `seed_codes`.
+    """
+    model, settings = load(folder)
+    before = seed_codes(model, settings, start)
+    count = round(seconds * settings.sample_rate)
+    if count < 1:
+        raise InputError(f"seconds is {seconds}; at {settings.sample_rate} Hz there must be a sample at least")
+    generator = torch.Generator().manual_seed(seed)
+    codes = model.generate(torch.from_numpy(before)[None], count, generator, temperature)[0].numpy()
+    config = settings.two_tier if settings.model == "two_tier" else settings.flat
+    whole = codes if start is None else np.concatenate([before, codes])
+    return audio.decode(whole, config.q_levels, config.quantization), settings.sample_rate
