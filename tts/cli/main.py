@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-from tts.cli import bench, data, evaluate, recognize, serve, speak, train, voices
+from tts.cli import bench, data, evaluate, lab, recognize, serve, speak, train, voices
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
@@ -61,6 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
     command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
     command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
+    learns = (*_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
+    command("lab", "run experiments, and report them", lab, *learns)
     return parser
 
 

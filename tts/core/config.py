@@ -61,7 +61,7 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
 
     tree = {} if path is None else yaml_files.read(Path(path))
     for override in overrides:
-        _set(tree, override)
+        put(tree, *parsed_override(override))
     return build(cls, tree)
 
 
@@ -144,22 +144,28 @@ def _plain(value: Any) -> Any:
 # Overrides
 
 
-def _set(tree: dict[str, Any], override: str) -> None:
+def parsed_override(override: str) -> tuple[str, Any]:
+    """Dotted key and value of an override like "train.lr=3e-4". Raises InputError where it is none."""
     from tts.core import yaml_files
 
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"{shown(override)} is no override; write key=value, e.g. train.lr=3e-4")
+    try:
+        return key, yaml_files.parse(text)
+    except ValueError as error:
+        message = f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
+        raise InputError(message) from error
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value in nested mappings by its dotted key. Raises InputError where a part of the key is a value."""
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise InputError(f"cannot set {key_text(key)}: {key_text(parent)} is a value, not a section")
-    try:
-        tree[last] = yaml_files.parse(text)
-    except ValueError as error:
-        message = f"the value of {shown(override)} is not YAML: {error}; quote a text, e.g. key='\"a: b\"'"
-        raise InputError(message) from error
+    tree[last] = value
 
 
 # Values

@@ -1,0 +1,209 @@
+"""The training loop of every experiment: any model, any loss, to a budget, resumable, in one process or several.
+
+A run's folder holds `curve.jsonl`, a line now and then, and `checkpoint.safetensors`: weights and buffers, the
+optimizer's state, and the loop's as JSON in the metadata.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from tts.core.errors import InputError
+from tts.core.files import atomic_write
+from tts.lab.experiment import CURVE, Run
+from tts.training.precision import accelerate_state
+from tts.training.tracking import read_lines
+
+LOG_EVERY = 10
+"""Steps a line of the curve."""
+SAVE_SECONDS = 60.0
+"""Between checkpoints, if no evaluation brings one."""
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass
+class Point:
+    """A line of the curve."""
+
+    step: int
+    seconds: float
+    """Spent in training; evaluations are not counted."""
+    loss: float
+    """Mean over the steps since the line before."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of an evaluation; empty where there was none."""
+    gradients: dict[str, float] = field(default_factory=dict)
+    """With `log_gradients`: the norm of each parameter's gradient."""
+
+
+def draws(run: Run, step: int) -> np.random.Generator:
+    """The generator of one step's batch in this process."""
+    return np.random.default_rng([run.seed, step, PartialState().process_index])
+
+
+def read_curve(folder: Path) -> list[Point]:
+    """The curve of a run."""
+    return [Point(**line) for line in read_lines(folder / CURVE)]
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[nn.Module, int], Tensor],
+    optimizer: torch.optim.Optimizer,
+    run: Run,
+    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    evaluations: int = 5,
+) -> list[Point]:
+    """Train a model until the run's budget is spent; resume where its folder holds a checkpoint.
+
+    Args:
+        model: what is trained; afterwards it holds the last weights.
+        loss: of the (wrapped) model at a step; it draws its batch from `draws(run, step)`, and puts it on the device
+            of the model's parameters.
+        optimizer: of the model's parameters.
+        evaluate: metrics of the model; called without gradients, in evaluation mode.
+        evaluations: how many, evenly spread over the budget; the last one at its end.
+
+    Returns: the curve, that of the part before a resumption included.
+
+    Raises:
+        InputError: the budget is empty, or the loss is not finite.
+    """
+    minutes, steps = run.budget.minutes, run.budget.steps
+    if not (minutes or steps):
+        raise InputError(f"run {run.name} has no budget; give --minutes or --steps")
+    accelerate_state()
+    accelerator = Accelerator(
+        mixed_precision="no",
+        # A buffer may be a process's own, such as a recurrent state that the next step begins from.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    path = run.folder / CHECKPOINT
+    step, seconds = _restore(path, model, optimizer) if path.is_file() else (0, 0.0)
+    curve = _Curve(run.folder / CURVE, step, accelerator.is_main_process)
+
+    def share() -> float:
+        """How much of the budget is spent, alike in all processes."""
+        spent = torch.tensor(max(seconds / (60 * minutes) if minutes else 0, step / steps if steps else 0))
+        return float(accelerator.reduce(spent.to(accelerator.device), "mean"))
+
+    def keep() -> None:
+        if accelerator.is_main_process:
+            _save(path, model, optimizer, {"step": step, "seconds": seconds})
+
+    bar = tqdm(total=steps, initial=step, unit="step", desc=run.name, disable=not accelerator.is_main_process,
+               mininterval=1.0, leave=False)  # fmt: skip
+    saved = time.perf_counter()
+    losses: list[Tensor] = []
+    spent = share()
+    done = math.floor(spent * evaluations)
+    try:
+        while spent < 1:
+            began = time.perf_counter()
+            value = loss(wrapped, step)
+            optimizer.zero_grad()
+            accelerator.backward(value)
+            optimizer.step()
+            step += 1
+            losses.append(value.detach())
+            seconds += time.perf_counter() - began
+            bar.update()
+            spent = share()
+            due = math.floor(spent * evaluations) > done or spent >= 1
+            if not (due or step % LOG_EVERY == 0 or step == 1):
+                continue
+            mean = float(torch.stack(losses).mean())
+            losses = []
+            if not math.isfinite(mean):
+                raise InputError(f"the loss of run {run.name} is not finite at step {step}; lower its learning rate")
+            bar.set_postfix_str(f"loss {mean:.4g}")
+            metrics = {}
+            if due:
+                done = math.floor(spent * evaluations)
+                metrics = _evaluated(model, evaluate)
+            gradients = _norms(model) if run.log_gradients else {}
+            curve.add(Point(step, seconds, mean, metrics, gradients))
+            if due or time.perf_counter() - saved > SAVE_SECONDS:
+                keep()
+                saved = time.perf_counter()
+    except KeyboardInterrupt:
+        keep()
+        raise
+    finally:
+        bar.close()
+    accelerator.wait_for_everyone()
+    return curve.points
+
+
+@torch.no_grad()
+def _evaluated(model: nn.Module, evaluate: Callable[[nn.Module], dict[str, float]] | None) -> dict[str, float]:
+    if evaluate is None:
+        return {}
+    model.eval()
+    metrics = evaluate(model)
+    model.train()
+    return metrics
+
+
+def _norms(model: nn.Module) -> dict[str, float]:
+    named = ((name, parameter.grad) for name, parameter in model.named_parameters())
+    return {name: float(gradient.norm()) for name, gradient in named if gradient is not None}
+
+
+class _Curve:
+    """The points of a run, and its file, which the main process writes."""
+
+    def __init__(self, path: Path, step: int, writes: bool) -> None:
+        self.path, self.writes = path, writes
+        # The steps after the checkpoint are repeated: drop their lines.
+        self.points = [Point(**line) for line in read_lines(path) if line["step"] <= step]
+        if writes:
+            atomic_write(path, "".join(json.dumps(asdict(point)) + "\n" for point in self.points).encode())
+
+    def add(self, point: Point) -> None:
+        self.points.append(point)
+        if not self.writes:
+            return
+        with self.path.open("a") as file:
+            file.write(json.dumps(asdict(point)) + "\n")
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    numbers: dict[str, Any] = {}
+    for place, own in optimizer.state_dict()["state"].items():
+        for key, value in own.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{place}.{key}"] = value
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    atomic_write(path, save(plain, {"state": json.dumps(state), "optimizer": json.dumps(numbers)}))
+
+
+def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Put weights and the optimizer's state back; returns step and seconds."""
+    content = path.read_bytes()
+    tensors = load(content)
+    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    own: dict[int, dict[str, Any]] = {}
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
+    for name, value in (kept | json.loads(metadata["optimizer"])).items():
+        _, place, key = name.split(".", 2)
+        own.setdefault(int(place), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": own})
+    state = json.loads(metadata["state"])
+    print(f"tts lab: resumed at step {state['step']}", file=sys.stderr)
+    return state["step"], state["seconds"]

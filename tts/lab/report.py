@@ -1,0 +1,84 @@
+"""`tts lab report`: a page of all experiments that were run, with the notes' own figures beside ours, and plots."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tts.core.errors import InputError
+from tts.core.files import atomic_write
+from tts.core.machine import described
+from tts.core.tables import markdown_table
+from tts.lab.experiment import Experiment, Result, load_all, read_results
+
+INTRODUCTION = """# The lab: results
+
+Every experiment that was run, made by `tts lab report` ([lab.md](../lab.md)). *In the notes* is the setting and what
+the lab notes found that the experiment comes from: other data and other machines, so compare directions, not numbers.
+`bits` are bits per sample."""
+
+
+def write(out: Path, to: Path) -> Path:
+    """Write TO/lab.md and TO/lab/NAME.png of the results in OUT; returns the page's path.
+
+    Raises: InputError where OUT holds no results.
+    """
+    sections = []
+    for experiment in load_all():
+        if not (results := read_results(out / experiment.name)):
+            continue
+        results = [result for result in results if result.run in experiment.runs]
+        picture = None
+        if plot := getattr(experiment.module, "plot", None):
+            picture = to / "lab" / f"{experiment.name}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            plot(results, picture)
+        sections.append(section(experiment, results, picture is not None and picture.is_file()))
+    if not sections:
+        raise InputError(f"{out} holds no results of an experiment; run one first, e.g. `tts lab run flat`")
+    to.mkdir(parents=True, exist_ok=True)
+    page = to / "lab.md"
+    atomic_write(page, ("\n\n".join([INTRODUCTION, *sections]) + "\n").encode())
+    return page
+
+
+def section(experiment: Experiment, results: list[Result], has_picture: bool) -> str:
+    """An experiment in Markdown."""
+    parts = [f"## {experiment.name}", experiment.question.strip(), table(experiment, results)]
+    if experiment.shows.strip():
+        parts.append(experiment.shows.strip())
+    if experiment.notes.strip():
+        parts.append("*In the notes:*\n\n" + experiment.notes.strip())
+    if has_picture:
+        parts.append(f"![{experiment.name}](lab/{experiment.name}.png)")
+    parts += [circumstances_of(group) for group in _alike(results)]
+    return "\n\n".join(parts)
+
+
+def table(experiment: Experiment, results: list[Result]) -> str:
+    """A row a run."""
+    rows = [[result.run, *(cell(result, column) for column in experiment.columns)] for result in results]
+    return markdown_table(["run", *(column.replace("_", " ") for column in experiment.columns)], rows)
+
+
+def cell(result: Result, column: str) -> str:
+    """A value of a result as text; empty where the run has none."""
+    own = {"steps": result.steps, "seconds": result.seconds, "minutes": result.seconds / 60, "seed": result.seed}
+    value = result.results.get(column, own.get(column, ""))
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def circumstances_of(results: list[Result]) -> str:
+    """What some rows were made by and on."""
+    first, names = results[0], ", ".join(result.run for result in results)
+    return f"Made by `{first.command}`\non {described(first.machine)}\n(rows: {names})."
+
+
+def _alike(results: list[Result]) -> Iterable[list[Result]]:
+    """Results by command, commit, machine and date."""
+    groups: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        where = result.machine
+        key = (result.command, result.commit, where["date"], where["machine"]["processor"], where.get("note"))
+        groups.setdefault(key, []).append(result)
+    return groups.values()
