@@ -54,6 +54,7 @@ class Distance:
         self.silence = [difference(torch.zeros_like(whole), whole) for difference, _ in self.terms]
 
     def __call__(self, made: Tensor, wave: Tensor) -> Tensor:
+        """The weighted sum of the differences, a number."""
         parts = [
             weight * difference(made, wave) / silence
             for (difference, weight), silence in zip(self.terms, self.silence, strict=True)

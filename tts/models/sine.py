@@ -43,7 +43,7 @@ class SineConfig:
     network: Literal["fourier", "sum", "chain", "octaves", "branches", "final_wave", "harmonic", "damped"] = "sum"
     """`fourier`: the largest bins of the clip's Fourier transform, which need no training."""
     parameters: Count = 600
-    """At most so many numbers; the network is as wide as they allow. A bin of `fourier` is three: its frequency, too."""
+    """At most so many numbers; the network is as wide as they allow. A bin of `fourier` is three, its frequency too."""
     layers: Count = 3
     """Of `chain` and `octaves`."""
     residual: bool = True
@@ -58,7 +58,7 @@ class SineConfig:
     """Where the frequencies of the waves that sound start: drawn between `frequencies`, at equal distances between
     them, or at the largest bins (with their phases and amplitudes; `sum` alone). `harmonic` finds its pitch in the clip
     if it is `fourier`, and starts at its middle otherwise."""
-    frequencies: tuple[Hertz, Hertz] = (20.0, 4000.0)
+    frequencies: tuple[Hertz, Hertz] = (20.0, 1000.0)
     """Hz. Those of `octaves` stay."""
     amplitude: Annotated[float, Range(0, 100)] = 0.03
     """Standard deviation of the amplitudes at the start; the clip's is 1."""
@@ -89,6 +89,7 @@ class SineLayer(nn.Module):
             self.register_buffer("phase", phase)
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         return angles(t, self.frequency, self.phase).sin() @ self.amplitude
 
 
@@ -103,6 +104,7 @@ class OctaveLayer(nn.Module):
         self.amplitude = nn.Parameter(amplitude)
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         angle = angles(t, self.frequency)
         return angle.sin() @ self.amplitude[0] + angle.cos() @ self.amplitude[1]
 
@@ -118,6 +120,7 @@ class BranchLayer(nn.Module):
         self.cutoff = nn.Parameter(torch.zeros_like(phase))
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         wave = angles(t, self.frequency, self.phase).sin() - self.cutoff
         return wave.relu() @ self.amplitude[0] - (-wave).relu() @ self.amplitude[1]
 
@@ -131,6 +134,7 @@ class Chain(nn.Module):
         self.residual = residual
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         for layer in self.layers[:-1]:
             t = t + layer(t) if self.residual else layer(t)
         made: Tensor = self.layers[-1](t)
@@ -148,6 +152,7 @@ class FinalWave(nn.Module):
         self.frequency = nn.Parameter(frequency)  # (K,)
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         envelopes = angles(t, self.hidden_frequency, self.hidden_phase).sin()  # (…, H)
         amplitude, phase = functional.linear(envelopes, self.weight, self.bias).chunk(2, -1)
         return (amplitude * (angles(t, self.frequency) + phase).sin()).sum(-1)
@@ -164,6 +169,7 @@ class Harmonic(nn.Module):
         self.amplitude = nn.Parameter(amplitude)
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         f = self.frequency
         n = (t / self.step).long().clamp(0, len(f) - 2)
         u = t / self.step - n  # 0 to 1 from one frame to the next
@@ -186,6 +192,7 @@ class Damped(nn.Module):
         self.amplitude = nn.Parameter(amplitude)
 
     def forward(self, t: Tensor) -> Tensor:
+        """What it makes of times (…): (…)."""
         n = t[..., None] * (self.sample_rate / 1000)
         real, imaginary = self.frequency
         loudness = torch.exp(-n * (real.square() + imaginary.square()).log().abs() / 2)
