@@ -13,7 +13,7 @@ from tts import audio
 from tts.core import config
 from tts.core.errors import InputError
 from tts.lab import waves
-from tts.lab.experiment import Budget, Result, Run, Values
+from tts.lab.experiment import Budget, Result, Run, Values, load
 from tts.lab.loop import Point, read_curve
 from tts.lab.waves import Settings, clip, half_a_sample_later, optimizer, refitted, snr
 from tts.models import sine
@@ -102,6 +102,15 @@ def test_the_clip(source: Path) -> None:
     resampled, rate = clip(settings(source, "recording=twice.wav"))
     assert (rate, len(resampled)) == (RATE, SAMPLES)
     assert torch.corrcoef(torch.stack([wave[80 : 80 + SAMPLES], resampled]))[0, 1] > 0.95
+
+
+def test_its_experiments_fit_their_clip(source: Path) -> None:
+    places = sorted(Path(__file__).parents[2].glob("configs/lab/waves_*.yaml"))
+    assert len(places) == 5
+    for place in places:
+        for chosen in load(str(place)).configured([f"source={source}"]).values():
+            model = sine.build(chosen, torch.ones(8000), RATE, torch.Generator())
+            assert chosen.network == "fourier" or 0.9 * chosen.parameters < sine.count(model) <= chosen.parameters
 
 
 def test_a_number_of_decibels() -> None:

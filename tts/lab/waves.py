@@ -34,13 +34,13 @@ Rate = Annotated[float, Range(0, 100)]
 class Rates:
     """Learning rates by kind of parameter: about how far each moves in a step. 0 leaves a kind as it began."""
 
-    frequency: Rate = 1e-4
+    frequency: Rate = 3e-5
     """kHz; waves whose frequencies differ by 1e-3 part within a second."""
     phase: Rate = 1e-2
     """Radians."""
-    amplitude: Rate = 3e-3
+    amplitude: Rate = 1e-2
     """The clip's standard deviation is 1."""
-    other: Rate = 1e-3
+    other: Rate = 5e-3
     """Cut-offs, and the weights and biases of `final_wave`."""
 
     def __post_init__(self) -> None:
