@@ -89,6 +89,10 @@ def test_rates_by_kind_of_parameter(source: Path) -> None:
         names = [name.rpartition(".")[2] for name, _ in model.named_parameters()]
         rates = dict(zip(names, (group["lr"] for group in optimizer(model, chosen.rates).param_groups), strict=False))
         assert {name for name, rate in rates.items() if rate == 7} == others
+        if network == "chain":
+            hidden = dict(model.named_parameters())["layers.0.amplitude"]
+            lrs = [group["lr"] for group in optimizer(model, chosen.rates).param_groups if group["params"][0] is hidden]
+            assert lrs == [1e-4] and rates["amplitude"] == 0.03  # the last layer's
         assert rates["frequency"] == 0.002 and (rates.get("phase", 5) == rates.get("hidden_phase", 5) == 5)
 
 

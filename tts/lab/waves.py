@@ -23,7 +23,7 @@ from tts.lab.experiment import Result, Run, Values
 from tts.lab.loop import draws, fit, read_curve
 from tts.lab.wave_losses import Distance, Weights, points_needed
 from tts.models import sine
-from tts.models.sine import SineConfig
+from tts.models.sine import Chain, SineConfig
 
 HIGHEST_RATE = 8000
 """Hz; a clip of more is resampled."""
@@ -40,6 +40,8 @@ class Rates:
     """Radians."""
     amplitude: Rate = 1e-2
     """The clip's standard deviation is 1."""
+    hidden_amplitude: Rate = 1e-4
+    """Milliseconds, of a chain's layers before the last: all waves of a layer move its one time, mostly together."""
     other: Rate = 5e-3
     """Cut-offs, and the weights and biases of `final_wave`."""
 
@@ -141,9 +143,11 @@ def objective(settings: Settings, wave: Tensor, t: Tensor, run: Run) -> Callable
 
 def optimizer(model: nn.Module, rates: Rates) -> torch.optim.Optimizer:
     """Adam, a rate for each kind of parameter, which is the end of its name."""
-    groups = []
+    groups, last = [], f"layers.{len(model.layers) - 1}." if isinstance(model, Chain) else ""
     for name, parameter in model.named_parameters():
         kind = name.rpartition(".")[2].removeprefix("hidden_")
+        if kind == "amplitude" and not name.startswith(last):
+            kind = "hidden_amplitude"
         groups.append({"params": [parameter], "lr": getattr(rates, kind, rates.other)})
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
