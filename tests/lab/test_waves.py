@@ -53,7 +53,7 @@ def run(folder: Path, chosen: Settings, steps: int = 60) -> tuple[Values, list[P
 def test_learns(overrides: list[str], source: Path, tmp_path: Path) -> None:
     results, curve = run(tmp_path, settings(source, *overrides))
     assert curve[-1].loss < 0.5 * curve[0].loss
-    assert float(results["snr_db"]) > 3
+    assert float(results["snr_db"]) > 3 and float(results["spectral"]) < 0.8
     evaluated = [point.metrics["snr_db"] for point in curve if point.metrics]
     assert evaluated[-1] == results["snr_db"] and evaluated[-1] > evaluated[0]
 
@@ -62,6 +62,7 @@ def test_the_fourier_series_needs_no_training(source: Path, tmp_path: Path) -> N
     few, many = (run(tmp_path, settings(source, "network=fourier", f"parameters={n}")) for n in (60, 10**4))
     assert few[1] == many[1] == []
     assert few[0]["parameters"] == 60 and many[0]["parameters"] == 3 * (SAMPLES // 2 + 1)
+    assert float(many[0]["spectral"]) < 1e-3 < float(few[0]["spectral"]) < 1
     assert 10 < float(few[0]["snr_db"]) < 100 and float(many[0]["snr_db"]) > 200
     assert few[0]["refit_db"] == pytest.approx(few[0]["snr_db"])  # the bins' phases and amplitudes are the best
     assert float(many[0]["between_db"]) > 60
@@ -92,7 +93,7 @@ def test_rates_by_kind_of_parameter(source: Path) -> None:
         if network == "chain":
             hidden = dict(model.named_parameters())["layers.0.amplitude"]
             lrs = [group["lr"] for group in optimizer(model, chosen.rates).param_groups if group["params"][0] is hidden]
-            assert lrs == [1e-4] and rates["amplitude"] == 0.03  # the last layer's
+            assert lrs == [3e-4] and rates["amplitude"] == 0.03  # the last layer's
         assert rates["frequency"] == 0.002 and (rates.get("phase", 5) == rates.get("hidden_phase", 5) == 5)
 
 

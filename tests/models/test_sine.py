@@ -165,6 +165,13 @@ def test_a_magnitude_above_one_counts_as_its_inverse() -> None:
     assert torch.allclose(*made, atol=1e-5) and made[1].abs().max() <= 1
 
 
+def test_damped_waves_are_loudest_in_the_middle_of_the_energy() -> None:
+    wave = torch.cat([torch.zeros(100), clip(100)])
+    model = build(config("damped", radius=0.9), wave, RATE, seeded())
+    loudest = model(sine.times(200, RATE)).abs().argmax().item()
+    assert 140 < loudest < 160
+
+
 def test_bad_configs_are_refused() -> None:
     with pytest.raises(InputError, match="start is fourier and network chain"):
         SineConfig(network="chain", start="fourier")

@@ -2,7 +2,9 @@
 
 Of each run: its parameters, its signal-to-noise ratio at the samples, between them (where only a function whose
 frequencies lie below half the sample rate is right), and that of the frequencies alone, with the best phases and
-amplitudes that they can have. Letters: T samples, B groups of n points in a row each.
+amplitudes that they can have; and the difference of its spectrogram, of which that of silence is 1.
+
+Letters: T samples, B groups of n points in a row each.
 """
 
 import math
@@ -21,7 +23,7 @@ from tts.core.errors import InputError
 from tts.core.files import is_file
 from tts.lab.experiment import Result, Run, Values
 from tts.lab.loop import draws, fit, read_curve
-from tts.lab.wave_losses import Distance, Weights, points_needed
+from tts.lab.wave_losses import Distance, Weights, points_needed, spectrogram
 from tts.models import sine
 from tts.models.sine import Chain, SineConfig
 
@@ -40,7 +42,7 @@ class Rates:
     """Radians."""
     amplitude: Rate = 1e-2
     """The clip's standard deviation is 1."""
-    hidden_amplitude: Rate = 1e-4
+    hidden_amplitude: Rate = 3e-4
     """Milliseconds, of a chain's layers before the last: all waves of a layer move its one time, mostly together."""
     other: Rate = 5e-3
     """Cut-offs, and the weights and biases of `final_wave`."""
@@ -85,11 +87,13 @@ def run(settings: Settings, run: Run) -> Values:
     if settings.network != "fourier":
         fit(model, objective(settings, wave, t, run), optimizer(model, settings.rates), run,
             lambda model: {"snr_db": snr(wave, made(model, t))}, evaluations=10)  # fmt: skip
-    found = model.cpu()
+    found, silence = model.cpu(), torch.zeros(1, len(wave))
+    spectral = spectrogram(made(found, t)[None].float(), wave[None]) / spectrogram(silence, wave[None])
     results: Values = {
         "parameters": sine.count(found),
         "snr_db": snr(wave, made(found, t)),
         "between_db": snr(half_a_sample_later(wave), made(found, t + 500 / sample_rate)),
+        "spectral": float(spectral),
     }
     frequencies = sine.frequencies(found)
     if frequencies is not None:

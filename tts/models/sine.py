@@ -10,8 +10,9 @@ and frequencies kHz, so that every parameter is of the order of 1 and one optimi
 - `FinalWave`: sines of t that are the amplitudes and phases, over time, of a last layer of sines.
 - `Harmonic`: one pitch and the amplitudes of its harmonics, frame by frame, linear between (Engel et al. 2020, "DDSP",
   arXiv 2001.04643, without its network and its noise: nothing but this clip is to be explained).
-- `Damped`: a_k |z_k|^n cos(n arg z_k + p_k), |z_k| <= 1, n in samples: a sine whose frequency, as the angle of a
-  complex number, has a gradient that leads to it (Hayes, Saitis and Fazekas 2023, arXiv 2210.14476).
+- `Damped`: a_k |z_k|^|n| cos(n arg z_k + p_k), |z_k| <= 1: a sine whose frequency, as the angle of a complex number,
+  has a gradient that leads to it (Hayes, Saitis and Fazekas 2023, arXiv 2210.14476). n counts samples from a middle:
+  theirs is the first sample, but speech does not begin at its loudest.
 
 Letters: K waves (or harmonics), H envelopes, N frames, T samples.
 """
@@ -65,7 +66,7 @@ class SineConfig:
     hidden_frequencies: tuple[Hertz, Hertz] = (0.5, 50.0)
     """Hz, the same of the layers before the last, which move it in time."""
     hidden_amplitude: Annotated[float, Range(0, 1000)] = 0.02
-    """Milliseconds, the same of the layers before the last of a chain; without `residual`, 1000 is of a clip's size."""
+    """Milliseconds, the same of the layers before the last of a chain."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -182,20 +183,21 @@ class Harmonic(nn.Module):
 
 
 class Damped(nn.Module):
-    """Damped waves; `frequency` (2, K) is the complex z. A magnitude above 1 counts as its inverse."""
+    """Damped waves, loudest at `middle` (ms); `frequency` (2, K) is the complex z. A magnitude above 1 counts as its
+    inverse."""
 
-    def __init__(self, sample_rate: float, z: Tensor, phase: Tensor, amplitude: Tensor) -> None:
+    def __init__(self, sample_rate: float, z: Tensor, phase: Tensor, amplitude: Tensor, middle: float = 0.0) -> None:
         super().__init__()
-        self.sample_rate = sample_rate
+        self.sample_rate, self.middle = sample_rate, middle
         self.frequency = nn.Parameter(z)
         self.phase = nn.Parameter(phase)
         self.amplitude = nn.Parameter(amplitude)
 
     def forward(self, t: Tensor) -> Tensor:
         """What it makes of times (…): (…)."""
-        n = t[..., None] * (self.sample_rate / 1000)
+        n = (t[..., None] - self.middle) * (self.sample_rate / 1000)
         real, imaginary = self.frequency
-        loudness = torch.exp(-n * (real.square() + imaginary.square()).log().abs() / 2)
+        loudness = torch.exp(-n.abs() * (real.square() + imaginary.square()).log().abs() / 2)
         return (loudness * (n * torch.atan2(imaginary, real) + self.phase).cos()) @ self.amplitude
 
 
@@ -285,9 +287,9 @@ def _random(config: SineConfig, wave: Tensor, sample_rate: float, K: int, genera
             return BranchLayer(frequency, phase, normal(loud, 1, K).repeat(2, 1))  # at first a plain sine
         case "damped":
             radian = frequency * (2000 * math.pi / sample_rate)
-            return Damped(
-                sample_rate, config.radius * torch.stack([radian.cos(), radian.sin()]), phase, normal(loud, K)
-            )
+            z = config.radius * torch.stack([radian.cos(), radian.sin()])
+            energy, t = wave.square(), times(len(wave), sample_rate)
+            return Damped(sample_rate, z, phase, normal(loud, K), float((energy * t).sum() / energy.sum()))
         case "harmonic":
             N = config.frames
             pitch = torch.full((N,), math.sqrt(PITCH[0] * PITCH[1]) / 1000)
