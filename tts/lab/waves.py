@@ -15,12 +15,15 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from tts import audio
 from tts.core.config import Range, check
 from tts.core.errors import InputError
-from tts.core.files import is_file
+from tts.core.files import atomic_write, is_file
+from tts.core.plots import png
 from tts.lab.experiment import Result, Run, Values
 from tts.lab.loop import draws, fit, read_curve
 from tts.lab.wave_losses import Distance, Weights, points_needed, spectrogram
@@ -37,7 +40,7 @@ class Rates:
     """Learning rates by kind of parameter: about how far each moves in a step. 0 leaves a kind as it began."""
 
     frequency: Rate = 3e-5
-    """kHz; waves whose frequencies differ by 1e-3 part within a second."""
+    """kHz; waves whose frequencies differ by 1e-3 part within a second. Of `damped`, a complex number: 3e-4 is better."""
     phase: Rate = 1e-2
     """Radians."""
     amplitude: Rate = 1e-2
@@ -186,10 +189,9 @@ def refitted(wave: Tensor, t: Tensor, frequencies: Tensor) -> Tensor:
 
 def plot(results: list[Result], path: Path) -> None:
     """Signal-to-noise ratio over the minutes of training, a line a run; dashed where there was none."""
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
-    colors = pyplot.colormaps["turbo"](np.linspace(0.03, 0.97, len(results)))
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    colors = colormaps["turbo"](np.linspace(0.03, 0.97, len(results)))
     longest = max((result.seconds for result in results), default=1.0) / 60
     for result, color in zip(results, colors, strict=True):
         found = float(result.results["snr_db"])
@@ -203,5 +205,4 @@ def plot(results: list[Result], path: Path) -> None:
     axes.set(xlabel="minutes of training", ylabel="signal-to-noise ratio, dB")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    atomic_write(path, png(figure))

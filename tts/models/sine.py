@@ -53,7 +53,7 @@ class SineConfig:
     """H, of `final_wave`."""
     frames: Annotated[int, Range(2, 10**6)] = 20
     """N, of `harmonic`."""
-    radius: Annotated[float, Range(0, 1, low_open=True)] = 0.999
+    radius: Annotated[float, Range(0, 1, low_open=True)] = 0.99
     """The magnitude at which `damped` starts: a wave falls by it from sample to sample."""
     start: Literal["random", "even", "fourier"] = "random"
     """Where the frequencies of the waves that sound start: drawn between `frequencies`, at equal distances between
