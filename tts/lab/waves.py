@@ -40,7 +40,7 @@ class Rates:
     """Learning rates by kind of parameter: about how far each moves in a step. 0 leaves a kind as it began."""
 
     frequency: Rate = 3e-5
-    """kHz; waves whose frequencies differ by 1e-3 part within a second. Of `damped`, a complex number: 3e-4 is better."""
+    """kHz; waves whose frequencies differ by 1e-3 part within a second. 3e-4 is better for `damped`."""
     phase: Rate = 1e-2
     """Radians."""
     amplitude: Rate = 1e-2
