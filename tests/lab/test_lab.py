@@ -1,13 +1,16 @@
 """Experiments are read, checked, run, resumed and reported; the loop keeps its budget and repeats no number."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from helpers.launch import in_two_processes
 
+from tts import audio
 from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.lab.experiment import Budget, Run, merged, read_results
@@ -170,3 +173,19 @@ def test_two_processes(tmp_path):
     one, two = (read_curve(tmp_path / name) for name in ("one", "two"))
     assert [point.step for point in one] == [point.step for point in two]
     assert one[-1].metrics != two[-1].metrics
+
+
+def test_the_example_of_the_documentation(toy, capsys):
+    """docs/lab.md: one file and one YAML, as they stand there, are an experiment that learns."""
+    page = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
+    code, config = (re.findall(rf"^```{kind}\n(.*?)^```", page, re.S | re.M) for kind in ("python", "yaml"))
+    assert len([line for line in code[0].splitlines() if line.strip()]) <= 22
+    (toy / "kinds" / "neighbor.py").write_text(code[0])
+    (toy / "configs" / "lab" / "neighbor.yaml").write_text(config[0])
+    (toy / "sounds").mkdir()
+    for i in range(4):
+        t = np.arange(400) / 8000
+        audio.write(toy / "sounds" / f"{i}.wav", np.sin(2 * np.pi * 200 * t).astype(np.float32), 8000)
+    assert lab("run", "neighbor", "source=sounds", "--steps", 20) == 0
+    slow, fast = (result.results["held_out_bits"] for result in read_results(toy / "runs" / "lab" / "neighbor"))
+    assert fast < 0.6 * 8 < slow  # at first all 256 codes are as likely: 8 bits
