@@ -15,6 +15,7 @@ from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.lab.experiment import Budget, Run, merged, read_results
 from tts.lab.loop import draws, fit, read_curve
+from tts.lab.report import public_command
 
 
 def lab(*arguments):
@@ -49,7 +50,7 @@ def test_run_and_report(toy, capsys):
     assert lab("report") == 0
     page = (toy / "docs" / "results" / "lab.md").read_text()
     for part in ("| run | slope | steps |", "| plain |", "The notes found 2.", "It is found.", "(lab/line.png)",
-                 "(rows: plain, shifted)", first.machine["machine"]["processor"]):  # fmt: skip
+                 "(rows: plain; shifted)", first.machine["machine"]["processor"]):  # fmt: skip
         assert part in page
     assert (toy / "docs" / "results" / "lab" / "line.png").read_bytes() == b"picture of plain, shifted"
 
@@ -125,6 +126,11 @@ def test_a_run_that_fails_does_not_stop_the_others(toy, capsys):
     assert lab("run", "line", "--steps", 30) == 1
     assert "failed: line, plain: the loss of run plain is not finite at step" in capsys.readouterr().err
     assert [result.run for result in read_results(toy / "runs" / "lab" / "line")] == ["shifted"]
+
+
+def test_a_page_names_no_folder_of_this_machine():
+    made = "tts lab run flat --out /a/b --steps 3 source=/c/d 'evaluated=[2,128]'"
+    assert public_command(made, "FSDD") == "tts lab run flat --steps 3 source=FSDD 'evaluated=[2,128]'"
 
 
 def test_merged():
