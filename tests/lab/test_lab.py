@@ -1,17 +1,21 @@
 """Experiments are read, checked, run, resumed and reported; the loop keeps its budget and repeats no number."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from helpers.launch import in_two_processes
 
+from tts import audio
 from tts.cli.main import main
 from tts.core.errors import InputError
 from tts.lab.experiment import Budget, Run, merged, read_results
 from tts.lab.loop import draws, fit, read_curve
+from tts.lab.report import public_command
 
 
 def lab(*arguments):
@@ -46,7 +50,7 @@ def test_run_and_report(toy, capsys):
     assert lab("report") == 0
     page = (toy / "docs" / "results" / "lab.md").read_text()
     for part in ("| run | slope | steps |", "| plain |", "The notes found 2.", "It is found.", "(lab/line.png)",
-                 "(rows: plain, shifted)", first.machine["machine"]["processor"]):  # fmt: skip
+                 "(rows: plain; shifted)", first.machine["machine"]["processor"]):  # fmt: skip
         assert part in page
     assert (toy / "docs" / "results" / "lab" / "line.png").read_bytes() == b"picture of plain, shifted"
 
@@ -124,6 +128,11 @@ def test_a_run_that_fails_does_not_stop_the_others(toy, capsys):
     assert [result.run for result in read_results(toy / "runs" / "lab" / "line")] == ["shifted"]
 
 
+def test_a_page_names_no_folder_of_this_machine():
+    made = "tts lab run flat --out /a/b --steps 3 source=/c/d 'evaluated=[2,128]'"
+    assert public_command(made, "FSDD") == "tts lab run flat --steps 3 source=FSDD 'evaluated=[2,128]'"
+
+
 def test_merged():
     tree = {"a": {"b": 1, "c": {"d": 2}}}
     assert merged(tree, {"a.c.d": 3, "a": {"e": 4}}) == {"a": {"b": 1, "c": {"d": 3}, "e": 4}}
@@ -170,3 +179,19 @@ def test_two_processes(tmp_path):
     one, two = (read_curve(tmp_path / name) for name in ("one", "two"))
     assert [point.step for point in one] == [point.step for point in two]
     assert one[-1].metrics != two[-1].metrics
+
+
+def test_the_example_of_the_documentation(toy, capsys):
+    """docs/lab.md: one file and one YAML, as they stand there, are an experiment that learns."""
+    page = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
+    code, config = (re.findall(rf"^```{kind}\n(.*?)^```", page, re.S | re.M) for kind in ("python", "yaml"))
+    assert len([line for line in code[0].splitlines() if line.strip()]) <= 22
+    (toy / "kinds" / "neighbor.py").write_text(code[0])
+    (toy / "configs" / "lab" / "neighbor.yaml").write_text(config[0])
+    (toy / "sounds").mkdir()
+    for i in range(4):
+        t = np.arange(400) / 8000
+        audio.write(toy / "sounds" / f"{i}.wav", np.sin(2 * np.pi * 200 * t).astype(np.float32), 8000)
+    assert lab("run", "neighbor", "source=sounds", "--steps", 20) == 0
+    slow, fast = (result.results["held_out_bits"] for result in read_results(toy / "runs" / "lab" / "neighbor"))
+    assert fast < 0.6 * 8 < slow  # at first all 256 codes are as likely: 8 bits

@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_out(report)
     to = Path("docs/results")
     report.add_argument("--to", type=path_argument, default=to, metavar="DIR", help="default: %(default)s")
+    named = "what the page calls the recordings' folder, e.g. FSDD (default: %(default)s)"
+    report.add_argument("--data", default="FOLDER", metavar="NAME", help=named)
     report.set_defaults(do=_report)
 
 
@@ -97,5 +99,5 @@ def _report(arguments: argparse.Namespace) -> int:
     check_folder(arguments.to, "--to")
     from tts.lab.report import write
 
-    print(f"tts lab: wrote {write(arguments.out, arguments.to)}", file=sys.stderr)
+    print(f"tts lab: wrote {write(arguments.out, arguments.to, arguments.data)}", file=sys.stderr)
     return 0

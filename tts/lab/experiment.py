@@ -121,13 +121,12 @@ class Experiment:
     @property
     def module(self) -> Kind:
         """The module of its kind. Raises InputError where there is none."""
-        full = f"tts.lab.{self.kind}"
+        full, module = f"tts.lab.{self.kind}", cast(Any, None)
         try:
             module = importlib.import_module(full)
         except ModuleNotFoundError as error:
             if error.name != full:
                 raise
-            module = None
         if not (self.kind.isidentifier() and hasattr(module, "Settings") and hasattr(module, "run")):
             raise InputError(f"experiment {self.name}: kind {self.kind!r} has no module tts/lab/{self.kind}.py with "
                              "Settings and run; docs/lab.md has an example")  # fmt: skip

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from tts.core.errors import InputError
 from tts.core.files import atomic_write
-from tts.lab.experiment import CURVE, Run
+from tts.lab.experiment import CURVE, Budget, Run
 from tts.training.precision import accelerate_state
 from tts.training.tracking import read_lines
 
@@ -82,34 +82,23 @@ def fit(
     Raises:
         InputError: the budget is empty, or the loss is not finite.
     """
-    minutes, steps = run.budget.minutes, run.budget.steps
-    if not (minutes or steps):
+    if not (run.budget.minutes or run.budget.steps):
         raise InputError(f"run {run.name} has no budget; give --minutes or --steps")
-    accelerate_state()
-    accelerator = Accelerator(
-        mixed_precision="no",
-        # A buffer may be a process's own, such as a recurrent state that the next step begins from.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
+    accelerator = _accelerator()
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     path = run.folder / CHECKPOINT
     step, seconds = _restore(path, model, optimizer) if path.is_file() else (0, 0.0)
     curve = _Curve(run.folder / CURVE, step, accelerator.is_main_process)
 
-    def share() -> float:
-        """How much of the budget is spent, alike in all processes."""
-        spent = torch.tensor(max(seconds / (60 * minutes) if minutes else 0, step / steps if steps else 0))
-        return float(accelerator.reduce(spent.to(accelerator.device), "mean"))
-
     def keep() -> None:
         if accelerator.is_main_process:
             _save(path, model, optimizer, {"step": step, "seconds": seconds})
 
-    bar = tqdm(total=steps, initial=step, unit="step", desc=run.name, disable=not accelerator.is_main_process,
-               mininterval=1.0, leave=False)  # fmt: skip
+    quiet = not accelerator.is_main_process
+    bar = tqdm(total=run.budget.steps, initial=step, unit="step", desc=run.name, disable=quiet, mininterval=1.0)
     saved = time.perf_counter()
     losses: list[Tensor] = []
-    spent = share()
+    spent = _share(run.budget, step, seconds, accelerator)
     done = math.floor(spent * evaluations)
     try:
         while spent < 1:
@@ -122,7 +111,7 @@ def fit(
             losses.append(value.detach())
             seconds += time.perf_counter() - began
             bar.update()
-            spent = share()
+            spent = _share(run.budget, step, seconds, accelerator)
             due = math.floor(spent * evaluations) > done or spent >= 1
             if not (due or step % LOG_EVERY == 0 or step == 1):
                 continue
@@ -147,6 +136,19 @@ def fit(
         bar.close()
     accelerator.wait_for_everyone()
     return curve.points
+
+
+def _accelerator() -> Accelerator:
+    accelerate_state()
+    # A buffer may be a process's own, such as a recurrent state that the next step begins from.
+    return Accelerator(mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
+
+
+def _share(budget: Budget, step: int, seconds: float, accelerator: Accelerator) -> float:
+    """How much of the budget is spent, alike in all processes."""
+    time_spent = seconds / (60 * budget.minutes) if budget.minutes else 0.0
+    spent = torch.tensor(max(time_spent, step / budget.steps if budget.steps else 0.0))
+    return float(accelerator.reduce(spent.to(accelerator.device), "mean"))
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ def curves(results: list[Result], path: Path, metric: str, label: str) -> None:
             axis.set_xlabel(name)
             axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel(label)
+    figure.suptitle("lines: running cost of the training; dots: evaluations", fontsize=9)
     axes[1].legend(frameon=False, fontsize=8)
     atomic_write(path, png(figure))
 

@@ -1,5 +1,6 @@
 """`tts lab report`: a page of all experiments that were run, with the notes' own figures beside ours, and plots."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,8 +17,10 @@ the lab notes found that the experiment comes from: other data and other machine
 `bits` are bits per sample."""
 
 
-def write(out: Path, to: Path) -> Path:
+def write(out: Path, to: Path, data: str = "FOLDER") -> Path:
     """Write TO/lab.md and TO/lab/NAME.png of the results in OUT; returns the page's path.
+
+    Args: data, what the page calls the recordings' folder in commands.
 
     Raises: InputError where OUT holds no results.
     """
@@ -31,7 +34,7 @@ def write(out: Path, to: Path) -> Path:
             picture = to / "lab" / f"{experiment.name}.png"
             picture.parent.mkdir(parents=True, exist_ok=True)
             plot(results, picture)
-        sections.append(section(experiment, results, picture is not None and picture.is_file()))
+        sections.append(section(experiment, results, picture is not None and picture.is_file(), data))
     if not sections:
         raise InputError(f"{out} holds no results of an experiment; run one first, e.g. `tts lab run flat`")
     to.mkdir(parents=True, exist_ok=True)
@@ -40,7 +43,7 @@ def write(out: Path, to: Path) -> Path:
     return page
 
 
-def section(experiment: Experiment, results: list[Result], has_picture: bool) -> str:
+def section(experiment: Experiment, results: list[Result], has_picture: bool, data: str) -> str:
     """An experiment in Markdown."""
     parts = [f"## {experiment.name}", experiment.question.strip(), table(experiment, results)]
     if experiment.shows.strip():
@@ -49,7 +52,7 @@ def section(experiment: Experiment, results: list[Result], has_picture: bool) ->
         parts.append("*In the notes:*\n\n" + experiment.notes.strip())
     if has_picture:
         parts.append(f"![{experiment.name}](lab/{experiment.name}.png)")
-    parts += [circumstances_of(group) for group in _alike(results)]
+    parts += [circumstances_of(group, data) for group in _alike(results)]
     return "\n\n".join(parts)
 
 
@@ -68,10 +71,20 @@ def cell(result: Result, column: str) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def circumstances_of(results: list[Result]) -> str:
+def public_command(command: str, data: str) -> str:
+    """A command without the folders of the machine that it was run on: they mean nothing elsewhere."""
+    words = shlex.split(command)
+    if "--out" in words:
+        place = words.index("--out")
+        del words[place : place + 2]
+    kept = [f"source={data}" if word.startswith("source=") else word for word in words]
+    return shlex.join(word for word in kept if not word.startswith("--out="))
+
+
+def circumstances_of(results: list[Result], data: str) -> str:
     """What some rows were made by and on."""
-    first, names = results[0], ", ".join(result.run for result in results)
-    return f"Made by `{first.command}`\non {described(first.machine)}\n(rows: {names})."
+    first, names = results[0], "; ".join(result.run for result in results)
+    return f"Made by `{public_command(first.command, data)}`\non {described(first.machine)}\n(rows: {names})."
 
 
 def _alike(results: list[Result]) -> Iterable[list[Result]]:

@@ -110,7 +110,7 @@ def plot(results: list[Result], path: Path) -> None:
     if any(result.settings["log_gradients"] for result in results):
         plots.gradients(results, path)
     else:
-        plots.curves(results, path, "held_out_bits", "bits per sample (line: running cost, dots: held out)")
+        plots.curves(results, path, "held_out_bits", "bits per sample")
 
 
 # Data
