@@ -12,11 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tts._version import __version__
-
-    command("plot", "plot what a voice predicts", *_LEARNS, "accelerate", "jiwer", "matplotlib", "av")
-    learns = (*_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
-    command("lab", "run experiments, and report them", *learns)
-    command("generate", "make sound without a text", *learns)
 from tts.core.console import Parser, run_command
 from tts.core.extras import require
 from tts.core.threads import wait_passively
@@ -65,7 +60,6 @@ def make_parser() -> argparse.ArgumentParser:
             module.add_arguments(subparser)
             subparser.default_command = getattr(module, "DEFAULT", None)
 
-<<<<<<< HEAD
         commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.").declare = declare
 
     command("speak", "say a text")
@@ -75,21 +69,11 @@ def make_parser() -> argparse.ArgumentParser:
     command("recognize", "recognize the digits in audio files", "onnxruntime", extra="serve")
     command("serve", "serve speech over HTTP", *_SERVES, extra="serve")
     command("evaluate", "measure what a voice says", *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
+    command("plot", "plot what a voice predicts", *_LEARNS, "accelerate", "jiwer", "matplotlib", "av")
     command("bench", "measure speed on this machine")
-=======
-    command("speak", "say a text", speak)
-    command("voices", "list the voices that are installed", voices)
-    command("data", "build datasets of spoken words", data, "datasets", "tqdm")
-    command("train", "train a voice", train, *_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
-    command("recognize", "recognize the digits in audio files", recognize, "onnxruntime", extra="serve")
-    command("serve", "serve speech over HTTP", serve, *_SERVES, extra="serve")
-    command("evaluate", "measure what a voice says", evaluate, *_LEARNS, "accelerate", "jiwer", "matplotlib", "tqdm")
-    command("plot", "plot what a voice predicts", plot, *_LEARNS, "accelerate", "jiwer", "matplotlib", "av")
-    command("bench", "measure speed on this machine", bench).default_command = bench.DEFAULT
     learns = (*_LEARNS, "accelerate", "transformers", "jiwer", "matplotlib", "tqdm")
-    command("lab", "run experiments, and report them", lab, *learns)
-    command("generate", "make sound without a text", generate, *learns)
->>>>>>> lab_rec
+    command("lab", "run experiments, and report them", *learns)
+    command("generate", "make sound without a text", *learns)
     return parser
 
 
