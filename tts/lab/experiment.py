@@ -140,7 +140,7 @@ class Experiment:
             tree = merged(merged({}, self.settings), changes)
             for override in overrides:
                 configs.put(tree, *configs.parsed_override(override))
-            settings = configs.build(cls, tree)
+            settings: Any = configs.build(cls, tree)
             if getattr(settings, "source", "") is None:
                 raise InputError(f"experiment {self.name} needs recordings; give source=FOLDER, e.g. source=FSDD")
             found[name] = settings
