@@ -102,7 +102,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         message = f"{arguments.run} does not say its training's {error}; give a voice that tts train wrote"
         raise InputError(message) from None
     corpus = corpus_of(config)
-    training = {"data": corpus.data}
+    training: dict[str, Any] = {"data": corpus.data}
     if corpus.checksums:
         training["data_sha256"] = hashlib.sha256(
             files("data_recipes").joinpath(corpus.checksums).read_bytes()

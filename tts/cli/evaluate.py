@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         rows = read_manifest(args.manifest, args.wav_dir)
         material = for_texts([row.text for row in rows], args.source, args.seed)
+        assert recognizer is not None, "without a voice the unit is the digit"
         evaluation = of_files(rows, material, recognizer, judges)
     if judged := running.run(evaluation, args.out, args.force, args.seed):
         write_reports(args.out, *judged)

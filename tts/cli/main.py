@@ -32,7 +32,7 @@ class _Parser(Parser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Insert the default command where there is one."""
         if self.declare:
-            self.declare, declare = None, self.declare
+            declare, self.declare = self.declare, None
             declare(self)
         given = list(args or ())
         if self.default_command and (not given or (given[0].startswith("-") and given[0] not in ("-h", "--help"))):

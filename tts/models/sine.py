@@ -262,8 +262,10 @@ def build(config: SineConfig, wave: Tensor, sample_rate: float, generator: torch
     if K < 1:
         raise InputError(f"parameters is {config.parameters}; network {config.network} needs more for one wave")
     if config.network == "fourier" or (config.network == "sum" and config.start == "fourier"):
-        bins = largest_bins(wave, sample_rate, K)
-        return SineLayer(*bins) if config.network == "fourier" else SineLayer(*(part.float() for part in bins))
+        frequency, phase, amplitude = largest_bins(wave, sample_rate, K)
+        if config.network == "fourier":
+            return SineLayer(frequency, phase, amplitude)
+        return SineLayer(frequency.float(), phase.float(), amplitude.float())
     return _random(config, wave, sample_rate, K, generator)
 
 
