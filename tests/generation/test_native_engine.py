@@ -324,6 +324,17 @@ def test_the_instruction_set_can_be_forced(monkeypatch):
         NativeEngine(model.config, arrays(model))
 
 
+def test_a_library_of_another_version_is_refused():
+    """One that an editable install compiled before the source changed."""
+    code = (
+        "from tts.generation.native import library; from tts.core.errors import InputError; library.VERSION += 1\n"
+        "try: library.usable()\nexcept InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+    assert f"has version {library.VERSION}, not {library.VERSION + 1}" in done.stdout, done
+    assert "scripts/build_engine.py" in done.stdout
+
+
 def test_a_missing_library_is_one_line(tmp_path):
     code = (
         "from pathlib import Path; from tts.generation.native import library; from tts.core.errors import InputError\n"

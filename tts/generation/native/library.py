@@ -16,6 +16,8 @@ ISA_VARIABLE = "TTS_ENGINE_ISA"
 """The environment variable that forces an instruction set."""
 X86 = ("v2", "v3", "v4")
 """x86-64's levels, each with all of those before it."""
+VERSION = 2
+"""`engine_version()` in engine.c: of the functions' arguments and of the packed weights."""
 PATH = Path(__file__).parent / ("_engine" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
 
 
@@ -79,6 +81,8 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(PATH))
         library.engine_isa.restype = ctypes.c_char_p
+        if (found := library.engine_version()) != VERSION:
+            raise OSError(f"{PATH} has version {found}, not {VERSION}")
     except (OSError, AttributeError) as error:
         reason = " ".join(str(error).split()) if PATH.exists() else f"{PATH} is missing"
         raise InputError(
