@@ -44,6 +44,7 @@ def run(folder, steps, **options):
     return Run(folder, Budget(steps=steps), **options)
 
 
+@pytest.mark.slow  # 15 to 60 s
 @pytest.mark.parametrize("settings", MODELS, ids=range(len(MODELS)))
 def test_it_learns(tmp_path, tones, settings):
     settings = replace(settings, source=tones)
