@@ -48,7 +48,7 @@ def test_unimodality_of_made_distributions():
 @pytest.mark.parametrize("deviation", [0.05, 0.2, 0.5, 1, 3, 20])
 def test_a_gaussian_is_no_distance_from_itself(deviation):
     assert float(gaussian_kl(bell(128, deviation), CODES)) == pytest.approx(0, abs=2e-4)
-    if deviation >= 0.5:  # below, most of it is one code, and where in it the mean lies cannot be told
+    if deviation >= 0.5:  # below, most of it is one code, and where in it the mean lies is lost
         assert float(gaussian_kl(bell(100.3, deviation), CODES)) == pytest.approx(0, abs=0.02)
 
 
