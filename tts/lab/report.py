@@ -1,6 +1,7 @@
 """`tts lab report`: a page of all experiments that were run, with the notes' own figures beside ours, and plots."""
 
 import shlex
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,11 +46,11 @@ def write(out: Path, to: Path, data: str = "FOLDER") -> Path:
 
 def section(experiment: Experiment, results: list[Result], has_picture: bool, data: str) -> str:
     """An experiment in Markdown."""
-    parts = [f"## {experiment.name}", experiment.question.strip(), table(experiment, results)]
+    parts = [f"## {experiment.name}", _wrapped(experiment.question), table(experiment, results)]
     if experiment.shows.strip():
-        parts.append(experiment.shows.strip())
+        parts.append(_wrapped(experiment.shows))
     if experiment.notes.strip():
-        parts.append("*In the notes:*\n\n" + experiment.notes.strip())
+        parts.append("*In the notes:*\n\n" + _wrapped(experiment.notes))
     if has_picture:
         parts.append(f"![{experiment.name}](lab/{experiment.name}.png)")
     parts += [circumstances_of(group, data) for group in _alike(results)]
@@ -84,7 +85,12 @@ def public_command(command: str, data: str) -> str:
 def circumstances_of(results: list[Result], data: str) -> str:
     """What some rows were made by and on."""
     first, names = results[0], "; ".join(result.run for result in results)
-    return f"Made by `{public_command(first.command, data)}`\non {described(first.machine)}\n(rows: {names})."
+    made = f"Made by `{public_command(first.command, data)}`"
+    return f"{made}\n{_wrapped(f'on {described(first.machine)}')}\n{_wrapped(f'(rows: {names}).')}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _alike(results: list[Result]) -> Iterable[list[Result]]:

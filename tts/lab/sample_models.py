@@ -6,6 +6,7 @@ to the next, without gradients: truncated back-propagation through time. It is a
 Letters: B streams, T samples, C context, N frames, F frame_size, Q codes, H hist_size.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ NOT_TRAINED = ("unit.", "end", "speaker.", "advance.", "h0", "c0")
 """Weights of text, and the initial state, which is zeros here: most sequences begin from a carried one."""
 
 
-class SampleModel(nn.Module):
+class SampleModel(nn.Module, ABC):
     """What both have in common."""
 
     carried: Tensor
@@ -35,16 +36,16 @@ class SampleModel(nn.Module):
     """Predictions come in multiples of this."""
     q_levels: int
 
+    @abstractmethod
     def predict(self, codes: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """(B, C + T) codes to the logits (B, T, Q) of the last T, those of the next-frame cost, if any, and the state.
 
         A state is (1 or 2, layers, B, D), the second an LSTM's cells.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def generate(self, seed: Tensor, count: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
         """Continue B streams of codes, (B, C + at least one block), by `count` samples: (B, count)."""
-        raise NotImplementedError
 
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits as `predict`; in training the state is carried over, else it begins as zeros."""
