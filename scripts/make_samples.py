@@ -2,7 +2,7 @@
 
     python scripts/make_samples.py --source FSDD --out docs/samples
 
-The WAV files hold synthetic speech only. The picture `472.png` shows what `tts speak "4 7 2"` says (the voice's default
+The WAV files hold synthetic speech only, of that voice and of `numbers`. The picture `472.png` shows what `tts speak "4 7 2"` says (the voice's default
 speaker, seed 0) above test recordings of the same digits by the same speaker, joined with 60 ms of silence. The
 recordings are from the Free Spoken Digit Dataset (license CC BY-SA 4.0, takes 0-4, which no training uses); no
 recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset, nucleus and coda of
@@ -41,6 +41,9 @@ SAMPLES: tuple[tuple[str, str | None, int], ...] = (
 )
 """Text, speaker (None: the voice's default) and seed of each WAV file; the last is what judges misread most."""
 
+NUMBERS_SAMPLE = ("342016-numbers.wav", "three hundred forty two thousand sixteen")
+"""File and text of what the voice `numbers` says."""
+
 PICTURE_TEXT = "4 7 2"
 SILENCE = SequenceOptions(gap_seconds=(0.06, 0.06), edge_seconds=(0.06, 0.06), long_gap_probability=0)
 """How the recordings are joined."""
@@ -64,6 +67,8 @@ def run(arguments: Sequence[str] | None) -> None:
     for text, speaker, seed in SAMPLES:
         spoken = voice.speak(text, speaker=speaker, seed=seed)
         spoken.save(chosen.out / f"{_name(text)}-{spoken.speaker}.wav", force=True)
+    file, text = NUMBERS_SAMPLE
+    load_voice("numbers").speak(text).save(chosen.out / file, force=True)
     atomic_write(chosen.out / f"{_name(PICTURE_TEXT)}.png", picture)
 
 

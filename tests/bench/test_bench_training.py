@@ -86,6 +86,7 @@ def test_rows(name, workers, config):
     assert row["memory_mb"] > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ours", "plain"])
 def test_both_learn_from_the_same_audio(name, config, tmp_path):
     settings = Settings(config, 0.05, 1, source=str(write_corpus(tmp_path / "corpus")), samples=30_000)

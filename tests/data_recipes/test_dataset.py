@@ -247,6 +247,7 @@ def test_parsing_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_real_corpus_is_built_whole(fsdd_dir: Path, tmp_path: Path) -> None:
     assert tts_data("build", "fsdd", "--source", fsdd_dir, "--out", tmp_path / "out") == 0
     recipe = dataset.read_recipe(tmp_path / "out")

@@ -182,12 +182,14 @@ def test_options_out_of_range_are_refused(bad: dict[str, float]) -> None:
         RecordingOptions(**bad)
 
 
+@pytest.mark.slow
 def test_real_corpus_is_whole_and_the_pinned_one(fsdd_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = load_corpus(fsdd_dir)
     assert {name: len(rows) for name, rows in corpus.splits.items()} == {"train": 2520, "validation": 180, "test": 300}
     assert corpus.notes == [] and capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_real_recordings_are_level_short_and_sound(real: dict[str, list[Recording]]) -> None:
     rows = [row for split in real.values() for row in split]
     assert {row.speaker for row in rows} == set(SPEAKERS)

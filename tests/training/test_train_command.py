@@ -58,6 +58,7 @@ def test_a_run_from_end_to_end(tmp_path, corpus, capsys):
     assert checkpoint.load(run / "checkpoints" / "latest.safetensors").state.step == 6
 
 
+@pytest.mark.slow
 def test_overfits_one_file(tmp_path, corpus):
     run = tmp_path / "one"
     config = tmp_path / "c.yaml"

@@ -36,9 +36,9 @@ def test_what_it_says_is_pinned(name, text):
 
 
 def test_numbers_says_its_words_and_stops():
-    """Each word alone, and cardinals that no training had: all end by themselves, at a plausible length."""
+    """Each fourth word alone, and cardinals that no training had: all end by themselves, at a plausible length."""
     voice = tts.load_voice("numbers")
-    texts = [*voice.vocabulary, "three hundred forty two thousand sixteen", "nine million eleven"]
+    texts = [*voice.vocabulary[::4], "three hundred forty two thousand sixteen", "nine million eleven"]
     for text, audio in zip(texts, voice.speak_each(texts), strict=True):
         assert audio.stop_reason == "stop", text
         assert 0.15 < audio.seconds / len(text.split()) < 1.6, text

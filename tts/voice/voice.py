@@ -1,4 +1,7 @@
-"""A voice: a trained model with all that it takes to say a text. Letters: W words."""
+"""A voice: a trained model with all that it takes to say a text. Letters: W words.
+
+Over 400 lines, because it is the public surface of one class: two thirds are docstrings, and the work is elsewhere.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
