@@ -66,7 +66,7 @@ def test_no_loud_frame_is_no_periodicity():
     for wave in (np.zeros(RATE), np.zeros(10), np.zeros(0)):
         assert len(frame_periodicity(wave, RATE)) == 0 and periodicity(wave, RATE) == 0
     assert harmonic_to_noise(np.zeros(RATE), RATE) == pytest.approx(decibels(np.array(0.0)))
-    (scores,) = PeriodicityJudge()([np.zeros(RATE)], RATE, [["4"]])
+    (scores,) = PeriodicityJudge()([np.zeros(RATE)], RATE, [["4"]], ["ann"])
     assert scores["periodicity"].count == 0
 
 
@@ -196,5 +196,5 @@ def test_the_second_recognizer_is_another_and_reads_real_recordings(fsdd_dir):
     recordings = build_recordings(fsdd_dir)["test"][::7]
     judge, own = SecondJudge(), Recognizer.load()
     assert type(judge.recognizer.net) is not type(own.net)
-    scores = judge([item.audio for item in recordings], 8000, [[item.word] for item in recordings])
+    scores = judge([x.audio for x in recordings], 8000, [[x.word] for x in recordings], [x.speaker for x in recordings])
     assert sum(score["second"].total for score in scores) <= 3  # of 43

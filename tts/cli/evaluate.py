@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
-    judges = "own, our recognizer, and second, both of digits; whisper, dnsmos, periodicity (default: own or whisper)"
+    judges = (
+        "own, our recognizer, and second, both of digits; whisper, dnsmos, periodicity, speaker "
+        "(default: own or whisper)"
+    )
     how.add_argument("--judges", metavar="A,B", help=judges)
     how.add_argument("--recognizer", type=path_argument, metavar="DIR", help="default: the one that ships")
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the report")

@@ -21,6 +21,7 @@ from tts.evaluation.test_sets import (
     Trained,
     check_splits,
     draw_split,
+    draw_training,
     from_dataset,
     from_source,
     limits_of,
@@ -104,6 +105,7 @@ def from_corpus(
         voice.sample_rate,
         [*notes, *training_notes(splits, trained, most, "word")],
         unit="word",
+        training=draw_training(recordings["train"], options),
     )
 
 

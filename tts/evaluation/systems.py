@@ -1,6 +1,6 @@
 """The systems that are judged: a voice, maybe beside a second one; audio files of any system; real recordings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from tts import audio
 from tts.core.errors import InputError
 from tts.evaluation.fingerprint import files_fingerprint, material_fingerprint, model_fingerprint, voice_fingerprint
 from tts.evaluation.judges.judge import Judge, judge_waves
+from tts.evaluation.judges.speaker import SpeakerJudge
 from tts.evaluation.judges.whisper import FREE, written
 from tts.evaluation.manifest import FileRow
 from tts.evaluation.material import check_digits
@@ -58,7 +59,7 @@ class SpokenByVoice:
         )
         waves = [said.samples for said in spoken]
         texts = [_words(item, self.recognizer) for item in real]
-        scores = judge_waves(self.judges, waves, self.voice.sample_rate, texts)
+        scores = judge_waves(self.judges, waves, self.voice.sample_rate, texts, [item.speaker for item in real])
         recognized = _recognized(self.recognizer, waves, self.voice.sample_rate, scores)
         folder = Path("audio", self.system, block.split)
         (self.out / folder).mkdir(parents=True, exist_ok=True)
@@ -111,6 +112,7 @@ def of_voice(
         _check_baseline(baseline, material)
         voices["baseline"] = baseline
     options: SpeakChanges = {"temperature": temperature, "duration_spread": duration_spread}
+    enroll(judges, material, voice.speakers)
     systems = {name: SpokenByVoice(name, each, recognizer, out, seed, options, judges) for name, each in voices.items()}
 
     def judge(block: Block) -> list[Utterance]:
@@ -144,6 +146,7 @@ def of_files(
 ) -> Evaluation:
     """Audio files of any system, as a manifest names them, and what `for_texts` found for their texts."""
     real = material.splits[FILES]
+    enroll(judges, material, {row.speaker for row in rows})
 
     def judge(block: Block) -> list[Utterance]:
         if block.system == "ground_truth":
@@ -167,13 +170,20 @@ def of_files(
     )
 
 
+def enroll(judges: Sequence[Judge], material: Material, speakers: Collection[str]) -> None:
+    """Give the judge of speakers, if there is one, the training recordings that it compares these speakers with."""
+    for judge in judges:
+        if isinstance(judge, SpeakerJudge):
+            judge.enroll(material.training, speakers)
+
+
 def judge_real(
     block: Block, real: Sequence[Real], recognizer: Recognizer | None, judges: Sequence[Judge] = ()
 ) -> list[Utterance]:
     """The ground truth: real sequences as they are."""
     waves, rate = [item.audio for item in real], real[0].sample_rate
     texts = [_words(item, recognizer) for item in real]
-    scores = judge_waves(judges, waves, rate, texts)
+    scores = judge_waves(judges, waves, rate, texts, [item.speaker for item in real])
     recognized = _recognized(recognizer, waves, rate, scores)
     utterances = []
     for index, item, text, answer, judged in zip(block.indices, real, texts, recognized, scores, strict=True):
@@ -189,7 +199,7 @@ def _judge_file(
 ) -> Utterance:
     wave, rate = audio.read(row.path)
     said = _words(row, recognizer)
-    (scores,) = judge_waves(judges, [wave], rate, [said])
+    (scores,) = judge_waves(judges, [wave], rate, [said], [row.speaker])
     (recognized,) = _recognized(recognizer, [wave], rate, [scores])
     sound = measure_sound(wave, rate)
     return _utterance(block, index, row, said, recognized, sound, real, path=str(row.path), scores=scores)

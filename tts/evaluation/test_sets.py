@@ -57,6 +57,8 @@ FILES = "files"
 """The name of the one split of a manifest."""
 LIMIT_SEQUENCES = 1000
 SINGLE_REFERENCE = 400
+OF_SPEAKER = 30
+"""Sequences of training recordings that say how a speaker sounds."""
 MAX_DIGITS = 5
 
 
@@ -102,6 +104,8 @@ class Material:
     reference: list[Sequence] = field(default_factory=list)
     """Single digits joined of training recordings, what single digits are compared with; else empty."""
     unit: Unit = "digit"
+    training: list[Sequence] = field(default_factory=list)
+    """`OF_SPEAKER` sequences of each speaker, joined of training recordings; none without a corpus."""
 
 
 def check_splits(names: Series[str], unit: Unit = "digit") -> None:
@@ -174,6 +178,7 @@ def from_source(
         sample_rate,
         training_notes(splits, trained, max_digits),
         draw_single(recordings["train"], options) if "single" in splits else [],
+        training=draw_training(recordings["train"], options),
     )
 
 
@@ -247,7 +252,8 @@ def from_dataset(
     limits = limits_of(islice(read_rows(folder, "train", shared), LIMIT_SEQUENCES))
     one_digit = (row for row in read_rows(folder, "train", shared) if len(row.digits) == 1)
     reference = list(islice(one_digit, SINGLE_REFERENCE)) if "single" in splits else []
-    return Material(found, limits, sample_rate, [], reference)
+    training = [row for speaker in shared for row in islice(read_rows(folder, "train", (speaker,)), OF_SPEAKER)]
+    return Material(found, limits, sample_rate, [], reference, training=training)
 
 
 def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Sequence]:
@@ -321,6 +327,13 @@ def draw_single(recordings: Series[Recording], options: SequenceOptions) -> list
     return [*islice(stream, SINGLE_REFERENCE)]
 
 
+def draw_training(recordings: Series[Recording], options: SequenceOptions) -> list[Sequence]:
+    """`OF_SPEAKER` sequences of each speaker, joined of the recordings."""
+    speakers = sorted({item.speaker for item in recordings})
+    streams = [SequenceStream(recordings, replace(options, speakers=(speaker,)), 0) for speaker in speakers]
+    return [item for stream in streams for item in islice(stream, OF_SPEAKER)]
+
+
 def spelled(sequence: Sequence) -> Sequence:
     """The same recording, its text in number words: "4 7" as "four seven"."""
     return replace(sequence, text=" ".join(NUMBER_WORDS[digit] for digit in sequence.digits))
@@ -353,6 +366,7 @@ def for_texts(texts: Series[str], source: Path | None, seed: int) -> Material:
         real[0].sample_rate,
         [],
         draw_single(recordings["train"], options) if single else [],
+        training=draw_training(recordings["train"], options),
     )
 
 

@@ -116,7 +116,7 @@ class Likelihood:
 @dataclass(frozen=True)
 class Score:
     """What a judge makes of a wave by one measure: a sum and how many it is of, so that a mean over many waves is the
-    sum of the sums over the sum of the counts. reading: what was recognized, of a judge that reads."""
+    sum of the sums over the sum of the counts. reading: what was recognized, words or a speaker."""
 
     total: float
     count: float

@@ -57,7 +57,7 @@ class DnsmosJudge:
         return [version("speechmos"), PEAK]
 
     def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
     ) -> list[dict[str, Score]]:
         """As `Judge`."""
         found = [dnsmos(wave, sample_rate) for wave in waves]

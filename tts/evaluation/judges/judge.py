@@ -9,16 +9,21 @@ import numpy as np
 from tts.evaluation.utterance import Score
 from tts.recognition.alignment import align, count_errors
 
+OWN = "own"
+"""The judge and measure of the recognizer that every report of digits is based on."""
+
 
 @dataclass(frozen=True)
 class Measure:
     """A number that a judge gives: what it is, and how it is shown.
 
-    reads: it is an error rate, of what was recognized against what was said, so lower is better; else higher is.
+    reads: it is an error rate, of what was recognized against what was said, so lower is better. share: it is the share
+    of the waves that are wrong, 0 or 1 each, so lower is better, too. Else higher is.
     """
 
     about: str
     reads: bool = False
+    share: bool = False
     places: int = 2
 
 
@@ -37,10 +42,10 @@ class Judge(Protocol):
         """What its answers depend on, as JSON."""
 
     def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
     ) -> list[dict[str, Score]]:
         """The scores of each wave (T,) float32 by measure; said, the words of each in lower case: of a
-        voice of digits numerals, "4", else names, "four"."""
+        voice of digits numerals, "4", else names, "four"; speakers, who should say it."""
 
 
 def error_score(said: Sequence[str], recognized: Sequence[str]) -> Score:
@@ -51,11 +56,15 @@ def error_score(said: Sequence[str], recognized: Sequence[str]) -> Score:
 
 
 def judge_waves(
-    judges: Sequence[Judge], waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+    judges: Sequence[Judge],
+    waves: Sequence[np.ndarray],
+    sample_rate: int,
+    said: Sequence[Sequence[str]],
+    speakers: Sequence[str],
 ) -> list[dict[str, Score]]:
     """The scores of every judge for each wave."""
     found: list[dict[str, Score]] = [{} for _ in waves]
     for judge in judges:
-        for scores, more in zip(found, judge(waves, sample_rate, said), strict=True):
+        for scores, more in zip(found, judge(waves, sample_rate, said, speakers), strict=True):
             scores.update(more)
     return found

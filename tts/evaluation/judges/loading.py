@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from tts.core.errors import InputError
 from tts.core.messages import shown
 from tts.evaluation.judges.dnsmos import DnsmosJudge
-from tts.evaluation.judges.judge import Judge, Measure
+from tts.evaluation.judges.judge import OWN, Judge, Measure
 from tts.evaluation.judges.periodicity import PeriodicityJudge
 from tts.evaluation.judges.second import SecondJudge
-from tts.evaluation.judges.summary import OWN
+from tts.evaluation.judges.speaker import SpeakerJudge
 from tts.evaluation.judges.whisper import WhisperJudge
 from tts.evaluation.utterance import Unit
 
@@ -17,6 +17,7 @@ JUDGES: dict[str, Callable[[], Judge]] = {
     "whisper": WhisperJudge,
     "dnsmos": DnsmosJudge,
     "periodicity": PeriodicityJudge,
+    "speaker": SpeakerJudge,
 }
 """Beside our recognizer, `OWN`."""
 OF_DIGITS = (OWN, "second")
@@ -28,9 +29,11 @@ MEASURES: dict[str, Measure] = {
     **WhisperJudge.measures,
     **DnsmosJudge.measures,
     **PeriodicityJudge.measures,
+    **SpeakerJudge.measures,
 }
 """Of all judges, in the order of the report."""
 READING = tuple(name for name, measure in MEASURES.items() if measure.reads)
+SHARES = tuple(name for name, measure in MEASURES.items() if measure.share)
 
 
 def load_judges(names: Sequence[str], unit: Unit = "digit", language: str = "en") -> list[Judge]:

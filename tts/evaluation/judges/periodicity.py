@@ -80,7 +80,7 @@ class PeriodicityJudge:
         return [FRAME_SECONDS, HOP_SECONDS, LOUD_DB, LOW_HZ, HIGH_HZ]
 
     def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
     ) -> list[dict[str, Score]]:
         """As `Judge`."""
         found = [frame_periodicity(wave, sample_rate) for wave in waves]

@@ -28,7 +28,7 @@ class SecondJudge:
         return model_fingerprint(self.recognizer.net)
 
     def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
     ) -> list[dict[str, Score]]:
         """As `Judge`."""
         found = self.recognizer.recognize(waves, sample_rate)

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tts.evaluation.judges.judge import error_score
+from tts.core.statistics import wilson
+from tts.evaluation.judges.judge import OWN, error_score
+from tts.evaluation.judges.loading import SHARES
 from tts.evaluation.metrics import bootstrap, bootstrap_difference, group_by
 from tts.evaluation.utterance import Score, Unit, Utterance
-
-OWN = "own"
-"""The measure of the recognizer that every report is based on."""
 
 
 def scores_of(utterance: Utterance, unit: Unit = "digit") -> dict[str, Score]:
@@ -20,25 +19,31 @@ def scores_of(utterance: Utterance, unit: Unit = "digit") -> dict[str, Score]:
 
 
 def judge_metrics(utterances: Sequence[Utterance], seed: int, unit: Unit = "digit") -> dict[str, dict[str, Any]]:
-    """By measure: value, its 95 % interval (`metrics.bootstrap`), count, and the same of each speaker."""
+    """By measure: value, its 95 % interval (`metrics.bootstrap`; of `SHARES` Wilson's), count, all by speaker, too."""
     rows = [(item.speaker, scores_of(item, unit)) for item in utterances]
     found: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(name for _, scores in rows for name in scores):
         known = [(speaker, scores[name]) for speaker, scores in rows if name in scores]
         by_speaker = group_by(known, lambda row: row[0])
         found[name] = {
-            **_mean([score for _, score in known], seed),
-            "by_speaker": {speaker: _mean([score for _, score in own], seed) for speaker, own in by_speaker.items()},
+            **_mean(name, [score for _, score in known], seed),
+            "by_speaker": {
+                speaker: _mean(name, [score for _, score in own], seed) for speaker, own in by_speaker.items()
+            },
         }
     return found
 
 
-def _mean(scores: Sequence[Score], seed: int) -> dict[str, Any]:
+def _mean(name: str, scores: Sequence[Score], seed: int) -> dict[str, Any]:
     totals, counts = [score.total for score in scores], [score.count for score in scores]
     count = sum(counts)
+    if name in SHARES:
+        interval = wilson(round(sum(totals)), round(count))
+    else:
+        interval = bootstrap(totals, counts, np.random.default_rng(seed))
     return {
         "value": sum(totals) / count if count else 0.0,
-        "value_95": list(bootstrap(totals, counts, np.random.default_rng(seed))),
+        "value_95": list(interval),
         "count": count,
         "texts": len(scores),
     }

