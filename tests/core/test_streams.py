@@ -1,6 +1,7 @@
 """Errors of the operating system, and standard streams that are full, closed or left: code 2 or 141, and one line."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -24,6 +25,19 @@ def test_an_error_of_the_system_is_one_line(number, capsys):
 
     assert console.run_command("test", fail) == 2
     assert error_line(capsys).startswith(f"test: error: some/where: {os.strerror(number)}")
+
+
+def test_what_is_made_to_stay_is_not_searched_for_garbage():
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(KeyError), console.made_to_stay():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+        assert not gc.get_objects()  # of those that a collection goes through
+    finally:
+        gc.unfreeze()
 
 
 # Standard streams; in processes of their own, where descriptors matter

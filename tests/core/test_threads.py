@@ -1,4 +1,4 @@
-"""The commands set how threads wait before torch, or OpenMP by any other way, is loaded."""
+"""The commands set how threads wait before torch, or OpenMP by any other way, or numpy is loaded."""
 
 import os
 import subprocess
@@ -42,3 +42,15 @@ def test_waiting_is_settled_before_torch_is_imported(tmp_path, command, own, exp
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == f"{expected} False\n", done.stderr[-1000:]
+
+
+@pytest.mark.parametrize(("own", "expected"), [({}, "4"), ({"OPENBLAS_THREAD_TIMEOUT": "9"}, "9")], ids=str)
+def test_waiting_is_settled_before_numpy_is_imported(tmp_path, own, expected):
+    (tmp_path / "numpy.py").write_text(
+        'import os\nprint(os.environ["OPENBLAS_THREAD_TIMEOUT"], flush=True)\nos._exit(0)'
+    )
+    known = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    environment = {**known, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PACKAGE)]), **own}
+    command = [sys.executable, "-m", "tts", "speak", "4"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{expected}\n", done.stderr[-1000:]

@@ -263,6 +263,18 @@ def group_new(shape, weights, size=None, count=1):
     return library.load(SETS[-1]).group_new(ctypes.byref(shape), weights.ctypes.data, size, count)
 
 
+@pytest.mark.parametrize(("rows", "features", "width"), [(1, 1, 64), (3, 40, 64), (2, 16, 1792), (40, 9, 128)])
+def test_sums_are_added_in_the_order_of_the_features(rows, features, width):
+    rng = np.random.default_rng(0)
+    start, of_features, weights = (
+        rng.standard_normal(s, np.float32) for s in (width, (rows, features), (width, features))
+    )
+    expected = np.tile(start, (rows, 1))
+    for k in range(features):
+        expected = expected + of_features[:, k, None] * weights[:, k]
+    np.testing.assert_array_equal(layout._sums(start, of_features, weights), expected)
+
+
 @pytest.mark.parametrize("options", [{}, PITCH], ids=named)
 def test_sizes_are_checked_before_pointers_are_trusted(options):
     model = make_model(upsample_rank=5, **options)

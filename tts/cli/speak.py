@@ -10,7 +10,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tts.core.console import output_is_closed
+from tts.core.console import made_to_stay, output_is_closed
 from tts.core.errors import InputError
 from tts.core.files import path_text
 
@@ -61,9 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say the text or the lines; one line on stderr for each. Raises InputError for the user's mistakes."""
-    from tts.generation.native.family import without_native
-    from tts.text.reading import read
-    from tts.voice import SpeakOptions, load_voice
+    with made_to_stay():
+        from tts.generation.native.family import without_native
+        from tts.text.reading import read
+        from tts.voice import SpeakOptions, load_voice
 
     arguments.text = " ".join(arguments.text)
     many = arguments.text == "-"

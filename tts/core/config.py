@@ -5,7 +5,6 @@ whose `__post_init__` calls `check` holds no other number, whoever makes it; `de
 """
 
 import dataclasses
-import difflib
 import functools
 import json
 import numbers
@@ -75,6 +74,8 @@ def build(cls: type[T], tree: Mapping[str, Any], where: str = "", base: T | None
     for key, value in tree.items():
         name = f"{where}{key_text(key)}"
         if key not in hints:
+            import difflib  # not above: only mistakes need it, and speaking starts without
+
             near = difflib.get_close_matches(key_text(key), hints, n=1, cutoff=0.5)
             hint = f"did you mean {where}{near[0]}?" if near else f"known here: {', '.join(sorted(hints))}"
             raise InputError(f"unknown config key {name}; {hint}")

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -161,15 +160,13 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 def _written(path: Path, data: bytes, undo: ExitStack) -> Path:
     """A file beside `path` that holds the data, and that `undo` removes if it is still there."""
     # Cut, so that the temporary name is not too long where the name itself is not: 4 x 32 bytes, and a few.
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:32]}.", delete=False) as file:
-        temporary = Path(file.name)
+    # Not by `tempfile`, whose files are their owner's alone.
+    temporary = path.parent / f".{path.name[:32]}.{os.urandom(8).hex()}"
+    with temporary.open("xb") as file:
         undo.callback(temporary.unlink, missing_ok=True)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # a temporary file is its owner's alone
     return temporary
 
 

@@ -40,7 +40,7 @@ def integer_rows(matrix: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray
     """
     assert 1 <= limit <= HISTORY_WEIGHT_LIMIT, limit
     matrix = np.asarray(matrix, np.float32)
-    largest = np.abs(matrix).max(axis=1, initial=0.0)
+    largest = np.maximum(matrix.max(axis=1, initial=0.0), -matrix.min(axis=1, initial=0.0))
     scales = _rounded_up(largest / np.float32(limit))
     scales[largest < LEAST] = 0.0
     divisors = np.where(scales > 0, scales, np.float32(1.0))[:, None]

@@ -7,18 +7,23 @@ ended, so short utterances do not wait for long ones, and memory does not grow w
 Letters: F = frame_size, N frames.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tts.generation.interface import FORCED, Piece, SynthesisRequest, SynthesisResult, Worker
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 AHEAD = 4
 """Requests taken before their results are yielded, at most, for each place."""
+
+_Ended = list[tuple[int, SynthesisResult]]
 
 
 @dataclass
@@ -71,7 +76,7 @@ class _Places:
         self.worker.begin(place, request)
         self.making[place] = Utterance(index, request.silences)
 
-    def run(self) -> list[tuple[int, SynthesisResult]]:
+    def run(self) -> _Ended:
         """Make a block of frames; the utterances that ended, by index."""
         ended = []
         for piece in self.worker.run(self.worker.block_frames):
@@ -93,11 +98,11 @@ def make_each(workers: Sequence[Worker], requests: Iterator[SynthesisRequest]) -
     all_places = [_Places(worker) for worker in workers]
     most = AHEAD * sum(worker.places for worker in workers)
     ready: dict[int, SynthesisResult] = {}
-    running: dict[Future[list[tuple[int, SynthesisResult]]], _Places] = {}
+    running: dict[Future[_Ended], _Places] = {}
     failure: Exception | None = None
     taken = given = 0
     more = True
-    with ThreadPoolExecutor(len(all_places)) if len(all_places) > 1 else nullcontext() as pool:
+    with _threads(len(all_places)) as pool:
         while True:
             idle = [places for places in all_places if places not in running.values()]
             while more and taken - given < most and any(places.free for places in idle):
@@ -111,15 +116,17 @@ def make_each(workers: Sequence[Worker], requests: Iterator[SynthesisRequest]) -
                     max(idle, key=lambda places: len(places.free)).begin(taken, request)
                     taken += 1
             for places in idle:
-                if places.making:
-                    running[_submitted(pool, places)] = places
+                if places.making and pool:
+                    running[pool.submit(places.run)] = places
+                elif places.making:
+                    ready.update(places.run())
             while given in ready:
                 yield ready.pop(given)
                 given += 1
-            if not running and not more:
+            if not more and not running and not any(places.making for places in all_places):
                 break
-            if running:  # else all that was taken is ready, and has been yielded: there is room for more
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+            if running:
+                for future in _first_done(running):
                     del running[future]
                     ready.update(future.result())
     if failure is not None:
@@ -148,9 +155,18 @@ def make_one(
         frames *= 2
 
 
-def _submitted(pool: ThreadPoolExecutor | None, places: _Places) -> Future[list[tuple[int, SynthesisResult]]]:
-    if pool is not None:
-        return pool.submit(places.run)
-    done: Future[list[tuple[int, SynthesisResult]]] = Future()
-    done.set_result(places.run())
-    return done
+# `concurrent.futures` brings `logging` and `queue`. One text needs no threads, so its start does not wait for them.
+
+
+def _threads(workers: int) -> "AbstractContextManager[ThreadPoolExecutor | None]":
+    if workers == 1:
+        return nullcontext()
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(workers)
+
+
+def _first_done(running: "Iterable[Future[_Ended]]") -> "set[Future[_Ended]]":
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    return wait(running, return_when=FIRST_COMPLETED).done

@@ -15,7 +15,7 @@ FIRST_PARTS = (f"{FIRST}.frame", f"{FIRST}.text", f"{FIRST}.rest")
 
 
 def checked_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The weights as float32, by name; for a float16 array the values stay exactly what they were.
+    """The weights as float32, by name: float32 arrays themselves, others converted; of float16 every value is exact.
 
     Raises:
         InputError: a weight is missing, foreign, of another shape or type than the config says, or not finite.
@@ -32,8 +32,9 @@ def checked_weights(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) ->
             raise InputError(f"the weight {name!r} has shape {list(array.shape)}; the config asks for {list(shape)}")
         if array.dtype.kind != "f":
             raise InputError(f"the weight {name!r} is {array.dtype}; it must be a floating-point array")
-        checked[name] = array.astype(np.float32)
-        if not np.isfinite(checked[name]).all():
+        checked[name] = array = array.astype(np.float32, copy=False)
+        # A NaN is the largest and the smallest number, too.
+        if not np.isfinite([array.min(initial=0.0), array.max(initial=0.0)]).all():
             raise InputError(f"the weight {name!r} holds NaN or infinite values; train or fetch the model again")
     return checked
 
@@ -78,7 +79,7 @@ def restored_weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
                 or array.dtype.kind != "i"
             ):
                 raise InputError(f"the weight {name!r} must be integers with a float32 scale for each row")
-            array = scale[:, None] * array.astype(np.float32)
+            array = np.multiply(scale[:, None], array, dtype=np.float32)  # no whole copy of the integers as float32
         if not (name.endswith(SCALE) and name.removesuffix(SCALE) in tensors):
             weights[name] = array
     if set(FIRST_PARTS) <= set(weights):

@@ -12,7 +12,6 @@ that makes a number of digits: a point or comma between them ("3.14", "1,000") o
 minus ("-4").
 """
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -186,6 +185,8 @@ def _plain(character: str, allowed: str) -> str:
 
 
 def _unsayable(word: str) -> str:
+    import difflib  # not above: only mistakes need it, and speaking starts without
+
     message = f"the voice cannot say {_shown(word)}; it says {_ALLOWED}"
     spoken = _SPOKEN_PARTS.findall(word)
     if spoken and "".join(spoken) == word:
@@ -195,6 +196,8 @@ def _unsayable(word: str) -> str:
 
 
 def _not_in(word: str, vocabulary: Collection[str], allowed: str) -> str:
+    import difflib  # not above: only mistakes need it, and speaking starts without
+
     near = difflib.get_close_matches(word, vocabulary, n=3) if len(word) <= MAX_WORD else []
     question = f"; did you mean {' or '.join(map(_shown, near))}?" if near else ""
     return f"the voice cannot say {_shown(word)}; it says {allowed}{question}"

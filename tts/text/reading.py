@@ -15,7 +15,6 @@ from tts.core.errors import InputError
 from tts.core.messages import shown
 from tts.text.languages import LANGUAGES, Language
 from tts.text.normalize import MAX_WORDS, SPOKEN, words
-from tts.text.number_words import NumberWords
 from tts.text.pauses import Pause, Reading, joined, split_pauses
 
 if TYPE_CHECKING:
@@ -229,6 +228,8 @@ _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], Sequence[str | Pause]]]
 @cache
 def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
     """Patterns and what reads them, in the order in which they are tried."""
+    from tts.text.number_words import NumberWords  # not above: a voice of digits starts without
+
     language = LANGUAGES[code]
     speaker = NumberWords(language)
     number = _number_pattern(language)

@@ -1,7 +1,6 @@
 """How a text is spoken: `SpeakOptions`, and `SpeakChanges`, its fields as keyword arguments."""
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +80,8 @@ def changed(method: Callable[..., Any], options: SpeakOptions | None, changes: S
     fields = SpeakChanges.__annotations__
     for name in changes:
         if name not in fields:
+            import difflib  # not above: only mistakes need it, and speaking starts without
+
             known = [*(each for each in inspect.signature(method).parameters if each != "changes"), *fields]
             begun = [each for each in known if each.startswith(name)]
             near = begun or difflib.get_close_matches(name, known, n=1)

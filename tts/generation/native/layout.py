@@ -99,12 +99,12 @@ def pack(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> np.ndarray
         largest = LARGEST_STATE if name == "h0" else LARGEST_WEIGHT
         if max(array.max(initial=0.0), -array.min(initial=0.0)) > largest:
             raise InputError(f"the weight {name!r} holds numbers above {largest:g}; train the model again")
-    parts = [np.ascontiguousarray(part) for part in _parts(config, weights)]
+    parts = list(_parts(config, weights))
     sizes = [_padded(part.nbytes, ALIGNMENT) for part in parts]
     buffer = np.zeros(sum(sizes) + ALIGNMENT, np.uint8)
     at = start = -buffer.ctypes.data % ALIGNMENT
     for part, size in zip(parts, sizes, strict=True):
-        buffer[at : at + part.nbytes] = part.reshape(-1).view(np.uint8)
+        buffer[at : at + part.nbytes].view(part.dtype).reshape(part.shape)[...] = part
         at += size
     return buffer[start:at]
 
@@ -175,11 +175,14 @@ def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False
     missing = inputs - matrix.shape[1]
     wide = np.full((outputs, inputs), 128, np.uint8)
     columns = slice(missing, None) if in_front else slice(None, matrix.shape[1])
-    wide[: len(matrix), columns] += integers.astype(np.int8).view(
+    # Modulo 256: 128 + a negative number is below 128.
+    wide[: len(matrix), columns] += integers.astype(np.int8).view(np.uint8)
+    # To panel, pair, output, input, byte, in two steps: copying single bytes out of their order takes twice the time.
+    pairs = wide.view(np.uint16).reshape(outputs // PANEL, 2, LANES, inputs // 2)  # panel, byte, output, pair
+    bytes_apart = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2)).view(
         np.uint8
-    )  # modulo 256: 128 + a negative number is below 128
-    words = wide.reshape(outputs // PANEL, 2, LANES, inputs // 2, 2)  # panel, byte, output, pair, input
-    return _wide(scales, outputs), words.transpose(0, 3, 2, 4, 1)
+    )  # panel, pair, byte, output and input
+    return _wide(scales, outputs), np.stack([bytes_apart[:, :, 0], bytes_apart[:, :, 1]], axis=-1)
 
 
 def _wide_table(
@@ -190,7 +193,8 @@ def _wide_table(
     rows[: len(integers), : integers.shape[1]] = integers
     if in_front:
         rows = np.roll(rows, inputs - integers.shape[1], axis=1)
-    return _wide(scales, outputs), rows.reshape(outputs // BLOCK, BLOCK, inputs // 2, 2).transpose(0, 2, 1, 3)
+    pairs = rows.view(np.uint32).reshape(outputs // BLOCK, BLOCK, inputs // 2)
+    return _wide(scales, outputs), pairs.transpose(0, 2, 1)
 
 
 def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +202,7 @@ def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarra
     scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
     rows = np.zeros((inputs + 1, outputs), np.int8)
     rows[: matrix.shape[1], : len(matrix)] = integers.T
-    blocks = rows.reshape(inputs + 1, outputs // BLOCK, 4, 4, 4).swapaxes(2, 3)  # m, L, t to L, m, t
+    blocks = rows.view(np.uint32).reshape(inputs + 1, outputs // BLOCK, 4, 4).swapaxes(2, 3)  # m, L, t to L, m, t
     return _wide(scales, outputs), blocks
 
 
@@ -215,11 +219,11 @@ def _of_gates(gates: np.ndarray, D: int) -> np.ndarray:
 
 def _sums(start: np.ndarray, features: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """start (G,) + features (rows, n) times weights (G, n): (rows, G) float32, added in the order of the features."""
-    total, columns = np.tile(start, (len(features), 1)), np.ascontiguousarray(weights.T)
-    for begin in range(0, len(total), 16):  # so few rows stay in the cache
-        rows = total[begin : begin + 16]
-        for feature, weight in zip(features[begin : begin + 16].T, columns, strict=True):
-            rows += feature[:, None] * weight
+    total, columns = np.empty((len(features), len(start)), np.float32), np.ascontiguousarray(weights.T)
+    terms = np.concatenate([start[None], columns])
+    for row, feature in zip(total, features, strict=True):
+        np.multiply(feature[:, None], columns, out=terms[1:])
+        np.add.reduce(terms, axis=0, out=row)  # one row after the other: pairwise is only along the last axis
     return total
 
 
@@ -229,6 +233,8 @@ def _padded(width: int, to: int) -> int:
 
 def _wide(array: np.ndarray, width: int, axis: int = -1, value: float = 0.0) -> np.ndarray:
     """With zeros, or another value, at the end of an axis."""
+    if array.shape[axis] == width:
+        return array
     missing = [(0, 0)] * array.ndim
     missing[axis] = (0, width - array.shape[axis])
     return np.pad(array, missing, constant_values=value)
