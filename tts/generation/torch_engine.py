@@ -124,6 +124,7 @@ class _Text:
 
     uniforms: Uniforms
     durations: Durations | None
+    temperatures: Tensor  # (U,) float32
     units: Tensor | None = None  # (U, 2 x text_dim), as `State.text`
 
 
@@ -139,7 +140,7 @@ class _Batch:
         self._state = State.empty(c, places, self._past, WINDOW, BLOCK_FRAMES, engine.device)
         # The small arrays have their master on the host between blocks.
         self._counts = np.zeros((len(COUNTS), places), np.int64)
-        self._timing = np.ones((4, places), np.float64)
+        self._timing = np.ones((3, places), np.float64)
         self._busy: dict[int, _Text] = {}
         self._fresh: dict[int, np.ndarray] = {}  # (U, word_dim), the units of a place that has not begun
         self._uses_graphs = engine.device.type == "cuda"
@@ -158,12 +159,13 @@ class _Batch:
         if c.conditioning == "pooled":
             request = pooled(request)
         durations = self._duration_sampler.sample(request) if self._duration_sampler else None
-        self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations)
+        temperatures = torch.tensor(request.temperatures(), dtype=torch.float32, device=self._device)
+        self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations, temperatures)
         self._fresh[place] = request.units
         # The window begins where it is out of reach, so that the first block fills it.
         caps = request.max_frames, request.max_unit_frames
         self._counts[:, place] = 0, 0, 0, len(request.units), *caps, -WINDOW, 0, request.speaker
-        self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
+        self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread
 
     def leave(self, place: int) -> None:
         """See `scheduler.Worker`."""
@@ -222,8 +224,10 @@ class _Batch:
             unit, since, first = self._counts[[0, 1, 6], place].tolist()
             assert text.units is not None
             if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.units)):
-                window = text.units[unit : unit + WINDOW]
-                state.text[0, place, : len(window)] = window
+                window = slice(unit, unit + WINDOW)
+                count = len(text.temperatures[window])
+                state.text[0, place, :count] = text.units[window]
+                state.temperatures[0, place, :count] = text.temperatures[window]
                 self._counts[6, place] = unit
             if text.durations:
                 self._counts[7, place] = unit
@@ -282,11 +286,12 @@ class _Batch:
         """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
         c, model, past = self._c, self._model, self._past
         unit, since, frames, _, _, max_unit_frames, text_first, durations_first, speaker = state.counts
-        hazard, threshold, spread, temperature = state.timing
+        hazard, threshold, spread = state.timing
         codes, uniforms = state.codes[0], state.uniforms[0]
         place = torch.arange(len(unit), device=self._device)
         live = state.live()
-        text = state.text[0][place, (unit - text_first).clamp(0, WINDOW - 1)]
+        at = (unit - text_first).clamp(0, WINDOW - 1)
+        text, temperature = state.text[0][place, at], state.temperatures[0][place, at]
         clocks = [since]
         if self._duration_sampler:
             duration = state.durations[0][place, (unit - durations_first).clamp(0, BLOCK_FRAMES - 1)]

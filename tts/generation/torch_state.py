@@ -26,8 +26,9 @@ class State:
     c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
     codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P at least max(H, F), and the frame's own
     text: Tensor  # (1, B, R, 2 x text_dim) float32: of each unit in the window, the unit and the next one, embedded
+    temperatures: Tensor  # (1, B, R) float32: of each unit in the window
     counts: Tensor  # (9, B) int64: see `COUNTS`
-    timing: Tensor  # (4, B) float64: summed hazard, its threshold, duration_spread, temperature
+    timing: Tensor  # (3, B) float64: summed hazard, its threshold, duration_spread
     durations: Tensor  # (1, B, K) int64: frames of the units from `durations_first` on, negative where cut
     uniforms: Tensor  # (1, B, F + 1) float32: of the frame
     events: Tensor  # (1, B) uint8: of the frame
@@ -47,8 +48,9 @@ class State:
             c=zeros(c.n_rnn, places, c.dim),
             codes=zeros(1, places, past + c.frame_size, dtype=torch.int64),
             text=zeros(1, places, window, 2 * c.text_dim),
+            temperatures=zeros(1, places, window) + 1,  # which divide, in free places too
             counts=zeros(len(COUNTS), places, dtype=torch.int64),
-            timing=zeros(4, places, dtype=torch.float64),
+            timing=zeros(3, places, dtype=torch.float64),
             durations=zeros(1, places, block_frames, dtype=torch.int64),
             uniforms=zeros(1, places, c.frame_size + 1),
             events=zeros(1, places, dtype=torch.uint8),
