@@ -38,7 +38,7 @@ from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load
 from tts.generation.interface import SynthesisRequest
 from tts.recognition.model import Recognizer
 from tts.text.encoder import TextEncoder
-from tts.text.units import unit_vectors
+from tts.text.units import nuclei, unit_vectors
 from tts.training.config import RunConfig
 from tts.voice import Voice, load_voice
 
@@ -112,6 +112,7 @@ def said(
             max_frames=config.frames("max_seconds", 1 + len(digits) * config.max_unit_seconds),
             max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
             sampling=sampling,
+            nuclei=nuclei([1] * len(digits), config.model.units_per_word),
         )
         for number, digits, speaker in texts
     ]

@@ -127,7 +127,7 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         name=arguments.to.name,
         default_speaker=arguments.default_speaker or c.default_speaker,
         license=corpus.license,
-        sampling=Sampling(arguments.temperature, arguments.duration_spread),
+        sampling=Sampling(arguments.temperature, arguments.duration_spread, arguments.nucleus_temperature),
         max_unit_seconds=arguments.max_unit_seconds or c.max_unit_seconds,
         training=training,
     )
@@ -161,6 +161,7 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"By {t['command']}, commit {t['commit']}: {t['step']:,} steps in {t['minutes']} minutes on {t['hardware']}."
         f"{checksums} The whole config is in `config.json`.",
         f"Sampling settings, chosen on other texts than those measured here: temperature {c.sampling.temperature:g}, "
+        f"nucleus_temperature {c.sampling.nucleus_temperature:g} (times that, in the vowels), "
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
@@ -222,6 +223,7 @@ def run() -> None:
     parser.add_argument("run", type=path_argument, help="a run's voice folder, e.g. runs/fsdd/voice")
     parser.add_argument("to", type=path_argument, help="e.g. tts/voices/digits")
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--nucleus-temperature", type=float, default=1.0, help="times the temperature, in the vowels")
     parser.add_argument("--duration-spread", type=float, default=1.0)
     parser.add_argument("--max-unit-seconds", type=float, help="default: what the run wrote")
     parser.add_argument("--default-speaker", help="default: the run's first")

@@ -78,6 +78,8 @@ REFUSED = {
     "text.layer=100000000000000000000": "text.layer is 100000000000000000000",
     "sampling.temperature=.inf": "sampling.temperature is inf",
     "sampling.duration_spread=.nan": "sampling.duration_spread is nan",
+    "sampling.nucleus_temperature=0": "sampling.nucleus_temperature is 0",
+    "sampling.nucleus_temperature=0.5": "nucleus_temperature is 0.5; it needs nuclei",
 }
 NOT_YAML = {
     "!!int abc": "not YAML",

@@ -15,6 +15,7 @@ from helpers.engines import (
     advances,
     arrays,
     assert_drawn_from,
+    assert_equal,
     assert_same,
     explicit_durations,
     make_model,
@@ -345,3 +346,27 @@ def test_refused_spreads(value):
 def test_refused_seeds(seed):
     with pytest.raises(InputError, match="seed"):
         SynthesisRequest(np.ones((1, 12), np.float32), 0, seed, 1, 1)
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_nuclei_have_a_temperature_of_their_own(engine):
+    """The samples of their segments are drawn at it; before the first nucleus nothing changes."""
+    model = make_model(duration="explicit", hazard=-1.5)
+    units = np.random.default_rng(0).normal(size=(4, 12)).astype(np.float32)
+    plain = SynthesisRequest(units, 0, 7, 1000, 9, Sampling(0.8), nuclei=(2,))
+    cool = dataclasses.replace(plain, sampling=Sampling(0.8, nucleus_temperature=0.5))
+    whole, none = dataclasses.replace(cool, nuclei=range(4)), dataclasses.replace(cool, nuclei=())
+    cold = dataclasses.replace(plain, sampling=Sampling(0.4))
+    engine = torch_engine(model) if engine == "torch" else NativeEngine(model.config, arrays(model))
+    made = engine.generate([plain, cool, none, whole, cold])
+    ends = made[0].unit_ends
+    assert all(one.unit_ends == ends for one in made)
+    assert_equal(made[:1], made[2:3])
+    assert_equal(made[3:4], made[4:])
+    assert ends[1] > 0
+    np.testing.assert_array_equal(made[0].codes[: ends[1]], made[1].codes[: ends[1]])
+    assert not np.array_equal(made[0].codes[ends[1] : ends[2]], made[1].codes[ends[1] : ends[2]])
+    forced = teacher_forced(model, [cool], made[1:2])
+    assert_drawn_from(forced.logits[0], cool, made[1], model.config.frame_size)
+    with pytest.raises(AssertionError):
+        assert_drawn_from(forced.logits[0], plain, made[1], model.config.frame_size)

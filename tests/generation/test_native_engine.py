@@ -303,9 +303,11 @@ def test_sizes_are_checked_before_pointers_are_trusted(options):
         assert not group_new(layout.shape_of(model.config, arrays(model)), weights, count=count)
     assert not group_new(layout.shape_of(model.config, arrays(model)), weights[1:], weights.nbytes)  # not aligned
     vectors = np.zeros((2, model.config.word_dim), np.float32)
-    fitting = [0, vectors.ctypes.data, 2, 0, 10, 10, 1.0, 1.0]
+    warm, cold = np.ones(2, np.float32), np.array([1, 0], np.float32)
+    fitting = [0, vectors.ctypes.data, 2, 0, 10, 10, warm.ctypes.data, 1.0]
     assert functions.group_begin(group, *fitting)
-    for place, wrong in ((0, 1), (0, -1), (1, None), (2, 0), (3, 3), (3, -1), (4, 0), (5, 0), (6, 0.0), (7, 1.5)):
+    mistakes = [(0, 1), (0, -1), (1, None), (2, 0), (3, 3), (3, -1), (4, 0), (5, 0)]
+    for place, wrong in (*mistakes, (6, None), (6, cold.ctypes.data), (7, 1.5)):
         arguments = [*fitting]
         arguments[place] = wrong
         assert not functions.group_begin(group, *arguments), (place, wrong)

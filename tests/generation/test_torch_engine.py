@@ -66,7 +66,10 @@ def test_texts_longer_than_the_window(duration, monkeypatch):
     model = make_model(duration=duration, hazard=-0.5)
     rng = np.random.default_rng(0)
     units = rng.normal(size=(60, 12)).astype(np.float32)
-    requests = [SynthesisRequest(units[:count], 1, count, 500, 6) for count in (60, 2, 23, 9)]
+    requests = [
+        SynthesisRequest(units[:n], 1, n, 500, 6, Sampling(nucleus_temperature=0.3), nuclei=range(2, n, 4))
+        for n in (60, 2, 23, 9)
+    ]
     native = NativeEngine(model.config, arrays(model)).generate(requests)
     assert len(native[0].unit_ends) == 60
     assert_same(model, requests, list(torch_engine(model).generate_each(requests, 2)), native)

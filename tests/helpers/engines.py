@@ -103,7 +103,8 @@ def make_requests(model, max_frames=40, max_unit_frames=15, sampling=None):
             seed=seed,
             max_frames=max_frames,
             max_unit_frames=max_unit_frames,
-            sampling=sampling or Sampling(temperature=0.8),
+            sampling=sampling or Sampling(temperature=0.8, nucleus_temperature=0.6),
+            nuclei=range(1, n_units, 2),
         )
         for n_units, seed in ((1, 0), (3, 5), (5, 2**64 - 1))
     ]
@@ -159,7 +160,9 @@ def explicit_durations(model, request):
 
 def assert_drawn_from(logits, request, one, frame):
     """Each code is the inverse CDF of the logits at its uniform, up to rounding."""
-    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.codes)] / request.sampling.temperature
+    unit = np.searchsorted(one.unit_ends, np.arange(len(one.codes)), side="right")
+    temperatures = request.temperatures()[unit, None]
+    scaled = logits.double().numpy().reshape(-1, logits.shape[-1])[: len(one.codes)] / temperatures
     p = np.exp(scaled - scaled.max(1, keepdims=True))
     running = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
     u = Uniforms(request.seed, frame).rows(len(one.codes) // frame)[:, :frame].reshape(-1).astype(np.float64)

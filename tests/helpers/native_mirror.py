@@ -164,7 +164,7 @@ class Mirror:
         uniforms = Uniforms(request.seed, F)
         codes, ends, forced, unit, since = [], [], 0, 0, 0
         code = c.q_levels // 2
-        inverse_temperature = f32(1 / request.sampling.temperature)
+        inverse_temperatures = (1 / request.temperatures()).astype(f32)
         for frame in range(request.max_frames):
             row = uniforms.rows(1)[0]
             if since == 0:
@@ -207,7 +207,7 @@ class Mirror:
                 logits = self.multiply(
                     w["output.bias"], "output.weight", *self.round_features(np.maximum(y, f32(0)), RELU_LIMIT)
                 )
-                code = draw(logits, uniform, inverse_temperature)
+                code = draw(logits, uniform, inverse_temperatures[unit])
                 codes.append(code)
                 past = np.append(past[1:], code - c.q_levels // 2)
             since += 1

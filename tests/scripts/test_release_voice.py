@@ -2,14 +2,16 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import release_voice
 import yaml
-from helpers.voices import make_voice
+from helpers.voices import SMALL, make_voice
 
 from tts import load_voice
+from tts.core.sampling import Sampling
 
 
 @pytest.fixture
@@ -20,7 +22,8 @@ def run(tmp_path):
         "data": {**places, "sequences": {"max_digits": 3}},
         "train": {"start_from": "/home/someone/last.pt", "steps": 1500},
     }
-    voice = make_voice(license="", training={"step": 1500, "config": config})
+    of_units = replace(SMALL, units_per_word=4, duration="explicit")
+    voice = make_voice(license="", training={"step": 1500, "config": config}, config=of_units)
     voice.save(tmp_path / "run", "")
     return tmp_path / "run"
 
@@ -45,22 +48,23 @@ def test_release(run, tmp_path, monkeypatch):
     unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
-    flags = ["--duration-spread", 0.25, "--default-speaker", "bob", "--report", report]
+    flags = ["--duration-spread", 0.25, "--nucleus-temperature", 0.7, "--default-speaker", "bob", "--report", report]
     release(monkeypatch, run, tmp_path / "nine", *flags)
     voice = load_voice(tmp_path / "nine")
     assert voice.name == "nine"
     assert voice.config.license == "CC BY-SA 4.0"
-    assert voice.config.sampling.duration_spread == 0.25
+    assert voice.config.sampling == Sampling(1.0, 0.25, 0.7)
     assert voice.config.default_speaker == "bob"
     assert voice.config.training["commit"] == "abc1234"
     assert len(voice.config.training["data_sha256"]) == 64
-    said = voice.speak("4", "ann", duration_spread=1.0).codes
+    said = voice.speak("4", "ann", duration_spread=1.0, nucleus_temperature=1).codes
     assert np.array_equal(said, load_voice(run).speak("4", "ann").codes)
     card = (tmp_path / "nine" / "README.md").read_text()
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["license"] == "cc-by-sa-4.0"
     assert "1,500 steps in 5 minutes on a laptop" in body
     assert voice.config.training["data_sha256"] in body
+    assert "temperature 1, nucleus_temperature 0.7 (times that, in the vowels), duration_spread 0.25" in body
     assert "| combinations that training never has (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
     assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
     assert "as ann and bob said them (by default bob)" in body

@@ -5,7 +5,7 @@ import pytest
 
 from tts.core.errors import InputError
 from tts.models.config import TwoTierConfig
-from tts.text.units import pauses, per_word, sounding, syllables, unit_ends, unit_vectors
+from tts.text.units import nuclei, pauses, per_word, sounding, syllables, unit_ends, unit_vectors
 
 
 def six(rng):
@@ -118,6 +118,8 @@ def test_units_of_several_syllables():
     assert np.array_equal(units[6:11], unit_vectors(vectors[1:2], 4))
     assert len({unit.tobytes() for unit in units}) == 1 + 5 + 3 + 7  # no two alike but the pauses
     assert list(per_word(range(12), 4, [2, 1, 3])) == [6, 10]
+    assert nuclei([2, 1, 3], 4) == (2, 4, 8, 12, 14, 16)
+    assert nuclei([2, 1, 3], 1) == ()
 
 
 def test_nuclei_of_several_syllables_are_found_in_a_recording():

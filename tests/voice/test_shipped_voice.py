@@ -13,7 +13,7 @@ from tts.generation.interface import SynthesisRequest, Uniforms
 from tts.generation.rounded import RoundedTwoTier
 from tts.generation.torch_engine import draw_codes
 from tts.recognition.model import Recognizer
-from tts.text.units import unit_vectors
+from tts.text.units import nuclei, unit_vectors
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,9 @@ def test_fed_back_it_gives_what_it_drew(voice):
     speaker = voice.speakers.index(voice.config.default_speaker)
     model = voice.config.model
     units = unit_vectors(voice.word_vectors(["4", "7"]), model.units_per_word)
-    request = SynthesisRequest(units, speaker, 3, max_frames=1000, max_unit_frames=300, sampling=voice.config.sampling)
+    request = SynthesisRequest(
+        units, speaker, 3, 1000, 300, voice.config.sampling, nuclei=nuclei([1, 1], model.units_per_word)
+    )
     [made] = voice.engine("native").generate([request])
     np.testing.assert_array_equal(made.codes, voice.speak("4 7", seed=3).codes)
     model = RoundedTwoTier(voice.model())  # as the engines compute it
@@ -103,8 +105,8 @@ def test_fed_back_it_gives_what_it_drew(voice):
         )
     logits = output.logits[0].reshape(len(made.codes), -1)
     uniforms = torch.from_numpy(Uniforms(3, frame).rows(frames)[:, :frame].reshape(-1))
-    temperature = torch.full((len(logits),), voice.config.sampling.temperature)
-    drawn = draw_codes(logits, uniforms, temperature).numpy()
+    temperatures = torch.from_numpy(request.temperatures()[np.repeat(pointer, frame)])
+    drawn = draw_codes(logits, uniforms, temperatures).numpy()
     ties = int((drawn != made.codes).sum())
     assert ties <= 2, f"{ties} of {len(drawn)} codes differ: rounding decides once in many thousands at most"
     # The advance bit: the summed hazard passes the drawn threshold where each segment ended.

@@ -13,6 +13,7 @@ from helpers.voices import SMALL, VECTORS, make_voice
 
 import tts
 from tts.core.errors import InputError
+from tts.core.sampling import Sampling
 from tts.generation.interface import SynthesisResult
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
@@ -50,6 +51,31 @@ def test_units_of_words():
     # Cut within the second word: only the first one's end is known.
     cut = voice.speak("4 7", max_seconds=(made.unit_ends[5] + 16) / 8000)
     assert (cut.word_ends, cut.stop_reason) == ([made.unit_ends[4]], "cap")
+
+
+def test_a_temperature_of_the_nuclei():
+    """Nothing changes before the first one; a voice's own is used by default."""
+    sampling = Sampling(0.9, 0.5, nucleus_temperature=0.5)
+    voice = make_voice(config=dataclasses.replace(SMALL, units_per_word=4, duration="explicit"), sampling=sampling)
+    request = voice._checked(SpeakOptions(temperature=0.8), "4 7", None, 0).request
+    assert request.temperatures().tolist() == [0.8, 0.8, 0.4, 0.8, 0.8, 0.8, 0.4, 0.8, 0.8]
+    plain, own = voice.speak("4 7", nucleus_temperature=1), voice.speak("4 7")
+    first = voice.engine().generate([request])[0].unit_ends[1]
+    np.testing.assert_array_equal(plain.codes[:first], own.codes[:first])
+    assert not np.array_equal(plain.codes, own.codes)
+    np.testing.assert_array_equal(own.codes, voice.speak("4 7", nucleus_temperature=np.float32(0.5)).codes)
+
+
+def test_a_temperature_of_nuclei_where_there_are_none():
+    voice = make_voice()
+    np.testing.assert_array_equal(voice.speak("4", nucleus_temperature=1).codes, voice.speak("4").codes)
+    for method, text in ((voice.speak, "4"), (voice.stream, "4"), (voice.speak_batch, []), (voice.speak_each, [])):
+        with pytest.raises(
+            InputError, match=r"^nucleus_temperature is 0\.5; it needs nuclei, which model\.units_per_w"
+        ):
+            method(text, nucleus_temperature=0.5)
+    with pytest.raises(InputError, match="needs nuclei"):
+        make_voice(sampling=Sampling(nucleus_temperature=0.5))
 
 
 def test_what_changes_the_samples():
@@ -350,6 +376,7 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"temperature": 0}, "temperature is 0"),
         ({"temperature": float("nan")}, "temperature"),
         ({"duration_spread": 2}, "duration_spread"),
+        ({"nucleus_temperature": 0}, "nucleus_temperature is 0"),
         ({"max_seconds": 0}, "max_seconds"),
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),

@@ -112,6 +112,7 @@ BROKEN = {
     "wrong model type": (lambda f: edit_config(f, model__cell="rnn"), "must be one of gru, lstm"),
     "training no object": (lambda f: edit_config(f, training=3), "training is 3"),
     "bad sampling": (lambda f: edit_config(f, sampling__temperature=-1.0), "temperature"),
+    "no nuclei": (lambda f: edit_config(f, sampling__nucleus_temperature=0.5), "it needs nuclei"),
     "speakers do not fit": (lambda f: edit_config(f, speakers=["ann"], default_speaker="ann"), "2 different names"),
     "another width": (lambda f: edit_config(f, model__dim=17), "has shape"),
     "too many layers": (lambda f: edit_config(f, model__n_rnn=2), "missing|has shape"),

@@ -15,7 +15,7 @@ from tts.bench.processes import answer, run_apart
 from tts.bench.timing import timed
 from tts.core.extras import install_command, missing
 from tts.core.machine import caches, cores
-from tts.text.units import syllables, unit_vectors
+from tts.text.units import nuclei, syllables, unit_vectors
 from tts.voice import EngineName, SpeakOptions, load_voice
 
 TEXT = "4 7 2 9 0"
@@ -195,8 +195,10 @@ def _find_limits(settings: Settings) -> dict[str, Any]:
     assert isinstance(engine, NativeEngine)
     model, spoken = voice.config.model, words(TEXT)
     frames = max(1, int(len(spoken) * voice.sample_rate / model.frame_size))
-    vectors = unit_vectors(voice.word_vectors(spoken), model.units_per_word, syllables(spoken))
-    shares = engine.relu_shares(SynthesisRequest(vectors, 0, 0, frames, frames, voice.config.sampling))
+    counts, per_word = syllables(spoken), model.units_per_word
+    vectors = unit_vectors(voice.word_vectors(spoken), per_word, counts)
+    sampling, vowels = voice.config.sampling, nuclei(counts, per_word)
+    shares = engine.relu_shares(SynthesisRequest(vectors, 0, 0, frames, frames, sampling, nuclei=vowels))
     parts = operations(model, shares)
     sizes = {name: min(size, LARGEST_CACHE) for name, size in (CACHES | caches()).items() if name in CACHES}
     core = measure_machine(engine.isa, min(settings.seconds / 10, 1.0), sizes)

@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-digits", type=int, default=5, metavar="K", help="longest combinations, in words (default: 5)"
     )
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
+    vowels = "times --temperature in the vowels; default: the voice's own"
+    how.add_argument("--nucleus-temperature", type=float, metavar="X", help=vowels)
     how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
     judges = (
         "own, our recognizer, and second, both of digits; whisper, dnsmos, periodicity, speaker "
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from tts.recognition.model import Recognizer
     from tts.training.precision import accelerate_state
     from tts.voice import load_voice
+    from tts.voice.options import SpeakChanges
 
     voice = None if args.wav_dir else load_voice(args.voice)
     unit = unit_of(voice) if voice else "digit"
@@ -74,8 +77,12 @@ def run(args: argparse.Namespace) -> int:
         splits = _names(DEFAULT_SPLITS[unit] if args.splits is None else args.splits)
         progress = accelerate_state().is_main_process
         material = for_voice(voice, args.data, args.source, splits, args.n, args.seed, args.max_digits, progress)
-        spoken = (args.out, args.seed, baseline, args.temperature, args.duration_spread)
-        evaluation = of_voice(voice, material, recognizer, *spoken, judges)
+        options: SpeakChanges = {
+            "temperature": args.temperature,
+            "nucleus_temperature": args.nucleus_temperature,
+            "duration_spread": args.duration_spread,
+        }
+        evaluation = of_voice(voice, material, recognizer, args.out, args.seed, baseline, options, judges)
     else:
         rows = read_manifest(args.manifest, args.wav_dir)
         material = for_texts([row.text for row in rows], args.source, args.seed)

@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speaker", metavar="NAME", help="default: the voice's first")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same samples (default: 0)")
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
+    vowels = "times --temperature in the vowels: below 1 more periodic; default: the voice's own"
+    parser.add_argument("--nucleus-temperature", type=float, metavar="X", help=vowels)
     parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto", help="default: auto")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
     parser.add_argument(
@@ -86,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         read=arguments.read,
         speed=arguments.speed,
+        nucleus_temperature=arguments.nucleus_temperature,
     )
     with ExitStack() as stack:
         sinks: list[Sink] = []  # what takes samples while they are made

@@ -38,8 +38,19 @@ class Sampling:
     """Divides the logits of the samples: below 1 the likely codes gain weight, above 1 the others do."""
     duration_spread: Annotated[float, Range(0, 1)] = 1.0
     """1 draws each unit's duration from the model's distribution; the nearer to 0, the nearer to its median."""
+    nucleus_temperature: Annotated[float, Range(0.01, 100)] = 1.0
+    """Multiplies `temperature` for the samples of nuclei, the vowels: below 1 they are more periodic than with 1. Only
+    for models with `units_per_word: 4`."""
 
     def __post_init__(self) -> None:
         check(self)
-        for name in ("temperature", "duration_spread"):  # which may be NumPy's or fractions
+        for name in ("temperature", "duration_spread", "nucleus_temperature"):  # which may be NumPy's or fractions
             object.__setattr__(self, name, number(name, getattr(self, name)))
+
+    def check_units(self, units_per_word: int) -> None:
+        """Raises InputError for a temperature of the nuclei where units are whole words."""
+        if self.nucleus_temperature != 1 and units_per_word == 1:
+            raise InputError(
+                f"nucleus_temperature is {self.nucleus_temperature}; it needs nuclei, which model.units_per_word: 4 "
+                "has; else leave it at 1"
+            )

@@ -96,14 +96,14 @@ def of_voice(
     out: Path,
     seed: int,
     baseline: Voice | None = None,
-    temperature: float | None = None,
-    duration_spread: float | None = None,
+    options: SpeakChanges | None = None,
     judges: Sequence[Judge] = (),
 ) -> Evaluation:
     """A voice, and maybe a second one, on material of its speakers.
 
     Args: recognizer, of digits; None for a voice of other words, which the judge whisper, one of `judges`, reads; out,
-        the folder for the spoken audio; seed, of what is spoken; temperature and duration_spread as in `Voice.speak`.
+        the folder for the spoken audio; seed, of what is spoken; options, as in `Voice.speak`: temperatures and
+        duration_spread.
 
     Raises: InputError if the baseline lacks a speaker of the material or has another sample rate.
     """
@@ -111,9 +111,10 @@ def of_voice(
     if baseline is not None:
         _check_baseline(baseline, material)
         voices["baseline"] = baseline
-    options: SpeakChanges = {"temperature": temperature, "duration_spread": duration_spread}
+    own: SpeakChanges = {"temperature": None, "nucleus_temperature": None, "duration_spread": None}
+    asked: SpeakChanges = {**own, **(options or {})}
     enroll(judges, material, voice.speakers)
-    systems = {name: SpokenByVoice(name, each, recognizer, out, seed, options, judges) for name, each in voices.items()}
+    systems = {name: SpokenByVoice(name, each, recognizer, out, seed, asked, judges) for name, each in voices.items()}
 
     def judge(block: Block) -> list[Utterance]:
         real = [material.splits[block.split][i] for i in block.indices]
@@ -126,7 +127,7 @@ def of_voice(
             "format": FORMAT,
             **{name: {"name": each.name, "sha256": voice_fingerprint(each)} for name, each in voices.items()},
             "seed": seed,
-            **options,
+            **asked,
             "material": material_fingerprint(material),
             **({"recognizer": model_fingerprint(recognizer.net)} if recognizer else {}),
             "judges": {judge.name: judge.settings() for judge in judges},

@@ -20,6 +20,7 @@ from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 from tts.training.tracking import read_lines
 from tts.voice import load_voice
+from tts.voice.options import SpeakChanges
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
     voice = load_voice(run / "voice")
     for name, material in materials.items():
         out = run / "evaluation" / name
-        evaluation = of_voice(voice, material, recognizer, out, settings.seed, duration_spread=settings.duration_spread)
+        options: SpeakChanges = {"duration_spread": settings.duration_spread}
+        evaluation = of_voice(voice, material, recognizer, out, settings.seed, options=options)
         if is_file(out / running.REPORT):
             found = json.loads((out / running.REPORT).read_text(encoding="utf-8"))["settings"]
             if found != evaluation.settings:

@@ -3,7 +3,8 @@
 All engines draw from the same uniforms by the same two rules, so the same seed gives the same samples in each of them
 (up to floating-point ties, which the tests count):
 
-- a code is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total;
+- a code is the first one whose running sum of `exp((logit - max) / temperature)` exceeds u x total,
+  temperature being that of the unit (`SynthesisRequest.temperatures`);
 - a segment ends after the first frame where the summed hazard exceeds a threshold that is drawn when the segment begins
   (`duration_threshold`).
 
@@ -44,7 +45,9 @@ class SynthesisRequest:
     max_unit_frames: int
     """The cap on one segment, in frames, at least 1; `pooled` conditioning has no segments, and `max_frames` alone."""
     sampling: Sampling = field(default_factory=Sampling)
-    """Temperature and duration spread."""
+    """Temperatures and duration spread."""
+    nuclei: Sequence[int] = ()
+    """The indices of the units that are nuclei, from `tts.text.units.nuclei`."""
     speed: float = 1.0
     """Explicit durations are divided by it, their caps too; 1 leaves them as they are drawn."""
     silences: Mapping[int, np.ndarray] = field(default_factory=dict)
@@ -59,11 +62,17 @@ class SynthesisRequest:
         assert self.max_unit_frames >= 1, self.max_unit_frames
         assert 0 < self.speed < math.inf, self.speed
 
+    def temperatures(self) -> np.ndarray:
+        """(U,) float64: at which the samples of each unit's segment are drawn."""
+        found = np.full(len(self.units), self.sampling.temperature, np.float64)
+        found[list(self.nuclei)] *= self.sampling.nucleus_temperature
+        return found
+
 
 def pooled(request: SynthesisRequest) -> SynthesisRequest:
     """The request with one unit, the mean of all: what a model with `conditioning: pooled` is given."""
     mean = request.units.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return replace(request, units=mean, max_unit_frames=request.max_frames + 1)
+    return replace(request, units=mean, max_unit_frames=request.max_frames + 1, nuclei=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,7 @@ from tts.generation.interface import (
 )
 from tts.generation.rounded import RoundedLSTM, RoundedTwoTier
 from tts.generation.scheduler import make_each, make_one
+from tts.generation.torch_state import COUNTS, State
 from tts.models.pitch import Pitch, find_pitch, past_samples, taps
 from tts.models.two_tier import TwoTier
 
@@ -118,39 +119,13 @@ class TorchEngine:
 
 
 @dataclass
-class _State:
-    """The buffers of a batch on the device; the number of a place is the index in a dimension named B."""
-
-    h: Tensor  # (n_rnn, B, D) float32: the frame tier's states
-    c: Tensor  # (n_rnn, B, D) float32: the LSTM's cells
-    codes: Tensor  # (1, B, P + F) int64: the P codes before the frame, P = max(H, F), and the frame's own
-    text: Tensor  # (1, B, R, 2 x text_dim) float32: of each unit in the window, the unit and the next one, embedded
-    counts: Tensor  # (9, B) int64: see `_COUNTS`
-    timing: Tensor  # (4, B) float64: summed hazard, its threshold, duration_spread, temperature
-    durations: Tensor  # (1, B, K) int64: frames of the units from `durations_first` on, negative where cut
-    uniforms: Tensor  # (1, B, F + 1) float32: of the frame
-    events: Tensor  # (1, B) uint8: of the frame
-
-    def first(self, n: int) -> "_State":
-        """Views of the first n places."""
-        return _State(**{one.name: getattr(self, one.name)[:, :n] for one in fields(self)})
-
-
-_COUNTS = (
-    *("unit", "since", "frames", "units", "max_frames", "max_unit_frames", "text_first", "durations_first"),
-    "speaker",
-)
-"""The unit being said, frames since it began, frames made, units in all, the caps on frames and on a unit's frames, the
-first unit of the window, the first unit of `durations`, the speaker's index."""
-
-
-@dataclass
 class _Text:
     """What a place is given of its request, a block at a time."""
 
     uniforms: Uniforms
     durations: Durations | None
-    units: Tensor | None = None  # (U, 2 x text_dim), as `_State.text`
+    temperatures: Tensor  # (U,) float32
+    units: Tensor | None = None  # (U, 2 x text_dim), as `State.text`
 
 
 class _Batch:
@@ -162,24 +137,10 @@ class _Batch:
         self._model, self._device, self._duration_sampler = engine.model, engine.device, engine.duration_sampler
         self._c = c = engine.model.config
         self._past = max(c.hist_size, c.frame_size, past_samples(c) if c.pitch_taps else 0)
-
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=engine.device)
-
-        self._state = _State(
-            h=zeros(c.n_rnn, places, c.dim),
-            c=zeros(c.n_rnn, places, c.dim),
-            codes=zeros(1, places, self._past + c.frame_size, dtype=torch.int64),
-            text=zeros(1, places, WINDOW, 2 * c.text_dim),
-            counts=zeros(len(_COUNTS), places, dtype=torch.int64),
-            timing=zeros(4, places, dtype=torch.float64),
-            durations=zeros(1, places, BLOCK_FRAMES, dtype=torch.int64),
-            uniforms=zeros(1, places, c.frame_size + 1),
-            events=zeros(1, places, dtype=torch.uint8),
-        )
+        self._state = State.empty(c, places, self._past, WINDOW, BLOCK_FRAMES, engine.device)
         # The small arrays have their master on the host between blocks.
-        self._counts = np.zeros((len(_COUNTS), places), np.int64)
-        self._timing = np.ones((4, places), np.float64)
+        self._counts = np.zeros((len(COUNTS), places), np.int64)
+        self._timing = np.ones((3, places), np.float64)
         self._busy: dict[int, _Text] = {}
         self._fresh: dict[int, np.ndarray] = {}  # (U, word_dim), the units of a place that has not begun
         self._uses_graphs = engine.device.type == "cuda"
@@ -198,12 +159,13 @@ class _Batch:
         if c.conditioning == "pooled":
             request = pooled(request)
         durations = self._duration_sampler.sample(request) if self._duration_sampler else None
-        self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations)
+        temperatures = torch.tensor(request.temperatures(), dtype=torch.float32, device=self._device)
+        self._busy[place] = _Text(Uniforms(request.seed, c.frame_size), durations, temperatures)
         self._fresh[place] = request.units
         # The window begins where it is out of reach, so that the first block fills it.
         caps = request.max_frames, request.max_unit_frames
         self._counts[:, place] = 0, 0, 0, len(request.units), *caps, -WINDOW, 0, request.speaker
-        self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread, request.sampling.temperature
+        self._timing[:, place] = 0.0, 0.0, request.sampling.duration_spread
 
     def leave(self, place: int) -> None:
         """See `scheduler.Worker`."""
@@ -225,7 +187,7 @@ class _Batch:
         events = torch.empty((frames, n), dtype=torch.uint8, device=self._device)
         on_cpu = self._device.type == "cpu"  # there, nothing waits when it is asked whether anybody is left
         for k in range(frames):
-            if on_cpu and not _live(state.counts).any():
+            if on_cpu and not state.live().any():
                 break
             state.uniforms[0].copy_(uniforms[k])
             self._make_frame(n)
@@ -245,7 +207,7 @@ class _Batch:
                 self._counts[:, place] = 0
         return pieces
 
-    def _upload(self, state: _State, n: int, frames: int) -> Tensor:
+    def _upload(self, state: State, n: int, frames: int) -> Tensor:
         """What a block needs on the device; returns its uniforms, (frames, n, F + 1)."""
         if self._fresh:
             self._embed()
@@ -262,8 +224,10 @@ class _Batch:
             unit, since, first = self._counts[[0, 1, 6], place].tolist()
             assert text.units is not None
             if first < 0 or (unit + frames > first + WINDOW and first + WINDOW < len(text.units)):
-                window = text.units[unit : unit + WINDOW]
-                state.text[0, place, : len(window)] = window
+                window = slice(unit, unit + WINDOW)
+                count = len(text.temperatures[window])
+                state.text[0, place, :count] = text.units[window]
+                state.temperatures[0, place, :count] = text.temperatures[window]
                 self._counts[6, place] = unit
             if text.durations:
                 self._counts[7, place] = unit
@@ -318,15 +282,16 @@ class _Batch:
             self._frame(state)
         return graph
 
-    def _frame(self, state: _State) -> None:
+    def _frame(self, state: State) -> None:
         """Make a frame in each place; only reads and writes `state`, and never waits for the device."""
         c, model, past = self._c, self._model, self._past
         unit, since, frames, _, _, max_unit_frames, text_first, durations_first, speaker = state.counts
-        hazard, threshold, spread, temperature = state.timing
+        hazard, threshold, spread = state.timing
         codes, uniforms = state.codes[0], state.uniforms[0]
         place = torch.arange(len(unit), device=self._device)
-        live = _live(state.counts)
-        text = state.text[0][place, (unit - text_first).clamp(0, WINDOW - 1)]
+        live = state.live()
+        at = (unit - text_first).clamp(0, WINDOW - 1)
+        text, temperature = state.text[0][place, at], state.temperatures[0][place, at]
         clocks = [since]
         if self._duration_sampler:
             duration = state.durations[0][place, (unit - durations_first).clamp(0, BLOCK_FRAMES - 1)]
@@ -374,7 +339,7 @@ class _Batch:
         speaker: Tensor,
         clocks: list[Tensor],
         pitch: Tensor | None,
-        state: _State,
+        state: State,
     ) -> Tensor:
         """One step of the frame tier, to the top layer's states (B, D); see `RoundedLSTM.first_gates`."""
         model, rnn = self._model, self._model.rnn
@@ -398,12 +363,6 @@ class _Batch:
                 state.c[layer] = cells
             state.h[layer] = inputs
         return inputs
-
-
-def _live(counts: Tensor) -> Tensor:
-    """(B,) bool: which places hold an utterance that has not ended, from `_State.counts`."""
-    unit, _, frames, units, max_frames, *_ = counts
-    return (unit < units) & (frames < max_frames)
 
 
 def duration_thresholds(uniforms: Tensor, spread: Tensor) -> Tensor:

@@ -69,6 +69,11 @@ def unit_names(syllables: Sequence[int], units_per_word: int) -> list[tuple[int,
     return found
 
 
+def nuclei(syllables: Sequence[int], units_per_word: int) -> tuple[int, ...]:
+    """The indices of the units that are nuclei; of whole words none."""
+    return tuple(unit for unit, (_, name) in enumerate(unit_names(syllables, units_per_word)) if name == "nucleus")
+
+
 def pauses(syllables: Sequence[int]) -> np.ndarray:
     """Which units are pauses, (1 + W,): the first unit, and the last one of each word."""
     return np.cumsum([0, *(UNITS_PER_WORD - 2 + 2 * count for count in syllables)])

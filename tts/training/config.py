@@ -209,6 +209,7 @@ class RunConfig:
                 f"train.pause_corruption is {self.train.pause_corruption}; it needs pauses, which "
                 "model.units_per_word: 4 has; else set train.pause_corruption: 0"
             )
+        self.sampling.check_units(self.model.units_per_word)
         speakers = len(self.data.speakers)
         if speakers and self.model.n_speakers not in (speakers, FILLED_IN.n_speakers):
             raise InputError(

@@ -11,8 +11,8 @@ from tts.text.languages import LANGUAGES
 from tts.text.normalize import is_digits, words
 from tts.text.pauses import Reading
 from tts.text.reading import ReadMode, fit, read
+from tts.text.units import nuclei, syllables, unit_vectors
 from tts.text.units import pauses as pause_units
-from tts.text.units import syllables, unit_vectors
 from tts.voice.config import VoiceConfig
 from tts.voice.options import SpeakOptions
 from tts.voice.result import CheckedText
@@ -43,15 +43,17 @@ def checked_text(
             f"voice {config.name} has no segments (conditioning: pooled), so no place for a pause like [1s]"
         )
     index = config.speaker_index(speaker)
+    counts, per_word = syllables(spoken), config.model.units_per_word
     request = SynthesisRequest(
-        units=unit_vectors(vectors(spoken), config.model.units_per_word, syllables(spoken)),
+        units=unit_vectors(vectors(spoken), per_word, counts),
         speaker=index,
         seed=integer("seed", seed),
         max_frames=config.frames(
             "max_seconds", 1 + len(spoken) * config.max_unit_seconds / speed if seconds is None else seconds
         ),
         max_unit_frames=config.frames("max_unit_seconds", config.max_unit_seconds),
-        sampling=options.sampling(config.sampling),
+        sampling=options.sampling(config),
+        nuclei=nuclei(counts, per_word),
         speed=speed,
         silences=_silences(config, pauses, spoken),
     )

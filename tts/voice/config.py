@@ -54,6 +54,7 @@ class VoiceConfig:
         if self.default_speaker not in self.speakers:
             raise InputError(f"default_speaker is {self.default_speaker!r}; it must be one of {names}")
         check_vocabulary(self.vocabulary)
+        self.sampling.check_units(self.model.units_per_word)
 
     @property
     def sayable(self) -> frozenset[str]:

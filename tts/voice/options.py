@@ -10,6 +10,7 @@ from tts.core.errors import InputError
 from tts.core.messages import shown
 from tts.core.sampling import Sampling, number
 from tts.text.reading import ReadMode
+from tts.voice.config import VoiceConfig
 
 EngineName = Literal["auto", "native", "torch"]
 """What makes the samples: "native" (compiled, on a CPU) or "torch" (plain PyTorch, on a GPU where there is one). "auto"
@@ -28,6 +29,7 @@ class SpeakChanges(TypedDict, total=False):
     engine: EngineName
     read: ReadMode | None
     speed: float
+    nucleus_temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class SpeakOptions:
     """How numbers are read, see `tts.text.reading.read`. None: "digits" in a voice of digits, else "auto"."""
     speed: float = 1.0
     """SLOWEST … FASTEST: durations are divided by it. Only for voices with explicit durations."""
+    nucleus_temperature: float | None = None
+    """Multiplies the temperature in the nuclei, the vowels: below 1 they are more periodic. Only for voices with
+    `units_per_word: 4`. None: the voice's own."""
 
     def checked_speed(self) -> float:
         """The speed. Raises InputError for one out of range."""
@@ -60,12 +65,16 @@ class SpeakOptions:
             raise InputError(f"speed is {speed}; it must be from {SLOWEST:g} (slow) to {FASTEST:g} (fast)")
         return speed
 
-    def sampling(self, default: Sampling) -> Sampling:
-        """Temperature and duration spread, those of `default` where None. Raises InputError for one out of range."""
-        return Sampling(
-            default.temperature if self.temperature is None else self.temperature,
-            default.duration_spread if self.duration_spread is None else self.duration_spread,
-        )
+    def sampling(self, config: VoiceConfig) -> Sampling:
+        """The settings of a voice with those that are not None replaced.
+
+        Raises InputError for one out of range, or a temperature of nuclei that the voice does not have.
+        """
+        names = (one.name for one in dataclasses.fields(Sampling))
+        changes = {name: value for name in names if (value := getattr(self, name)) is not None}
+        sampling = dataclasses.replace(config.sampling, **changes)
+        sampling.check_units(config.model.units_per_word)
+        return sampling
 
 
 def changed(method: Callable[..., Any], options: SpeakOptions | None, changes: SpeakChanges) -> SpeakOptions:

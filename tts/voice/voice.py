@@ -251,7 +251,7 @@ class Voice:
         """
         each = one_each(texts, speakers, seeds)
         options = changed(self.speak_batch, options, changes)
-        options.sampling(self.config.sampling)  # checked without texts, too
+        options.sampling(self.config)  # checked without texts, too
         checked = [self._checked(options, text, speaker, seed) for text, speaker, seed in each]
         results = self.engine(options.engine).generate([one.request for one in checked])
         return [one.audio(result) for one, result in zip(checked, results, strict=True)]
@@ -292,7 +292,7 @@ class Voice:
         each = numbered(texts, speakers, seeds)
         streams = None if streams is None else checked_streams(streams)
         options = changed(self.speak_each, options, changes)
-        options.sampling(self.config.sampling)
+        options.sampling(self.config)
         if options.max_seconds is not None:
             self.config.frames("max_seconds", options.max_seconds)
         return speak_in_order(each, partial(self._checked, options), self.engine(options.engine), streams)

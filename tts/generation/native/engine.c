@@ -58,7 +58,7 @@ EXPORT const char *engine_isa(void)
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
 /* To be raised, here and in library.py, with every change of a function's arguments or of the packed weights. */
-EXPORT int32_t engine_version(void) { return 2; }
+EXPORT int32_t engine_version(void) { return 3; }
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -366,7 +366,7 @@ typedef struct {
     int64_t first;           /* the unit at hand when the call began */
     int64_t duration;        /* frames of this unit, where durations are explicit */
     int speaker, cut;        /* cut: the duration is the cap, not the model's */
-    float inverse_temperature;
+    const float *inverse_temperatures; /* (units), the caller's */
     double spread, survival, threshold; /* implicit durations: see `is_over` */
     int code;                /* the last one */
     int lag;                 /* the pitch lag before the frame, and the correlation there */
@@ -704,7 +704,7 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
             g->positive[k] += g->active.count;
             multiply_rows(is_last ? g->logits : g->y, is_last ? m->output_bias : m->hidden_bias[k], next, &g->active);
         }
-        int code = draw(g->logits, m->Q / LANES, s->codes, uniforms[f], slot->inverse_temperature);
+        int code = draw(g->logits, m->Q / LANES, s->codes, uniforms[f], slot->inverse_temperatures[slot->unit]);
         slot->code = code;
         slot->past[m->P + f] = g->recent[history + f] = (int16_t)(code - s->codes / 2);
         made[f] = (int16_t)code;
@@ -780,20 +780,23 @@ EXPORT void *NAME(group_new)(const Shape *shape, const void *weights, size_t siz
 
 EXPORT void NAME(group_free)(void *group) { free(((Group *)group)->memory); }
 
-/* Begin an utterance; `vectors` (units, unit_dim) must stay until it ends. False if a number is out of range. */
+/* Begin an utterance; `vectors` (units, unit_dim) and `inverse_temperatures` (units), of each unit's samples, must stay
+ * until it ends. False if a number is out of range. */
 EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vectors, int64_t units, int32_t speaker,
-                                 int64_t frame_cap, int64_t unit_cap, float inverse_temperature, double spread)
+                                 int64_t frame_cap, int64_t unit_cap, const float *inverse_temperatures,
+                                 double spread)
 {
     Group *g = group;
     const Model *m = &g->model;
     const Shape *s = &m->shape;
     if (!within(index, 0, g->count - 1) || !vectors || units < 1 || !within(speaker, 0, s->n_speakers - 1)) return 0;
-    if (frame_cap < 1 || unit_cap < 1 || !(inverse_temperature > 0.0f) || !(spread >= 0.0 && spread <= 1.0)) return 0;
+    if (frame_cap < 1 || unit_cap < 1 || !inverse_temperatures || !(spread >= 0.0 && spread <= 1.0)) return 0;
+    for (int64_t k = 0; k < units; k++) if (!(inverse_temperatures[k] > 0.0f)) return 0;
     Slot *slot = &g->slots[index];
     slot->vectors = vectors, slot->units = units;
     slot->unit = slot->since = slot->frames = 0;
     slot->unit_cap = unit_cap, slot->frame_cap = frame_cap;
-    slot->speaker = speaker, slot->inverse_temperature = inverse_temperature, slot->spread = spread;
+    slot->speaker = speaker, slot->inverse_temperatures = inverse_temperatures, slot->spread = spread;
     slot->code = s->codes / 2;
     memset(slot->past, 0, (m->P + s->frame) * sizeof(int16_t));
     for (int k = 0; k < s->n_rnn; k++) {

@@ -126,7 +126,8 @@ class _Utterance:
 
     request: SynthesisRequest
     vectors: np.ndarray
-    """(units, unit_dim) float32, contiguous; the library reads it until the end."""
+    inverse_temperatures: np.ndarray
+    """(units, unit_dim) and (units,) float32, contiguous; the library reads them until the end."""
     uniforms: Uniforms
     durations: Durations | None
     unit: int = 0
@@ -172,7 +173,7 @@ class Slots:
         self._codes = np.zeros((places, frames, F), np.int16)
         self._events = np.zeros((places, frames), np.uint8)
         self._done = np.zeros(places, np.int32)
-        self._nothing = np.zeros((1, engine.config.word_dim), np.float32)
+        self._nothing, self._one = np.zeros((1, engine.config.word_dim), np.float32), np.ones(1, np.float32)
 
     def begin(self, place: int, request: SynthesisRequest) -> None:
         """See `scheduler.Worker`."""
@@ -181,6 +182,7 @@ class Slots:
             request = pooled(request)
         vectors = np.ascontiguousarray(request.units, dtype=np.float32)
         assert vectors.shape[1] == c.word_dim, (vectors.shape, c.word_dim)
+        inverse_temperatures = (1 / request.temperatures()).astype(np.float32)
         assert place not in self._busy, place
         begun = engine._functions.group_begin(
             self.group,
@@ -190,18 +192,19 @@ class Slots:
             request.speaker,
             request.max_frames,
             request.max_unit_frames,
-            1 / request.sampling.temperature,
+            inverse_temperatures.ctypes.data,
             request.sampling.duration_spread,
         )
         assert begun, request
         durations = engine._duration_sampler.sample(request) if engine._duration_sampler else None
-        self._busy[place] = _Utterance(request, vectors, Uniforms(request.seed, c.frame_size), durations)
+        uniforms = Uniforms(request.seed, c.frame_size)
+        self._busy[place] = _Utterance(request, vectors, inverse_temperatures, uniforms, durations)
 
     def leave(self, place: int) -> None:
         """See `scheduler.Worker`. The library begins an utterance of one frame there, which ends unseen."""
         del self._busy[place]
-        begin, nothing = self.engine._functions.group_begin, self._nothing
-        assert begin(self.group, place, nothing.ctypes.data, 1, 0, 1, 1, 1.0, 1.0)
+        begin, nothing, one = self.engine._functions.group_begin, self._nothing, self._one
+        assert begin(self.group, place, nothing.ctypes.data, 1, 0, 1, 1, one.ctypes.data, 1.0)
 
     def run(self, frames: int) -> list[Piece]:
         """See `scheduler.Worker`."""

@@ -16,7 +16,7 @@ ISA_VARIABLE = "TTS_ENGINE_ISA"
 """The environment variable that forces an instruction set."""
 X86 = ("v2", "v3", "v4")
 """x86-64's levels, each with all of those before it."""
-VERSION = 2
+VERSION = 3
 """`engine_version()` in engine.c: of the functions' arguments and of the packed weights."""
 PATH = Path(__file__).parent / ("_engine" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
 
@@ -29,7 +29,7 @@ def load(isa: str) -> SimpleNamespace:
     types: dict[str, tuple[object, list[object]]] = {
         "group_new": (pointer, [pointer, pointer, size, i32]),
         "group_free": (None, [pointer]),
-        "group_begin": (i32, [pointer, i32, pointer, i64, i32, i64, i64, ctypes.c_float, ctypes.c_double]),
+        "group_begin": (i32, [pointer, i32, pointer, i64, i32, i64, i64, pointer, ctypes.c_double]),
         "group_run": (None, [pointer, i32, *[pointer] * 5]),
         "group_counts": (i64, [pointer, pointer]),
         "measure": (None, [pointer, *[i32] * 4, pointer]),
