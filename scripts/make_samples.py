@@ -2,11 +2,11 @@
 
     python scripts/make_samples.py --source FSDD --out docs/samples
 
-The WAV files hold synthetic speech only, of that voice and of `numbers`. The picture `472.png` shows what `tts speak "4 7 2"` says (the voice's default
-speaker, seed 0) above test recordings of the same digits by the same speaker, joined with 60 ms of silence. The
-recordings are from the Free Spoken Digit Dataset (license CC BY-SA 4.0, takes 0-4, which no training uses); no
-recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset, nucleus and coda of
-each word, then the pause after it.
+The WAV files hold synthetic speech only, of that voice and of `numbers`. The picture `472.png` shows what `tts speak
+"4 7 2"` says (the voice's default speaker, seed 0) above test recordings of the same digits by the same speaker, joined
+with 60 ms of silence. The recordings are from the Free Spoken Digit Dataset (license CC BY-SA 4.0, takes 0-4, which no
+training uses); no recording is copied. Units are marked in both by the same energy rule (`tts.text.units`): onset,
+nucleus and coda of each word, then the pause after it.
 """
 
 import io
