@@ -29,6 +29,15 @@ class Parser(argparse.ArgumentParser):
         """Raises InputError, which `run_command` prints."""
         raise InputError(f"{message}; see `{self.prog} --help`")
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse's, but arguments of any number may stand on both sides of a flag: `a=1 --resume b=2`."""
+        found, rest = super().parse_known_args(args, namespace)
+        several = next((action for action in self._get_positional_actions() if action.nargs in ("*", "+")), None)
+        if several is not None and isinstance(taken := getattr(found, several.dest, None), list):
+            taken += [self._get_value(several, one) for one in rest if not one.startswith("-")]
+            rest = [one for one in rest if one.startswith("-")]
+        return found, rest
+
     def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
         """Print the help or the version; argparse's own ignores a stream that cannot be written."""
         (file or sys.stdout).write(message)
