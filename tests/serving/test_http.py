@@ -1,5 +1,6 @@
 """The HTTP server beyond the official client: limits, keys, streams that are left, answers to what is wrong."""
 
+import asyncio
 import concurrent.futures
 import json
 import re
@@ -14,6 +15,7 @@ import pytest
 from tts import audio
 from tts.cli.main import main
 from tts.serving import guards
+from tts.serving.http import make_app
 from tts.serving.run import warnings
 from tts.serving.settings import ServerSettings
 
@@ -145,6 +147,25 @@ def test_a_client_that_leaves_stops_the_work(small):
                 assert running.status_code == 200
         wait_until(lambda: pool.active == 0, 5)
     assert 'outcome="stopped"' in httpx.get(small.url + "/metrics").text
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/speech/timed"])
+def test_a_client_that_leaves_before_the_answer_stops_the_work(small, path):
+    """The server learns of it when the text has been submitted, and nothing has asked for its first chunk."""
+    body = json.dumps({**SPEECH, "input": LONG}).encode()
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]}
+    scope |= {"asgi": {"spec_version": "2.3"}, "scheme": "http", "server": ("x", 1), "client": ("x", 1)}
+
+    async def receive():
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(message):
+        pass
+
+    asyncio.run(make_app(small.service)(scope, receive, send))
+    wait_until(lambda: small.service.pool.active + small.service.pool.waiting == 0, 2)
 
 
 def test_a_text_is_cut_and_says_so(start):

@@ -69,7 +69,7 @@ class WyomingServer:
         self._handlers[task] = handler
         try:
             await handler.run()
-        except (OSError, EOFError, AttributeError, KeyError, TypeError, ValueError):
+        except (OSError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
             writer.close()  # it left, or what it sent is not of the protocol
         finally:
             del self._handlers[task]
@@ -167,9 +167,12 @@ class _Handler(AsyncEventHandler):
         checked = await asyncio.to_thread(own.checked, text, voice.speaker if voice else None)
         said = self._service.begin(checked, "wyoming-synthesize")
         form = {"rate": own.sample_rate, "width": 2, "channels": 1}
-        await self.write_event(AudioStart(**form).event())
-        async for chunk in said:
-            await self.write_event(AudioChunk(audio=audio.pcm16(chunk), **form).event())
+        try:
+            await self.write_event(AudioStart(**form).event())
+            async for chunk in said:
+                await self.write_event(AudioChunk(audio=audio.pcm16(chunk), **form).event())
+        finally:
+            said.cancel()
         await self.write_event(AudioStop().event())
 
     async def _transcribe(self) -> None:
