@@ -78,6 +78,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # answered as GET; the HTTP server leaves out the body
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         body = _Body(receive, headers, self._max_bytes, self._max_body_seconds)
         answer = _Answer(send, body)
