@@ -80,6 +80,16 @@ def test_health_and_metrics(served):
     assert "tts_first_chunk_seconds_bucket" in text and "process_resident_memory_bytes" in text
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/page.js", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/v1/models"]
+)
+def test_head_is_get_without_a_body(served, path):
+    answer, whole = httpx.head(served.url + path), httpx.get(served.url + path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == whole.headers["content-type"]
+    assert httpx.head(served.url + "/v1/audio/speech").status_code == 405
+
+
 def test_the_schema_names_our_errors(served):
     schema = httpx.get(f"{served.url}/openapi.json").json()
     page = httpx.get(f"{served.url}/docs").text
@@ -381,6 +391,34 @@ def test_a_signal_finishes_what_runs(process, voice):
     assert whole == audio.pcm16(voice.speak(text).samples)
     assert b'"audio-stop"' in spoken and len(spoken) > len(whole)
     assert running.process.wait(20) == 0
+
+
+def test_a_signal_closes_both_addresses_at_once(process):
+    running = process("--log-level", "error", "--wyoming", "tcp://127.0.0.1:0")
+    wyoming = int(re.search(r"tcp://127.0.0.1:(\d+) for Home Assistant", running.process.stderr.readline())[1])
+    http = int(running.url.rpartition(":")[2])
+    body = json.dumps(SPEECH).encode()
+    with socket.create_connection(("127.0.0.1", http), 20) as connection:
+        head = (
+            b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
+        connection.sendall(head % len(body) + body[:-1])
+        assert httpx.get(running.url + "/ready").status_code == 200  # by then the server has the other connection too
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(http) and refuses(wyoming), 10)
+        connection.sendall(body[-1:])  # what runs is finished
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        while connection.recv(65536):
+            pass
+    assert running.process.wait(20) == 0
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_the_command_warns_refuses_and_answers(process, capsys):

@@ -18,6 +18,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from tts import audio
 from tts.core.errors import InputError
 from tts.serving.settings import address
+from tts.serving.wyoming import WyomingServer
 
 
 def ask(served, *events, until):
@@ -88,6 +89,30 @@ def test_a_client_that_leaves_before_the_first_answer_stops_the_work(served):
     while served.service.pool.active:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_text_that_still_streams_is_finished_before_the_end(served):
+    async def run():
+        server = WyomingServer(served.service, "tcp://127.0.0.1:0")
+        port = await server.start()
+        async with AsyncTcpClient("127.0.0.1", port) as client, asyncio.timeout(20):
+            await client.write_event(SynthesizeStart().event())
+            await client.write_event(SynthesizeChunk("4. 7").event())
+            while not AudioStop.is_type((await client.read_event()).type):
+                pass
+            closing = asyncio.create_task(server.close(20))
+            await asyncio.sleep(0.1)
+            with pytest.raises(OSError):
+                await asyncio.open_connection("127.0.0.1", port)
+            await client.write_event(SynthesizeStop().event())
+            kinds = []
+            while event := await client.read_event():
+                kinds.append(event.type)
+            await closing
+        return kinds
+
+    kinds = asyncio.run(run())
+    assert kinds[0] == "audio-start" and kinds[-2:] == ["audio-stop", "synthesize-stopped"]
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])

@@ -68,10 +68,13 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     wyoming = WyomingServer(service, settings.wyoming) if settings.wyoming else None
     socket = _bound(config, settings)
     loop = asyncio.get_running_loop()
+    closing: list[asyncio.Task[None]] = []
 
     def end() -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
+        if wyoming:  # both end within the same time
+            closing.append(loop.create_task(wyoming.close(0 if server.force_exit else DRAIN_SECONDS)))
 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, end)
@@ -79,8 +82,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     if wyoming:
         _say(f"tcp://{_shown(wyoming.host)}:{await wyoming.start()} for Home Assistant")
     await server.serve(sockets=[socket])
-    if wyoming:
-        await wyoming.close(0 if server.force_exit else DRAIN_SECONDS)
+    await asyncio.gather(*closing)
     await asyncio.to_thread(service.pool.close)
 
 

@@ -102,10 +102,15 @@ class _Handler(AsyncEventHandler):
         self._recording = bytearray()
         self._busy = self._ending = False
 
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing is being said, and no text or recording has arrived in part."""
+        return not self._busy and self._text is None and self._format is None
+
     def end(self) -> None:
         """Close the connection, after what is at hand."""
         self._ending = True
-        if not self._busy:
+        if self._idle:
             self.reader.feed_eof()
 
     async def handle_event(self, event: Event) -> bool:
@@ -122,7 +127,7 @@ class _Handler(AsyncEventHandler):
             self._text = None
         finally:
             self._busy = False
-        return not self._ending
+        return not (self._ending and self._idle)
 
     async def _answer(self, event: Event) -> None:
         kind = event.type
