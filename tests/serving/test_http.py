@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import json
 import re
+import shutil
 import signal
 import socket
 import time
@@ -18,6 +19,7 @@ from tts.serving import guards
 from tts.serving.http import make_app
 from tts.serving.run import warnings
 from tts.serving.settings import ServerSettings
+from tts.voice import VOICES, load_voice
 
 SPEECH = {"model": "digits", "input": "4 7 2", "response_format": "pcm", "sample_rate": 8000}
 LONG = "1 2 3 4 5 6 7 8 9 0 " * 40
@@ -193,6 +195,30 @@ def test_an_answer_has_its_time(start):
     assert post(served).status_code == 200
 
 
+@pytest.fixture(scope="module")
+def odd(start, tmp_path_factory):
+    """A voice whose rate is none of the usual ones."""
+    folder = shutil.copytree(VOICES / "digits", tmp_path_factory.mktemp("voices") / "odd")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "sample_rate": 11_111}))
+    return start(spoken_by=load_voice(folder), threads=1)
+
+
+@pytest.mark.parametrize("response_format", ["pcm", "wav", "flac"])
+def test_the_voice_s_own_rate_may_be_asked_for(odd, response_format):
+    assert 11_111 in httpx.get(f"{odd.url}/v1/audio/voices").json()["sample_rates"]
+    answer = post(odd, input="4", response_format=response_format, sample_rate=11_111)
+    assert (answer.status_code, answer.headers["x-sample-rate"]) == (200, "11111"), answer.text
+    assert "11111" in httpx.get(f"{odd.url}/docs").text
+
+
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac"])
+def test_rates_that_a_format_has_not(odd, response_format):
+    assert post(odd, input="4", response_format=response_format, sample_rate=8000).status_code == 200
+    message = post(odd, input="4", response_format=response_format, sample_rate=11_111).json()["error"]["message"]
+    assert message.startswith(f"sample_rate is 11111; {response_format} has 8000, 12000, 16000,")
+
+
 def transcribe(served, data, **fields):
     form = {"model": "whisper-1", **fields}
     return httpx.post(served.url + "/v1/audio/transcriptions", files={"file": ("a", data)}, data=form, timeout=30)
@@ -206,6 +232,13 @@ def test_scores_and_threshold(served, wav):
     assert strict["text"] == " ".join(word["word"] for word in strict["words"])
     assert len(strict["words"]) + len(strict["rejected"]) == 3
     assert transcribe(served, wav, threshold=2).json()["error"]["param"] == "threshold"
+
+
+def test_a_file_that_is_sent_as_text(served):
+    form = {"model": (None, "whisper-1"), "file": (None, "472.wav")}
+    answer = httpx.post(served.url + "/v1/audio/transcriptions", files=form)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "file: is text; send a file, as curl -F file=@NAME does"
 
 
 def test_uploads_are_bounded(small, wav):
@@ -302,6 +335,15 @@ def test_what_is_dropped_after_an_answer_is_bounded(keyed, monkeypatch, status, 
     with begin_post(keyed, path, headers) as connection, pytest.raises(ConnectionError):
         for _ in range(2000):
             connection.sendall(PIECE)
+
+
+def test_the_key_s_scheme_is_in_any_case(keyed):
+    def status(authorization):
+        return httpx.get(keyed.url + "/v1/models", headers={"Authorization": authorization}).status_code
+
+    assert [status(f"{scheme} secret") for scheme in ("Bearer", "bearer", "BEARER")] == [200] * 3
+    wrong = ("secret", "Basic secret", "Bearer", "Bearer secret2", "Bearer  secret", "Bearersecret")
+    assert [status(one) for one in wrong] == [401] * len(wrong)
 
 
 def test_a_body_that_is_there_keeps_the_connection(keyed):
@@ -435,6 +477,8 @@ def test_who_opens_the_server_is_warned():
     assert [line.split()[0] for line in warnings(wide, None)] == ["0.0.0.0", "192.168.0.2"]
     assert [line.split()[0] for line in warnings(wide, "secret")] == ["192.168.0.2"]
     assert warnings(ServerSettings(wyoming="tcp://localhost:1"), None) == []
+    for host, count in (("127.0.0.1.example.org", 1), ("127.1.2.3", 0), ("::1", 0), ("0:0::1", 0), ("::", 1)):
+        assert len(warnings(ServerSettings(host=host), None)) == count, host
 
 
 @pytest.mark.parametrize(
@@ -444,6 +488,8 @@ def test_who_opens_the_server_is_warned():
         (["--wyoming", "http://x"], "write tcp://HOST:PORT"),
         (["--voice", "nobody"], "there is no voice 'nobody'"),
         (["--port", "70000"], "port is 70000"),
+        (["--cors", "example.org"], "--cors is 'example.org'; write an origin"),
+        (["--cors", "https://example.org/"], "--cors is 'https://example.org/'; write an origin"),
     ],
 )
 def test_flags_that_are_refused(flags, words, capsys):

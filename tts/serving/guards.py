@@ -119,7 +119,8 @@ class Guard:
 
     def _is_key(self, authorization: bytes) -> bool:
         assert self._key is not None
-        return hmac.compare_digest(authorization, b"Bearer " + self._key)
+        scheme, _, token = authorization.partition(b" ")
+        return hmac.compare_digest(token, self._key) and scheme.lower() == b"bearer"
 
 
 class _Answer:

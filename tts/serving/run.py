@@ -58,6 +58,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     service = Service(settings, voice, recognizer)
     config = uvicorn.Config(
         make_app(service, key),
+        http="h11",  # which bounds heads; httptools, chosen where it is installed, does not
         log_level=log_level,
         access_log=False,
         server_header=False,
