@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 import tts
+from tts import audio
 from tts.recognition.onnx_recognizer import OnnxRecognizer
 from tts.serving.http import make_app
 from tts.serving.service import Service
@@ -75,6 +76,17 @@ def start(voice, recognizer):
 @pytest.fixture(scope="module")
 def served(start):
     return start()
+
+
+@pytest.fixture(scope="module")
+def small(start):
+    """One place, a queue of one, and low limits."""
+    return start(threads=1, streams=1, queue=1, max_upload_bytes=50_000, max_upload_seconds=3, max_body_seconds=1)
+
+
+@pytest.fixture(scope="session")
+def wav(voice):
+    return audio.to_bytes(voice.speak("4 7 2", seed=3).samples, voice.sample_rate)
 
 
 class Process:
