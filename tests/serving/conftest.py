@@ -13,6 +13,7 @@ import uvicorn
 import tts
 from tts import audio
 from tts.recognition.onnx_recognizer import OnnxRecognizer
+from tts.serving.heads import HttpProtocol
 from tts.serving.http import make_app
 from tts.serving.service import Service
 from tts.serving.settings import ServerSettings
@@ -25,7 +26,7 @@ class Served:
     def __init__(self, service, key=None, page=None):
         self.service = service
         app = make_app(service, key, **({"page": page} if page else {}))
-        config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
+        config = uvicorn.Config(app, port=0, log_level="warning", ws="none", http=HttpProtocol)
         self._server = uvicorn.Server(config)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))

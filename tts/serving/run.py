@@ -11,6 +11,7 @@ import uvicorn
 
 from tts.core.errors import InputError
 from tts.recognition.onnx_recognizer import OnnxRecognizer
+from tts.serving.heads import HttpProtocol
 from tts.serving.http import make_app
 from tts.serving.service import Service
 from tts.serving.settings import KEY_VARIABLE, ServerSettings, address, is_loopback
@@ -58,7 +59,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     service = Service(settings, voice, recognizer)
     config = uvicorn.Config(
         make_app(service, key),
-        http="h11",  # which bounds heads; httptools, chosen where it is installed, does not
+        http=HttpProtocol,
         log_level=log_level,
         access_log=False,
         server_header=False,
