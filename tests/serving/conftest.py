@@ -11,7 +11,9 @@ import pytest
 import uvicorn
 
 import tts
+from tts import audio
 from tts.recognition.onnx_recognizer import OnnxRecognizer
+from tts.serving.heads import HttpProtocol
 from tts.serving.http import make_app
 from tts.serving.service import Service
 from tts.serving.settings import ServerSettings
@@ -24,7 +26,7 @@ class Served:
     def __init__(self, service, key=None, page=None):
         self.service = service
         app = make_app(service, key, **({"page": page} if page else {}))
-        config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
+        config = uvicorn.Config(app, port=0, log_level="warning", ws="none", http=HttpProtocol)
         self._server = uvicorn.Server(config)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
@@ -75,6 +77,17 @@ def start(voice, recognizer):
 @pytest.fixture(scope="module")
 def served(start):
     return start()
+
+
+@pytest.fixture(scope="module")
+def small(start):
+    """One place, a queue of one, and low limits."""
+    return start(threads=1, streams=1, queue=1, max_upload_bytes=50_000, max_upload_seconds=3, max_body_seconds=1)
+
+
+@pytest.fixture(scope="session")
+def wav(voice):
+    return audio.to_bytes(voice.speak("4 7 2", seed=3).samples, voice.sample_rate)
 
 
 class Process:

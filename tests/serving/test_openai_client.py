@@ -84,6 +84,17 @@ def test_speed(client, voice):
     assert seconds(0.25) > 3.5 * seconds(1) > 3 * 3.5 * seconds(4)
 
 
+def test_a_voice_may_be_an_object(client, voice):
+    spoken = client.audio.speech.create(
+        model="tts-1", voice={"id": "theo"}, input="4", response_format="pcm", extra_body={"sample_rate": 8000}
+    )
+    assert spoken.content == audio.pcm16(voice.speak("4", "theo").samples)
+    with pytest.raises(openai.BadRequestError, match="has no speaker 'nobody'"):
+        client.audio.speech.create(model="tts-1", voice={"id": "nobody"}, input="4")
+    with pytest.raises(openai.BadRequestError, match="voice: Input should be a valid string"):
+        client.audio.speech.create(model="tts-1", voice={"id": "theo", "name": "x"}, input="4")
+
+
 def test_streaming_as_audio(client, voice):
     with client.audio.speech.with_streaming_response.create(
         model="tts-1", voice="default", input="1 2 3 4 5", response_format="wav", extra_body={"seed": 2}

@@ -154,6 +154,31 @@ def test_recognizes_the_microphone_and_says_it_back(served, open_page):
     assert page.input_value("#text") == text
 
 
+def test_a_double_click_starts_one_recording(served, open_page):
+    page = open_page(served)
+    page.evaluate(
+        """() => {
+            window.streams = [];
+            const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            navigator.mediaDevices.getUserMedia = async (wanted) => {
+                const stream = await ask(wanted);
+                window.streams.push(stream);
+                return stream;
+            };
+        }"""
+    )
+    page.wait_for_selector("#record:enabled")
+    page.evaluate("() => { record.click(); record.click(); }")
+    page.wait_for_selector("#record[aria-pressed=true]:enabled")
+    page.wait_for_timeout(500)
+    assert page.evaluate("streams.length") == 1
+    page.click("#record")
+    page.wait_for_selector("#record[aria-pressed=false]")
+    page.wait_for_function(
+        "streams.every((stream) => stream.getTracks().every((track) => track.readyState === 'ended'))"
+    )
+
+
 def test_recognizes_a_file(served, open_page, spoken):
     page = open_page(served)
     page.wait_for_selector("#go:enabled")
@@ -194,6 +219,8 @@ def test_asks_for_the_key(start, open_page):
     page = open_page(start(key="secret"))
     page.wait_for_selector("#access:visible")
     assert "API key" in page.inner_text("#error")
+    page.press("#text", "Enter")  # before the page knows the voice
+    assert page.is_visible("#access") and "API key" in page.inner_text("#error")
     page.fill("#key", "secret")
     page.keyboard.press("Enter")
     speak(page)

@@ -1,6 +1,9 @@
 """Home Assistant's protocol, by its library's client."""
 
 import asyncio
+import json
+import socket
+import struct
 import time
 
 import numpy as np
@@ -15,6 +18,7 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, Synthesize
 from tts import audio
 from tts.core.errors import InputError
 from tts.serving.settings import address
+from tts.serving.wyoming import WyomingServer
 
 
 def ask(served, *events, until):
@@ -75,6 +79,42 @@ def test_a_client_that_leaves_stops_the_work(served):
         time.sleep(0.01)
 
 
+def test_a_client_that_leaves_before_the_first_answer_stops_the_work(served):
+    event = {"type": "synthesize", "data": {"text": "1 2 3 4 5 6 7 8 9 0 " * 40}}
+    with socket.create_connection(("127.0.0.1", served.wyoming_port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+        connection.sendall(json.dumps(event).encode() + b"\n")
+    time.sleep(0.5)  # so that the text has been submitted
+    deadline = time.monotonic() + 2
+    while served.service.pool.active:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_text_that_still_streams_is_finished_before_the_end(served):
+    async def run():
+        server = WyomingServer(served.service, "tcp://127.0.0.1:0")
+        port = await server.start()
+        async with AsyncTcpClient("127.0.0.1", port) as client, asyncio.timeout(20):
+            await client.write_event(SynthesizeStart().event())
+            await client.write_event(SynthesizeChunk("4. 7").event())
+            while not AudioStop.is_type((await client.read_event()).type):
+                pass
+            closing = asyncio.create_task(server.close(20))
+            await asyncio.sleep(0.1)
+            with pytest.raises(OSError):
+                await asyncio.open_connection("127.0.0.1", port)
+            await client.write_event(SynthesizeStop().event())
+            kinds = []
+            while event := await client.read_event():
+                kinds.append(event.type)
+            await closing
+        return kinds
+
+    kinds = asyncio.run(run())
+    assert kinds[0] == "audio-start" and kinds[-2:] == ["audio-stop", "synthesize-stopped"]
+
+
 @pytest.mark.parametrize("rate", [8000, 16000])
 def test_transcribe(served, voice, rate):
     wave = audio.resample(voice.speak("4 7 2", seed=3).samples, 8000, rate)
@@ -115,11 +155,13 @@ def test_mistakes_are_answered_and_the_connection_stays(served, events, words):
         b'{"type": "x", "payload_length": 100000000000}\n',
         b'{"type": "x", "data_length": "many"}\n',
         b'{"type": "audio-start", "data": {"rate": "x"}}\n',
+        b"[" * 50_000 + b"\n",
+        b'{"type": "x", "data_length": 100000}\n' + b"[" * 100_000,
         b"x" * 1_000_000,
     ],
     ids=lambda data: data[:40],
 )
-def test_what_is_not_of_the_protocol_harms_nobody(served, data):
+def test_what_is_not_of_the_protocol_harms_nobody(served, caplog, data):
     async def send():
         reader, writer = await asyncio.open_connection("127.0.0.1", served.wyoming_port)
         writer.write(data)
@@ -131,6 +173,7 @@ def test_what_is_not_of_the_protocol_harms_nobody(served, data):
 
     assert len(asyncio.run(send())) < 1000
     ask(served, Describe(), until=Info)
+    assert not caplog.records  # no traceback
 
 
 @pytest.mark.parametrize("uri", ["", "http://127.0.0.1:1", "tcp://127.0.0.1", "tcp://:1", "tcp://a:b", "tcp://a:1/b"])

@@ -20,8 +20,8 @@ MEDIA_TYPES: dict[ResponseFormat, str] = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
-SampleRate = Literal[8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
-CLIENTS_RATE: SampleRate = 24000
+RATES = (8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+CLIENTS_RATE = 24000
 """What clients take `pcm` for, since OpenAI's API gives it."""
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
@@ -47,9 +47,14 @@ def output_rate(response_format: ResponseFormat, requested: int | None, own: int
     """The sample rate of an answer: the one that was requested; else the voice's own in WAV and FLAC, whose header says
     it, and `CLIENTS_RATE` in the others. Raises InputError for one that the format has not."""
     rate = requested or (own if response_format in ("wav", "flac") else CLIENTS_RATE)
-    if response_format == "opus" and rate not in OPUS_RATES:
-        allowed = ", ".join(map(str, OPUS_RATES))
-        raise InputError(f"sample_rate is {rate}; opus has {allowed}: choose one of these, or another response_format")
+    allowed = OPUS_RATES if response_format == "opus" else RATES
+    if response_format in ("wav", "flac", "pcm"):
+        allowed = (*allowed, own)  # whatever it is
+    if rate not in allowed:
+        raise InputError(
+            f"sample_rate is {rate}; {response_format} has {', '.join(map(str, allowed))}: choose one of these, or "
+            "another response_format"
+        )
     return rate
 
 

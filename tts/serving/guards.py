@@ -78,6 +78,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # answered as GET; the HTTP server leaves out the body
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         body = _Body(receive, headers, self._max_bytes, self._max_body_seconds)
         answer = _Answer(send, body)
@@ -117,7 +119,8 @@ class Guard:
 
     def _is_key(self, authorization: bytes) -> bool:
         assert self._key is not None
-        return hmac.compare_digest(authorization, b"Bearer " + self._key)
+        scheme, _, token = authorization.partition(b" ")
+        return hmac.compare_digest(token, self._key) and scheme.lower() == b"bearer"
 
 
 class _Answer:

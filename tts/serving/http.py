@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from tts._version import __version__
 from tts.core.errors import InputError
 from tts.serving import schemas
-from tts.serving.encoding import MEDIA_TYPES, Encoder, ResponseFormat, SampleRate, output_rate
+from tts.serving.encoding import MEDIA_TYPES, RATES, Encoder, ResponseFormat, output_rate
 from tts.serving.guards import Guard, busy_answer, error_answer
 from tts.serving.pool import Busy
 from tts.serving.reference import reference_page
@@ -87,8 +87,13 @@ def _describe(app: FastAPI, service: Service) -> None:
         for operation in path.values():  # FastAPI's own errors are answered with 400, in OpenAI's form
             operation["responses"].pop("422", None)
     parts = schema["components"]["schemas"]
-    parts["SpeechRequest"]["properties"]["model"]["enum"] = [service.voice.name, *schemas.SPEECH_MODELS]
-    parts["SpeechRequest"]["properties"]["voice"]["enum"] = ["default", *service.voice.speakers]
+    speech = parts["SpeechRequest"]["properties"]
+    speech["model"]["enum"] = [service.voice.name, *schemas.SPEECH_MODELS]
+    name = {"type": "string", "enum": ["default", *service.voice.speakers]}
+    custom = {"type": "object", "properties": {"id": name}, "required": ["id"], "additionalProperties": False}
+    texts = {key: speech["voice"][key] for key in ("title", "description", "default")}
+    speech["voice"] = {"anyOf": [name, custom], **texts}
+    speech["sample_rate"]["anyOf"][0]["enum"] = _rates(service)
     form = parts["Body_transcriptions_v1_audio_transcriptions_post"]["properties"]
     form["model"]["enum"] = list(schemas.TRANSCRIPTION_MODELS)
 
@@ -209,7 +214,7 @@ async def voices(request: Request) -> schemas.Voices:
         units_per_word=config.model.units_per_word,
         read=list(get_args(ReadMode)),
         response_formats=list(get_args(ResponseFormat)),
-        sample_rates=list(get_args(SampleRate)),
+        sample_rates=_rates(service),
         limits=schemas.Limits(
             audio_seconds=settings.max_audio_seconds,
             upload_bytes=settings.max_upload_bytes,
@@ -307,6 +312,10 @@ def _check_model(name: str, known: tuple[str, ...]) -> None:
         raise HTTPException(404, f"there is no model {name[:80]!r}; there are {', '.join(known)}")
 
 
+def _rates(service: Service) -> list[int]:
+    return sorted({*RATES, service.voice.sample_rate})
+
+
 def _no_cache(rate: int) -> dict[str, str]:
     return {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Sample-Rate": str(rate)}
 
@@ -319,7 +328,8 @@ def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part != "body")[:100]
-    return error_answer(400, f"{place or 'body'}: {first['msg']}", param=place or None)
+    wrong = "is text; send a file, as curl -F file=@NAME does" if "UploadFile" in first["msg"] else first["msg"]
+    return error_answer(400, f"{place or 'body'}: {wrong}", param=place or None)
 
 
 def _http_error(_: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ import uvicorn
 
 from tts.core.errors import InputError
 from tts.recognition.onnx_recognizer import OnnxRecognizer
+from tts.serving.heads import HttpProtocol
 from tts.serving.http import make_app
 from tts.serving.service import Service
 from tts.serving.settings import KEY_VARIABLE, ServerSettings, address, is_loopback
@@ -58,6 +59,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     service = Service(settings, voice, recognizer)
     config = uvicorn.Config(
         make_app(service, key),
+        http=HttpProtocol,
         log_level=log_level,
         access_log=False,
         server_header=False,
@@ -68,10 +70,13 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     wyoming = WyomingServer(service, settings.wyoming) if settings.wyoming else None
     socket = _bound(config, settings)
     loop = asyncio.get_running_loop()
+    closing: list[asyncio.Task[None]] = []
 
     def end() -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
+        if wyoming:  # both end within the same time
+            closing.append(loop.create_task(wyoming.close(0 if server.force_exit else DRAIN_SECONDS)))
 
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, end)
@@ -79,8 +84,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     if wyoming:
         _say(f"tcp://{_shown(wyoming.host)}:{await wyoming.start()} for Home Assistant")
     await server.serve(sockets=[socket])
-    if wyoming:
-        await wyoming.close(0 if server.force_exit else DRAIN_SECONDS)
+    await asyncio.gather(*closing)
     await asyncio.to_thread(service.pool.close)
 
 

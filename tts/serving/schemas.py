@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from tts.serving.encoding import ResponseFormat, SampleRate
+from tts.serving.encoding import ResponseFormat
 from tts.text.reading import ReadMode
 from tts.voice.options import FASTEST, SLOWEST
 
@@ -19,6 +19,11 @@ TranscriptionFormat = Literal["json", "text", "verbose_json"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _voice_name(value: Any) -> Any:
+    """A custom voice of OpenAI's API is an object with its name."""
+    return value["id"] if isinstance(value, dict) and value.keys() == {"id"} else value
+
+
 class SpeechRequest(BaseModel):
     """A text to be said."""
 
@@ -31,7 +36,9 @@ class SpeechRequest(BaseModel):
         description='what the voice can say: of a voice of digits "4 7 2", "472" or "four seven two"',
         examples=["4 7 2"],
     )
-    voice: Name = Field("default", description='"default", or a speaker of GET /v1/audio/voices')
+    voice: Annotated[Name, BeforeValidator(_voice_name)] = Field(
+        "default", description='"default", or a speaker of GET /v1/audio/voices'
+    )
     response_format: ResponseFormat = "mp3"
     speed: float = Field(1.0, ge=SLOWEST, le=FASTEST, allow_inf_nan=False)
     stream_format: Literal["audio", "sse"] = Field("audio", description="the bytes of a file, or server-sent events")
@@ -40,7 +47,7 @@ class SpeechRequest(BaseModel):
     temperature: float | None = Field(None, ge=0.01, le=100, allow_inf_nan=False)
     duration_spread: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     read: ReadMode | None = Field(None, description="how numbers are read; default: digits in a voice of digits")
-    sample_rate: SampleRate | None = Field(
+    sample_rate: int | None = Field(
         None, description="of the answer; default: the voice's own in wav and flac, else 24000"
     )
 

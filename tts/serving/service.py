@@ -78,6 +78,10 @@ class Speech:
         assert self._job.audio is not None
         return self._job.audio
 
+    def cancel(self) -> None:
+        """Stop making it; for who may leave before the first chunk, since iterating does that otherwise."""
+        self._job.cancel()
+
     async def __aiter__(self) -> AsyncIterator[np.ndarray]:
         metrics, outcome, first = self._metrics, "stopped", True
         try:

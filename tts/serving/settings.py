@@ -1,6 +1,8 @@
 """What `tts serve` takes: addresses, places, limits."""
 
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -45,6 +47,9 @@ class ServerSettings:
             raise InputError("host is empty; give an address, e.g. 127.0.0.1")
         if self.wyoming:
             address(self.wyoming)
+        for origin in self.cors:  # as browsers send it, or it would never match
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+                raise InputError(f"--cors is {origin!r}; write an origin as https://example.org, without a path, or *")
 
 
 def address(uri: str) -> tuple[str, int]:
@@ -60,4 +65,7 @@ def address(uri: str) -> tuple[str, int]:
 
 def is_loopback(host: str) -> bool:
     """Whether an address is reached from this machine alone."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

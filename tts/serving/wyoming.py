@@ -69,7 +69,7 @@ class WyomingServer:
         self._handlers[task] = handler
         try:
             await handler.run()
-        except (OSError, EOFError, AttributeError, KeyError, TypeError, ValueError):
+        except (OSError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
             writer.close()  # it left, or what it sent is not of the protocol
         finally:
             del self._handlers[task]
@@ -102,10 +102,15 @@ class _Handler(AsyncEventHandler):
         self._recording = bytearray()
         self._busy = self._ending = False
 
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing is being said, and no text or recording has arrived in part."""
+        return not self._busy and self._text is None and self._format is None
+
     def end(self) -> None:
         """Close the connection, after what is at hand."""
         self._ending = True
-        if not self._busy:
+        if self._idle:
             self.reader.feed_eof()
 
     async def handle_event(self, event: Event) -> bool:
@@ -122,7 +127,7 @@ class _Handler(AsyncEventHandler):
             self._text = None
         finally:
             self._busy = False
-        return not self._ending
+        return not (self._ending and self._idle)
 
     async def _answer(self, event: Event) -> None:
         kind = event.type
@@ -167,9 +172,12 @@ class _Handler(AsyncEventHandler):
         checked = await asyncio.to_thread(own.checked, text, voice.speaker if voice else None)
         said = self._service.begin(checked, "wyoming-synthesize")
         form = {"rate": own.sample_rate, "width": 2, "channels": 1}
-        await self.write_event(AudioStart(**form).event())
-        async for chunk in said:
-            await self.write_event(AudioChunk(audio=audio.pcm16(chunk), **form).event())
+        try:
+            await self.write_event(AudioStart(**form).event())
+            async for chunk in said:
+                await self.write_event(AudioChunk(audio=audio.pcm16(chunk), **form).event())
+        finally:
+            said.cancel()
         await self.write_event(AudioStop().event())
 
     async def _transcribe(self) -> None:

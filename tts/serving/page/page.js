@@ -22,8 +22,10 @@ function fail(error, name) {
   if (error.name === "AbortError") return;
   $("error").textContent = error.message;
   $("error").hidden = false;
-  $("access").hidden = error.status !== 401;
-  if (error.status === 401) $("key").focus();
+  if (error.status === 401) {
+    $("access").hidden = false;
+    $("key").focus();
+  }
   if (error.status !== 400) return;
   const names = { input: "text", voice: "speaker" }; // as the server has them, and as the page has them
   const field = FIELDS.find((one) => one.id === (names[error.param] ?? error.param ?? name));
@@ -92,6 +94,7 @@ function stop() {
 
 /** Make one utterance or two, and play the first from its beginning, then the second. */
 async function speak() {
+  if (!voice) return; // Enter, before the server has said what the voice is, or while it asks for a key
   stop();
   clearErrors();
   try {
@@ -141,6 +144,7 @@ async function record() {
   }
   clearErrors();
   stop();
+  $("record").disabled = true; // until the microphone is there: a second click would start a second recording
   try {
     recorder = await Recorder.start((level) => {
       $("level").value = recorder ? level : 0;
@@ -151,6 +155,9 @@ async function record() {
     $("recorder-status").textContent = "Recording. Say digits.";
   } catch (error) {
     fail(error);
+  } finally {
+    $("record").disabled = false;
+    $("record").focus();
   }
 }
 

@@ -1,0 +1,41 @@
+"""uvicorn's HTTP with a time for the head of a request: a connection that sends none would stay for good."""
+
+import asyncio
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 30
+"""A connection that waits for the rest of a head for so long is closed."""
+
+
+class HttpProtocol(H11Protocol):
+    """One connection. By h11, which bounds the bytes of a head; httptools does not."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """asyncio's."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio's."""
+        super().connection_lost(exc)
+        self._forget()
+
+    def _watch(self) -> None:
+        """Have the connection closed in time, except where a request is being answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif not self._late:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
+
+    def _forget(self) -> None:
+        if self._late:
+            self._late.cancel()
+        self._late = None
