@@ -59,7 +59,7 @@ EARLY = [
 
 @pytest.fixture(scope="module")
 def keyed(start):
-    return start(key="secret", threads=1, max_upload_bytes=8 << 20, max_body_seconds=1)
+    return start(key="secret", threads=1, max_upload_bytes=8 << 20, max_body_seconds=10)
 
 
 def begin_post(served, path, headers):
