@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from data_recipes.denoise import denoise
+from data_recipes.dequantize import dequantize as add_dequantization_noise
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 from tts.text.normalize import SPOKEN
@@ -34,15 +35,17 @@ class RecordingOptions:
     """How one recording is prepared. Recorded in the dataset card.
 
     sample_rate: Hz. remove_dc: subtract the mean. denoise_db: lower steady noise by up to so much, see `denoise`; 0
-    leaves it. trim: cut silence at both ends, which is what lies under a threshold relative to the loudest 10 ms:
-    `trim_margin_db` above the quietest twentieth of the frames, but within `trim_floor_db` and `trim_ceiling_db`.
-    pad_seconds: kept on both sides of what is left. level_dbfs: RMS of the active frames, in dB below full scale; None
-    leaves the level. fade_seconds: linear, at both ends.
+    leaves it. dequantize: add noise of one step where a recording has few bits, see `dequantize`. trim: cut silence at
+    both ends, which is what lies under a threshold relative to the loudest 10 ms: `trim_margin_db` above the quietest
+    twentieth of the frames, but within `trim_floor_db` and `trim_ceiling_db`. pad_seconds: kept on both sides of what
+    is left. level_dbfs: RMS of the active frames, in dB below full scale; None leaves the level. fade_seconds: linear,
+    at both ends.
     """
 
     sample_rate: Annotated[int, Range(1000, 192_000)] = 8000
     remove_dc: bool = True
     denoise_db: Decibels = 0.0
+    dequantize: bool = False
     trim: bool = True
     trim_floor_db: DecibelsBelow = -40.0
     trim_ceiling_db: DecibelsBelow = -28.0
@@ -123,7 +126,8 @@ class Corpus:
 
 def prepare(wave: np.ndarray, options: RecordingOptions) -> np.ndarray | None:
     """One recording made ready: wave (T,) float32 at options.sample_rate Hz to (T',) float32, or None for silence."""
-    audio = _centered(wave.astype(np.float32), options)
+    audio = wave.astype(np.float32)
+    audio = _centered(add_dequantization_noise(audio) if options.dequantize else audio, options)
     if np.abs(audio).max() < 1e-5:
         return None
     if options.denoise_db:

@@ -47,6 +47,7 @@ def _add_build_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     group = parser.add_argument_group("recordings")
     group.add_argument("--sample-rate", type=int, metavar="HZ", help="default 8000")
     group.add_argument("--denoise-db", type=float, metavar="DB", help="lower steady noise by up to this; default 0")
+    group.add_argument("--dequantize", action="store_true", default=None, help="noise of a step where bits are few")
     group.add_argument("--no-trim", dest="trim", action="store_const", const=False, help="keep silence at the ends")
     group.add_argument("--trim-floor-db", type=float, metavar="DB", help="lowest trim threshold; default -40")
     group.add_argument("--trim-ceiling-db", type=float, metavar="DB", help="highest trim threshold; default -28")
