@@ -165,7 +165,9 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
-        lines += ["## Metrics", _metrics(report["splits"]), _speakers(report["splits"])]
+        lines += ["## Metrics"]
+        if report["unit"] == "digit":
+            lines += [_metrics(report["splits"]), _speakers(report["splits"])]
         for table in judge_tables(report["splits"], ["voice", "ground_truth"]):
             lines += [f"### {table.title}", table.about, markdown_table(table.header, table.rows)]
         lines += [f"By `{report_command}`."]

@@ -47,7 +47,7 @@ def test_release(run, tmp_path, monkeypatch):
     )
     unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
     report = tmp_path / "report.json"
-    report.write_text(json.dumps({"splits": {"test_seen": seen, "test_unseen": unseen}}))
+    report.write_text(json.dumps({"unit": "digit", "splits": {"test_seen": seen, "test_unseen": unseen}}))
     flags = ["--duration-spread", 0.25, "--nucleus-temperature", 0.7, "--default-speaker", "bob", "--report", report]
     release(monkeypatch, run, tmp_path / "nine", *flags)
     voice = load_voice(tmp_path / "nine")
@@ -70,6 +70,15 @@ def test_release(run, tmp_path, monkeypatch):
     assert "as ann and bob said them (by default bob)" in body
     for path in (tmp_path / "nine").glob("*.*"):
         assert b"/home/someone" not in path.read_bytes()
+
+
+def test_a_card_of_words_has_what_judges_say_of_words(run, tmp_path, monkeypatch):
+    judged = {"whisper, free": {"value": 0.25, "value_95": [0.1, 0.4], "by_speaker": {}}}
+    report = tmp_path / "report.json"
+    systems = {name: {"texts": 9, "word_error": 0.5, "judges": judged} for name in ("voice", "ground_truth")}
+    report.write_text(json.dumps({"unit": "word", "splits": {"cardinal": systems}}))
+    release(monkeypatch, run, tmp_path / "nine", "--report", report)
+    assert "| cardinal | whisper, free | 25.0 (10.0-40.0) |" in (tmp_path / "nine" / "README.md").read_text()
 
 
 def test_each_corpus_has_its_own_license(run, tmp_path, monkeypatch):
