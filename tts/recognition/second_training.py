@@ -12,7 +12,6 @@ Letters: T samples, B batch, M mel bands.
 """
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,8 +30,7 @@ from data_recipes.sequences import DIGITS, Digits, Seconds, SequenceOptions, Seq
 from data_recipes.sequences import Sequence as Spoken
 from tts.core import config as configs
 from tts.core.config import Range, check, check_order
-from tts.core.console import run_command
-from tts.core.files import check_folder, new_folder
+from tts.recognition.command import train_by_command
 from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet
 from tts.recognition.training import POOL, Targets, TrainConfig, Trainer, collate
 from tts.training.batches import Batches, Stream
@@ -249,16 +247,4 @@ def _batches(
 
 def main() -> int:
     """Read the config and train."""
-    return run_command("train_second_recognizer", run, "interrupted; the best weights so far are in the output folder")
-
-
-def run() -> int:
-    """The command."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if len(sys.argv) > 1 else 2
-    config = configs.load(SecondConfig, sys.argv[1], sys.argv[2:])
-    check_folder(config.out, "out")
-    with new_folder(config.out):
-        train(config, shlex.join(["python", *sys.argv]))
-    return 0
+    return train_by_command("train_second_recognizer", __doc__, SecondConfig, train)

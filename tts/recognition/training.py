@@ -13,7 +13,6 @@ the card: how good a voice is as a source of training recordings ("train on gene
 import copy
 import json
 import math
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -36,11 +35,11 @@ from data_recipes.sequences import Digits, Seconds, SequenceOptions, SequenceStr
 from data_recipes.sequences import Sequence as Spoken
 from tts.core import config as configs
 from tts.core.config import Range, check
-from tts.core.console import run_command
 from tts.core.errors import InputError
-from tts.core.files import atomic_write, check_folder, is_file, naming, new_folder
+from tts.core.files import atomic_write, is_file, naming
 from tts.recognition.alignment import align, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
+from tts.recognition.command import train_by_command
 from tts.recognition.export import export
 from tts.recognition.generated import GENERATED, recordings_of
 from tts.recognition.model import (
@@ -371,16 +370,4 @@ class Trainer:
 
 def main() -> int:
     """Read the config and train."""
-    return run_command("train_recognizer", run, "interrupted; the best weights so far are in the output folder")
-
-
-def run() -> int:
-    """The command."""
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if len(sys.argv) > 1 else 2
-    config = configs.load(Config, sys.argv[1], sys.argv[2:])
-    check_folder(config.out, "out")
-    with new_folder(config.out):
-        train(config, shlex.join(["python", *sys.argv]))
-    return 0
+    return train_by_command("train_recognizer", __doc__, Config, train)
