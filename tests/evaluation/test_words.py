@@ -91,7 +91,7 @@ class Reader:
     def settings(self):
         return "in its place"
 
-    def __call__(self, waves, sample_rate, said):
+    def __call__(self, waves, sample_rate, said, speakers):
         joined = self.joined if hasattr(self, "joined") else set()
         return [
             {FREE: error_score(words, words if len(wave) in joined or i % 2 else words[:-1])}
