@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported: the tests share the cores among processes, not threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +24,14 @@ def fsdd_dir() -> Path:
         if (folder / "0_jackson_0.wav").is_file():
             return folder
     pytest.skip("needs the Free Spoken Digit Dataset: set FSDD_DIR to its recordings/ folder")
+
+
+@pytest.fixture(scope="session")
+def fsdd_recordings(fsdd_dir: Path) -> dict[str, list[Any]]:
+    """FSDD's prepared recordings by split, read once in each process: that takes seconds. To be left unchanged."""
+    from data_recipes.fsdd import build_recordings
+
+    return build_recordings(fsdd_dir)
 
 
 @pytest.fixture(scope="session")

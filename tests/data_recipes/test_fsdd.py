@@ -26,9 +26,9 @@ def corpus(written: Path, tmp_path: Path) -> Path:
     return shutil.copytree(written, tmp_path / "recordings")
 
 
-@pytest.fixture(scope="module")
-def real(fsdd_dir: Path) -> dict[str, list[Recording]]:
-    return build_recordings(fsdd_dir)
+@pytest.fixture
+def real(fsdd_recordings: dict[str, list[Recording]]) -> dict[str, list[Recording]]:
+    return fsdd_recordings
 
 
 def test_splits_by_take_and_order(corpus: Path) -> None:

@@ -54,10 +54,8 @@ def test_short_waves(samples):
     assert not len(find_clicks(np.zeros(samples, dtype=np.float32), RATE))
 
 
-def test_real_recordings_have_few(fsdd_dir):
-    from data_recipes.fsdd import build_recordings
-
-    recordings = build_recordings(fsdd_dir)["test"]
+def test_real_recordings_have_few(fsdd_recordings):
+    recordings = fsdd_recordings["test"]
     minutes = sum(len(item.audio) for item in recordings) / RATE / 60
     found = [len(find_clicks(item.audio, RATE)) for item in recordings]
     assert sum(found) / minutes < 4

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from helpers.untrained_voice import voice
 
-from data_recipes.fsdd import build_recordings
 from tts.core.errors import InputError
 from tts.evaluation import running
 from tts.evaluation.judges import loading
@@ -192,8 +191,8 @@ def test_an_evaluation_with_judges(corpus, recognizer, tmp_path):
         running.check_output(tmp_path, other.settings, force=False)
 
 
-def test_the_second_recognizer_is_another_and_reads_real_recordings(fsdd_dir):
-    recordings = build_recordings(fsdd_dir)["test"][::7]
+def test_the_second_recognizer_is_another_and_reads_real_recordings(fsdd_recordings):
+    recordings = fsdd_recordings["test"][::7]
     judge, own = SecondJudge(), Recognizer.load()
     assert type(judge.recognizer.net) is not type(own.net)
     scores = judge([x.audio for x in recordings], 8000, [[x.word] for x in recordings], [x.speaker for x in recordings])

@@ -129,7 +129,7 @@ def test_refusals(tones, tmp_path):
         replace(SMALL, model="flat", next_frame_weight=1.0)
 
 
-@pytest.mark.parametrize("model", ["flat", "two_tier"])
+@pytest.mark.parametrize("model", [pytest.param("flat", marks=pytest.mark.slow), "two_tier"])
 def test_one_clip_is_overfitted(tmp_path, tones, model):
     settings = replace(SMALL, source=tones, model=model, clip_seconds=0.0125, lr=2e-2, updates=80, temperature=0.0)
     results = samples.run(settings, run(tmp_path, 10**6))

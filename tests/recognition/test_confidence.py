@@ -11,7 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.cli import recognize as cli
@@ -29,8 +28,8 @@ def recognizer():
 
 
 @pytest.fixture(scope="module")
-def singles(fsdd_dir):
-    return build_recordings(fsdd_dir)["test"]
+def singles(fsdd_recordings):
+    return fsdd_recordings["test"]
 
 
 @given(st.lists(st.sampled_from([BLANK, 3, 4]), min_size=1, max_size=200))

@@ -8,7 +8,6 @@ import pytest
 import torch
 import torchaudio
 
-from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
 from tts.cli import recognize as cli
@@ -22,8 +21,8 @@ def recognizer():
 
 
 @pytest.fixture(scope="module")
-def recordings(fsdd_dir):
-    return build_recordings(fsdd_dir)
+def recordings(fsdd_recordings):
+    return fsdd_recordings
 
 
 def buzz(seconds, seed, rate=8000):
