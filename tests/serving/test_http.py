@@ -190,6 +190,14 @@ def test_rates_that_a_format_has_not(odd, response_format):
     assert message.startswith(f"sample_rate is 11111; {response_format} has 8000, 12000, 16000,")
 
 
+@pytest.mark.parametrize("rate", [0, -8000, 7999, "8000", 8000.5, True])
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/speech/timed"])
+def test_a_sample_rate_that_is_none_is_refused(served, path, rate):
+    body = {"model": "digits", "input": "4", "response_format": "mp3", "sample_rate": rate}
+    answer = httpx.post(served.url + path, json=body)
+    assert answer.status_code == 400 and "sample_rate" in answer.json()["error"]["message"]
+
+
 def test_scores_and_threshold(served, wav):
     found = transcribe(served, wav).json()
     assert found["text"] == "4 7 2"

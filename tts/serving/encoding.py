@@ -46,7 +46,8 @@ _BIT_RATES = {"mp3": 64_000, "opus": 32_000, "aac": 64_000}
 def output_rate(response_format: ResponseFormat, requested: int | None, own: int) -> int:
     """The sample rate of an answer: the one that was requested; else the voice's own in WAV and FLAC, whose header says
     it, and `CLIENTS_RATE` in the others. Raises InputError for one that the format has not."""
-    rate = requested or (own if response_format in ("wav", "flac") else CLIENTS_RATE)
+    default = own if response_format in ("wav", "flac") else CLIENTS_RATE
+    rate = default if requested is None else requested
     allowed = OPUS_RATES if response_format == "opus" else RATES
     if response_format in ("wav", "flac", "pcm"):
         allowed = (*allowed, own)  # whatever it is

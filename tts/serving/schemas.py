@@ -48,7 +48,7 @@ class SpeechRequest(BaseModel):
     duration_spread: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     read: ReadMode | None = Field(None, description="how numbers are read; default: digits in a voice of digits")
     sample_rate: int | None = Field(
-        None, description="of the answer; default: the voice's own in wav and flac, else 24000"
+        None, strict=True, description="of the answer; default: the voice's own in wav and flac, else 24000"
     )
 
 
