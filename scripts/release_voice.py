@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -173,7 +174,14 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         lines += [f"By `{report_command}`."]
     longest = t["config"]["data"]["sequences"]["max_digits"]
     lines += ["## Limits", f"{corpus.limits} Training had sequences of one to {longest} words."]
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join(map(_wrapped, lines)) + "\n"
+
+
+def _wrapped(part: str) -> str:
+    """A paragraph in lines of 120 characters; tables, code and headings as they are."""
+    if "\n" in part or part.startswith("#"):
+        return part
+    return textwrap.fill(part, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _metrics(splits: Mapping[str, Any]) -> str:
