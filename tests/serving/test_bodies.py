@@ -23,12 +23,15 @@ def chunks(connection, count):
         connection.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
 
 
+def head(path, header):
+    kind = b"multipart/form-data; boundary=b" if path.endswith(b"ions") else b"application/json"
+    return b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Type: " + kind + b"\r\n" + header + b"\r\n\r\n"
+
+
 @pytest.mark.parametrize("path", [b"/v1/audio/transcriptions", b"/v1/audio/speech"])
 def test_a_body_of_unknown_size_is_bounded_too(small, path):
     with socket.create_connection(("127.0.0.1", small.port), 5) as connection:
-        kind = b"multipart/form-data; boundary=b" if path.endswith(b"ions") else b"application/json"
-        head = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Type: " + kind
-        connection.sendall(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(head(path, b"Transfer-Encoding: chunked"))
         if path.endswith(b"ions"):
             start = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
             connection.sendall(b"%x\r\n%s\r\n" % (len(start), start))
@@ -39,9 +42,7 @@ def test_a_body_of_unknown_size_is_bounded_too(small, path):
 @pytest.mark.parametrize("path", [b"/v1/audio/transcriptions", b"/v1/audio/speech"])
 def test_a_slow_body_is_refused(small, path):
     with socket.create_connection(("127.0.0.1", small.port), 10) as connection:
-        kind = b"multipart/form-data; boundary=b" if path.endswith(b"ions") else b"application/json"
-        head = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: " + kind
-        connection.sendall(head + b"\r\n\r\n-")
+        connection.sendall(head(path, b"Content-Length: 100") + b"-")
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
