@@ -112,7 +112,7 @@ def test_the_embedding_is_the_wheels_own(monkeypatch):
 
 
 @needs_wheel
-def test_people_are_told_apart(fsdd_dir):
+def test_people_are_distinguished(fsdd_dir):
     judge = SpeakerJudge()
     recordings = build_recordings(fsdd_dir, speakers=("george", "theo"))
 
