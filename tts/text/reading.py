@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from tts.core.errors import InputError
 from tts.core.messages import shown
-from tts.text.languages import LANGUAGES, Language
+from tts.text.languages import LANGUAGES, ORDINAL_INDICATORS, Language, in_script
 from tts.text.normalize import MAX_WORDS, SPOKEN, words
 from tts.text.pauses import Pause, Reading, joined, split_pauses
 
@@ -33,7 +33,6 @@ _PHONE_IN_AUTO = (
     r"|0\d{1,4}(?:[\/-]| (?=(?:\d ?){5}))\d{3,}(?:[ -]\d+)*"
 )
 _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)|(?P<d2>\d{1,2})(?P<mark>[./])(?P<mo2>\d{1,2})(?P=mark)(?P<y2>\d{4})"
-_INDICATORS = frozenset("ºª")
 _OPTIONAL = {"en": frozenset({"and"})}
 """Words that a number may leave out: "three hundred sixteen"."""
 _INSTEAD = {"es": {"veintiún": "veintiuno", "un": "uno"}}
@@ -173,16 +172,15 @@ class _Scanner:
             raise InputError(
                 f"{shown(piece)} cannot be read{kind} in {language.name}; numbers are written as {_example(language)}"
             )
-        for c in piece:
-            if c.isalpha() and c not in _INDICATORS and not unicodedata.name(c, "").startswith(language.script):
-                raise InputError(
-                    f"{shown(piece)} is in another script than {language.name}, the language of the voice; write "
-                    f"{language.name} words or numerals"
-                )
+        if not in_script(piece, language):
+            raise InputError(
+                f"{shown(piece)} is in another script than {language.name}, the language of the voice; write "
+                f"{language.name} words or numerals"
+            )
         found = [part for part in re.split(r"[-\s;!?,.:\"()\u201c\u201d\u00ab\u00bb\u201e\u2026]+", piece) if part]
         for part in found:
             marks = [c for c in part if not (c.isalpha() or unicodedata.category(c)[0] == "M" or c == "'")]
-            if marks or _INDICATORS & set(part) or not any(c.isalpha() for c in part):
+            if marks or ORDINAL_INDICATORS & set(part) or not any(c.isalpha() for c in part):
                 raise InputError(f"{shown(part)} is neither a word nor a number; leave it out")
         return found
 
