@@ -33,6 +33,8 @@ _PHONE_IN_AUTO = (
     r"|0\d{1,4}(?:[\/-]| (?=(?:\d ?){5}))\d{3,}(?:[ -]\d+)*"
 )
 _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)|(?P<d2>\d{1,2})(?P<mark>[./])(?P<mo2>\d{1,2})(?P=mark)(?P<y2>\d{4})"
+_ENGLISH_MONTHS = "|".join(LANGUAGES["en"].months)
+_YEAR_AFTER_COMMA = re.compile(rf"\b((?:{_ENGLISH_MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?),\s(?=\d{{4}}\b)", re.IGNORECASE)
 _OPTIONAL = {"en": frozenset({"and"})}
 """Words that a number may leave out: "three hundred sixteen"."""
 _INSTEAD = {"es": {"veintiún": "veintiuno", "un": "uno"}}
@@ -66,7 +68,7 @@ def read(text: str, how: ReadMode = "auto", language: str = "en", vocabulary: Co
         raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the text has {len(text)} characters; at most {MAX_CHARACTERS} can be read, so split it up")
-    pieces = split_pauses(text)
+    pieces = split_pauses(_YEAR_AFTER_COMMA.sub(r"\1 ", text) if how == "auto" and language == "en" else text)
     if how == "digits":
         return _digits(text, pieces, vocabulary)
     if language not in LANGUAGES:
@@ -240,7 +242,7 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
     ordinal = rf"(?P<n>{whole})(?P<suffix>{language.ordinals})"
     percentage = rf"(?P<number>{number})[ \u00a0]?%"
     by_name: dict[str, list[_Reader]] = {
-        "date": [(_DATE, speaker.date)],
+        "date": [(_DATE, speaker.date), (_named_date(language), speaker.named_date)],
         "time": [(language.times, speaker.time)],
         "money": [(money, speaker.amount)],
         "phone": [(_PHONE_IN_AUTO, speaker.telephone)],
@@ -248,7 +250,11 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         "cardinal": [(percentage, speaker.percentage), (number, speaker.number)],
     }
     by_mode: dict[str, list[_Reader]] = {
-        "auto": [rule for name in by_name for rule in by_name[name]],
+        "auto": [
+            rule
+            for name in by_name
+            for rule in ([(ordinal, speaker.ordinal_or_end)] if name == "ordinal" else by_name[name])
+        ],
         "cardinal": by_name["cardinal"],
         "ordinal": [*by_name["ordinal"], (r"(?P<n>\d+)(?P<suffix>)", speaker.ordinal)],
         "time": [*by_name["time"], (r"(?P<h>\d{1,2})(?P<m>)", speaker.time)],
@@ -257,6 +263,19 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         "phone-double": [(_PHONE, NumberWords(language, doubles=how == "phone-double").telephone)],
     }
     return tuple((re.compile(rf"(?:{pattern}){_END}"), rule) for pattern, rule in by_mode[how])
+
+
+def _named_date(language: Language) -> str:
+    """ "21. März 2024", "1 de mayo", in English "March 21st" as well; a year of four digits or none."""
+    months, space = "|".join(language.months), "[ \u00a0]"
+    day, year = r"(?:0?[1-9]|[12]\d|3[01])", r"\d{4}"
+    suffix = f"(?:{language.ordinals})?" if language.code in ("en", "de", "fr", "ru") else ""
+    of = f"(?:de{space})?" if language.code in ("es", "pt") else ""
+    end = rf"(?:{space}(?:года|г\.))?" if language.code == "ru" else ""
+    first = rf"(?P<d>{day}){suffix}{space}{of}(?P<name>{months})(?:{space}{of}(?P<y>{year}){end})?"
+    # Month first is English alone; elsewhere nothing matches it.
+    months = months if language.code == "en" else "(?!)"
+    return rf"{first}|(?P<name2>{months}){space}(?P<d2>{day}){suffix}(?:{space}(?P<y2>{year}))?"
 
 
 def _number_pattern(language: Language, extra: str = "") -> str:
