@@ -34,6 +34,7 @@ from data_recipes.corpus import SPLITS, Corpus, Recording, RecordingOptions, pre
 from tts.audio import resample
 from tts.core.errors import InputError
 from tts.core.extras import install_command
+from tts.text.languages import LANGUAGES, in_script
 from tts.text.normalize import check_vocabulary
 
 TITLE = "Words said by eSpeak NG"
@@ -249,7 +250,8 @@ def load_corpus(
 
     Returns: recordings ordered by voice, word and take.
 
-    Raises: InputError for a voice or language that eSpeak has not, numbers out of range, a missing wheel.
+    Raises: InputError for a voice or language that eSpeak has not, a word in another script, numbers out of range, a
+        missing wheel.
     """
     options = replace(options or RecordingOptions(), trim=False)  # what eSpeak says is cut exactly already
     if language not in ACCENTS:
@@ -266,6 +268,7 @@ def load_corpus(
     names = list(dict.fromkeys(speakers)) if speakers else voice_names(voices, language)
     for name in names:
         _check_voice(name)
+        _check_script(words, name)
     make = partial(_recordings, words=words, takes=takes, options=options)
     recordings: list[Recording] = []
     with tqdm(total=len(names), desc="espeak", unit="voice", disable=not progress) as bar:
@@ -289,6 +292,17 @@ def _check_voice(name: str) -> None:
             f"{name!r} is no voice of eSpeak's; write accent+variant@pitch, such as {voice_names(1)[0]}, with a pitch "
             "of 0 to 100"
         )
+
+
+def _check_script(words: Sequence[str], voice: str) -> None:
+    """eSpeak names the letters of another script ("Cyrillic letter es") instead of saying the word."""
+    language = LANGUAGES.get(re.split("[-+]", voice)[0])
+    for word in words:
+        if language and not in_script(word, language):
+            raise InputError(
+                f"{word!r} is in another script than {language.name}, the language of {voice}; choose a language with "
+                "--language"
+            )
 
 
 def _recordings(voice: str, words: Sequence[str], takes: int, options: RecordingOptions) -> list[Recording]:

@@ -65,7 +65,7 @@ def load_corpus(
         words: which words; all of them must be there.
 
     Returns: recordings ordered by word, speaker and number. Left out, and counted in the notes, are files of which
-    another one, earlier in that order, has the same bytes, and those that are silent or clipped.
+    another one, earlier in that order, has the same bytes, and those that are silent. Clipped ones are counted.
 
     Raises: InputError for a word or speaker that is not there, or a file that cannot be read, which it names.
     """
@@ -99,7 +99,8 @@ def load_corpus(
         clipped += is_clipped(wave)
         recording = Recording(audio, word, speaker, take, options.sample_rate, f"{word}_{speaker}_{take}")
         found[word, speaker, take] = digest, recording
-    _check_found(Path(source), words, present, speakers, {speaker for _, speaker, _ in found})
+    _check_words(Path(source), words, present)
+    _check_speakers(Path(source), speakers, {speaker for _, speaker, _ in found})
     splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
     for _, (digest, recording) in sorted(found.items()):
@@ -131,10 +132,15 @@ def _files(source: Path, words: Sequence[str]) -> Iterator[tuple[str, str, int, 
             advice = f"give Speech Commands, or its .tar.gz, as the source, or {HUB}google/speech_commands"
             raise InputError(f"{source}: no such folder or archive; {advice}")
         if found == "folder":
+            matches = {
+                word: [(path, match) for path in paths if (match := NAME.fullmatch(f"{word}/{path.name}"))]
+                for word in words
+                for paths in [sorted((source / word).glob("*.wav"))]
+            }
+            _check_words(source, words, {word for word in words if matches[word]})  # before the work, not after it
             for word in words:
-                for path in sorted((source / word).glob("*.wav")):
-                    if match := NAME.fullmatch(f"{word}/{path.name}"):
-                        yield word, match[2], int(match[3]), path, str(path)
+                for path, match in matches[word]:
+                    yield word, match[2], int(match[3]), path, str(path)
             return
 
     def match_of(name: str) -> re.Match[str] | None:
@@ -194,12 +200,13 @@ def _of_hub(
             raise InputError(f"{shard}: cannot be read ({one_line(str(error))}); remove it, and try again") from None
 
 
-def _check_found(
-    source: Path, words: Sequence[str], present: set[str], speakers: Sequence[str] | None, known: set[str]
-) -> None:
+def _check_words(source: Path, words: Sequence[str], present: set[str]) -> None:
     if missing := [word for word in words if word not in present]:
         there = ", ".join(word for word in words if word in present)
         advice = f"name those that it has: --words {there.replace(',', '')}" if there else "choose another folder"
         raise InputError(f"{source}: has no recordings of {', '.join(missing)}; {advice}")
+
+
+def _check_speakers(source: Path, speakers: Sequence[str] | None, known: set[str]) -> None:
     if strangers := [name for name in speakers or () if name not in known]:
         raise InputError(f"{source}: has no recordings of speaker {strangers[0]}; speakers are in the files' names")

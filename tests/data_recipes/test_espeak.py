@@ -71,6 +71,8 @@ def test_other_languages(espeak: None) -> None:
         ({"takes": 3}, "takes is 3"),
         ({"words": ["a b"]}, "holds 'a b'"),
         ({"words": []}, "no word"),
+        ({"words": ["сорок"]}, "'сорок' is in another script than English"),
+        ({"words": ["forty"], "language": "ru"}, "'forty' is in another script than Russian"),
         ({"words": ["…"], "voices": 1, "takes": 4}, "holds"),
     ],
 )

@@ -1,5 +1,6 @@
 """Numbers as people write them, and pauses, to words."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -64,11 +65,14 @@ def test_every_text_is_read_or_refused_in_one_line(text, how, language):
 def test_cardinals_are_those_of_num2words(n, language):
     expected = num2words(n, lang=language).lower().replace("-", " ").replace(",", " ").split()
     said = read(str(n), "cardinal", language).words
-    # num2words lacks an accent in "ventitré", and says "veintiuno mil" where Spanish has "veintiún mil".
+    # num2words lacks an accent in "ventitré", and says "veintiuno mil" and "einhunderteinstausend" where Spanish has
+    # "veintiún mil" and German "einhunderteintausend".
     same = {"uno": "un", "veintiuno": "veintiún"} if language == "es" else {}
-    assert [same.get(word, word).replace("é", "e") for word in said] == [
-        same.get(word, word).replace("é", "e") for word in expected
-    ]
+
+    def plain(word: str) -> str:
+        return re.sub("ein[es]($|tausend)", r"ein\1", same.get(word, word).replace("é", "e"))
+
+    assert [plain(word) for word in said] == [plain(word) for word in expected]
 
 
 @settings(deadline=None)
@@ -129,6 +133,9 @@ def test_digits_are_what_they_were(text):
         ("3/4/2024", "auto", "en", "day or the month first"),
         ("2024-13-01", "auto", "en", "no date"),
         ("2024-02-30", "auto", "de", "no date"),
+        ("2023-02-29", "auto", "en", "no date"),
+        ("24:01", "time", "en", "hours go from 0 to 23"),
+        ("n.º 5", "auto", "es", "'º' is neither a word nor a number"),
         ("555 0177", "phone-double", "fr", "is English"),
         ("4\x07", "auto", "en", "control character U+0007"),
         ("4\ud800", "auto", "en", "not valid Unicode"),

@@ -12,7 +12,7 @@ from tts.core.files import path_argument
 
 CORPORA = {
     "fsdd": "the recordings of the Free Spoken Digit Dataset: single digits by six speakers",
-    "speech_commands": "words of Google Speech Commands by hundreds of speakers, from its folder or archive",
+    "speech_commands": "words of Google Speech Commands by hundreds of speakers, from its folder, archive or the hub",
     "prompts": "recordings of words in folders: telephone prompts of Asterisk and FreeSWITCH, or files named WORD.wav",
     "espeak": "words said by any number of eSpeak NG's synthetic voices; nothing is downloaded",
 }

@@ -3,6 +3,7 @@
 One entry of `LANGUAGES` a language. Number words come from num2words.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -125,7 +126,7 @@ _ITALIAN = Language(
     name="Italian",
     code="it",
     decimal=",",
-    groups=".'\u00a0",
+    groups=".'" + _SPACES,
     point="virgola",
     minus="meno",
     plus="più",
@@ -145,12 +146,12 @@ _GERMAN = Language(
     name="German",
     code="de",
     decimal=",",
-    groups=".'\u00a0",
+    groups=".'" + _SPACES,
     point="komma",
     minus="minus",
     plus="plus",
     months=_months("januar februar märz april mai juni juli august september oktober november dezember"),
-    ordinals=r"\.(?!\w)",
+    ordinals=r"\.(?![\w.])",
     times=_COLON + r"(?: ?uhr)?|(?P<h2>\d{1,2})(?:\.(?P<m2>\d\d))? ?uhr",
     cents="und",
     of="",
@@ -210,3 +211,12 @@ LANGUAGES = {
     language.code: language for language in (_ENGLISH, _SPANISH, _FRENCH, _ITALIAN, _GERMAN, _PORTUGUESE, _RUSSIAN)
 }
 """By their ISO 639-1 codes."""
+
+ORDINAL_INDICATORS = frozenset("ºª")
+"""Letters to Unicode, of no script, and part of no word."""
+
+
+def in_script(text: str, language: Language) -> bool:
+    """Whether all letters of a text are of the script in which the language is written."""
+    letters = (c for c in text if c.isalpha() and c not in ORDINAL_INDICATORS)
+    return all(unicodedata.name(c, "").startswith(language.script) for c in letters)

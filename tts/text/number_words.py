@@ -1,5 +1,6 @@
 """Numbers as words: what `reading` has found in a text, by num2words, and by rules of our own where it has none."""
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,9 @@ class NumberWords:
         if language.code == "ru":
             gender = "f" if feminine else "n" if suffix.endswith("е") else "m"  # noqa: RUF001
             return _num2words(n, language, to="ordinal", gender=gender)
+        if language.code == "de":
+            of_a_month = re.match(rf"\s*(?:{'|'.join(language.months)})\b", match.string[match.end() :])
+            return self._german_ordinal(n, match, "r" if of_a_month else "")
         spoken = _num2words(n, language, to="ordinal")
         if language.code == "fr" and feminine:
             return ["première"] if n == 1 else spoken
@@ -94,12 +98,28 @@ class NumberWords:
             return [*spoken[:-1], re.sub("(primer|tercer)o$", r"\1", spoken[-1])]
         return spoken
 
+    def ordinal_or_end(self, match: re.Match[str]) -> list[str]:
+        """An ordinal; in German a cardinal where the point ends a text with words before it: "Zimmer 101."."""
+        word = _word_before(match)
+        ends = self._language.code == "de" and not match.string[match.end() :].strip()
+        if ends and word and word not in _DATIVE | _ARTICLES:
+            return self._cardinal(int(match["n"])) if _check_length(match["n"]) else []
+        return self.ordinal(match)
+
+    def _german_ordinal(self, n: int, match: re.Match[str], alone: str) -> list[str]:
+        """ "dritte" after an article, "dritten" after what takes a dative; else with the ending `alone`."""
+        word = _word_before(match)
+        ending = "n" if word in _DATIVE else "" if word in _ARTICLES else alone
+        *head, last = _num2words(n, self._language, to="ordinal")
+        return [*head, last + ending]
+
     def time(self, match: re.Match[str]) -> list[str]:
         """A time of day, of 12 or 24 hours. Raises InputError where there is none."""
         found, language = match.groupdict(), self._language
         hour, minute = int(found["h"] or found["h2"]), int(found["m"] or found.get("m2") or 0)
         half = found.get("half") or found.get("half2")
-        if minute > 59 or not (1 <= hour <= 12 if half else hour <= 23):
+        midnight = hour == 24 and not minute  # the end of a day
+        if minute > 59 or not (1 <= hour <= 12 if half else hour <= 23 or midnight):
             hours = "1 to 12 with am or pm" if half else "0 to 23"
             raise InputError(f"{shown(match[0])} is no time; hours go from {hours}, minutes from 00 to 59")
         return _TIMES[language.code](self, hour, minute, half)
@@ -135,25 +155,46 @@ class NumberWords:
         return [*self._amount(hour, Noun("час", "часов", few="часа")), *minutes]
 
     def date(self, match: re.Match[str]) -> list[str]:
-        """A date. Raises InputError where there is none."""
-        language = self._language
+        """A date in numerals. Raises InputError where there is none."""
         year, month, day = (int(match[name] or match[f"{name}2"]) for name in ("y", "mo", "d"))
-        if language.code == "en" and not match["y"]:
+        if self._language.code == "en" and not match["y"]:
             raise InputError(f"{shown(match[0])} may have the day or the month first; write e.g. 2024-03-21")
-        if not (1 <= month <= 12 and 1 <= day <= _DAYS[month - 1] and year >= 1):
-            raise InputError(f"{shown(match[0])} is no date; write year, month and day, e.g. 2024-03-21")
+        return self._date(match, day, month, year)
+
+    def named_date(self, match: re.Match[str]) -> list[str]:
+        """A date with the month's name, with a year or without. Raises InputError where there is none."""
+        found = match.groupdict()
+        day_first = found["name"] is not None
+        month = self._language.months.index(found["name"] or found["name2"]) + 1
+        day, year = (found["d"], found["y"]) if day_first else (found["d2"], found["y2"])
+        return self._date(match, int(day), month, int(year) if year else None, day_first)
+
+    def _date(self, match: re.Match[str], day: int, month: int, year: int | None, day_first: bool = False) -> list[str]:
+        try:
+            datetime.date(2000 if year is None else year, month, day)
+        except ValueError:
+            raise InputError(f"{shown(match[0])} is no date; write year, month and day, e.g. 2024-03-21") from None
+        language = self._language
         name, code = language.months[month - 1], language.code
-        if code == "en":
-            return [name, *_num2words(day, language, to="ordinal"), *_num2words(year, language, to="year")]
-        if code == "de":
-            said = _num2words(year, language, to="year") if 1100 <= year < 2000 else self._cardinal(year)
-            return [f"{''.join(_num2words(day, language, to='ordinal'))}r", name, *said]
-        if code == "ru":
-            number = _num2words(day, language, to="ordinal", gender="n")
-            return [*number, name, *_num2words(year, language, to="ordinal", case="g", gender="m"), "года"]
-        number = _num2words(1, language, to="ordinal") if day == 1 and code in ("fr", "it") else self._cardinal(day)
         of = ["de"] if code in ("es", "pt") else []
-        return [*number, *of, name, *of, *self._cardinal(year)]
+        if code == "en":
+            number = _num2words(day, language, to="ordinal")
+            spoken = [*number, "of", name] if day_first else [name, *number]
+        elif code == "de":
+            spoken = [*self._german_ordinal(day, match, "r"), name]
+        elif code == "ru":
+            spoken = [*_num2words(day, language, to="ordinal", gender="n"), name]
+        else:
+            first = day == 1 and code in ("fr", "it")
+            spoken = [*(_num2words(1, language, to="ordinal") if first else self._cardinal(day)), *of, name]
+        return spoken if year is None else [*spoken, *of, *self._year(year)]
+
+    def _year(self, year: int) -> list[str]:
+        language, code = self._language, self._language.code
+        if code == "ru":
+            return [*_num2words(year, language, to="ordinal", case="g", gender="m"), "года"]
+        by_hundreds = code == "en" or (code == "de" and 1100 <= year < 2000)
+        return _num2words(year, language, to="year") if by_hundreds else self._cardinal(year)
 
     def amount(self, match: re.Match[str]) -> list[str]:
         """An amount of money."""
@@ -228,7 +269,7 @@ class NumberWords:
     def _doubled(self, digits: str) -> list[str]:
         """ "77" as "double seven", "777" as "triple seven"."""
         spoken: list[str] = []
-        for same in re.finditer(r"(\d)\1{0,2}", digits):
+        for same in re.finditer(r"(\d)(?:\1(?=\1\1(?!\1))|\1{0,2})", digits):  # of four left, two and two
             spoken += [*{2: ["double"], 3: ["triple"]}.get(len(same[0]), []), *self._each(same[1])]
         return spoken
 
@@ -242,18 +283,26 @@ _TIMES: dict[str, Callable[[NumberWords, int, int, str | None], list[str]]] = {
     "pt": NumberWords._portuguese_time,
     "ru": NumberWords._russian_time,
 }
+_DATIVE = frozenset(["am", "vom", "zum", "beim", "im", "dem", "den", "zur", "seit", "bis", "ab"])
+_ARTICLES = frozenset(["der", "die", "das"])
 _CORRECTED: dict[str, tuple[tuple[str, str], ...]] = {
     "es": (
         *((r"veintiuno(?= mil)", "veintiún"), (r"\buno(?= mil)", "un")),
         *(("décimoprimero", "undécimo"), ("décimosegundo", "duodécimo"), ("cuadrig", "cuadring"), ("quadra", "cuadra")),
         *(("septig", "septing"), ("octig", "octing")),
     ),
+    "de": ((r"eins(?=tausend)", "ein"), (r"eins(?= milli)", "eine")),
     "fr": ((r"(vingt|cent)sième", r"\1ième"),),
     "it": ((r"(?<=\w)tre\b", "tré"),),
     "pt": (("quadrig", "quadring"), ("septig", "septing"), ("octig", "octing")),
 }
 """Where num2words is wrong: patterns, and what is said."""
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def _word_before(match: re.Match[str]) -> str:
+    """The word before what was found, "" where there is none."""
+    before = re.search(r"([^\W\d]+) +$", match.string[: match.start()])
+    return before[1] if before else ""
 
 
 def _after_millions(spoken: list[str]) -> tuple[list[str], list[str]]:

@@ -9,32 +9,32 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from tts.core.errors import InputError
 from tts.core.messages import shown
-from tts.text.languages import LANGUAGES, Language
+from tts.text.languages import LANGUAGES, ORDINAL_INDICATORS, Language, in_script
 from tts.text.normalize import MAX_WORDS, SPOKEN, words
 from tts.text.pauses import Pause, Reading, joined, split_pauses
-
-if TYPE_CHECKING:
-    pass
 
 ReadMode = Literal["digits", "cardinal", "ordinal", "time", "money", "phone", "phone-double", "auto"]
 """How numbers are read. "phone-double" says "double seven"; "auto" goes by what is written, dates included."""
 
 MAX_CHARACTERS = 100_000
 
-_END = r"(?=[\s;!?\u061b\u06d4\u3002\")\u201c\u201d\u00bb]|[.:,](?:\s|$)|$)"
-_SEPARATORS = re.compile(r"[\s;!?\u061b\u06d4\u3002,.:\"()\u201c\u201d\u00ab\u00bb\u201e]+")
+_END = r"(?=[\s;!?\u061b\u06d4\u3002\")\u201c\u201d\u00bb\u2026]|[.:,](?:\s|$)|\.{3}|$)"
+_SEPARATORS = re.compile(r"[\s;!?\u061b\u06d4\u3002,.:\"()\u201c\u201d\u00ab\u00bb\u201e\u2026]")
 _SPACES_IN_NUMBERS = "\u00a0\u202f\u2009\u2007"
 _ARABIC_MARKS = "\u066b\u066c"  # decimal, thousands
 _PHONE = r"(?:\+ ?)?\(?\d(?:[\d \u00a0().\/-]*\d)?"
 _PHONE_IN_AUTO = (
-    r"\+ ?\d[\d \u00a0().\/-]{3,}\d|\(\d{2,5}\) ?\d[\d \u00a0.\/-]*\d|\d{3}[-.]\d{3}[-.]\d{4}|\d{3}-\d{4}"
-    r"|0\d{1,4}[\/-]\d{3,}(?:[ -]\d+)*"
+    r"\+ ?\d[\d \u00a0().\/-]{3,}\d|(?:\d[ -]?)?\(\d{2,5}\) ?\d[\d \u00a0.\/-]*\d|(?:\d[-.])?\d{3}[-.]\d{3}[-.]\d{4}"
+    r"|\d{3}-\d{4}|(?:\d-)?(?:\d{3}-)?\d{3}-\d\d-\d\d|0\d(?:[.-]\d\d){4}"
+    r"|0\d{1,4}(?:[\/-]| (?=(?:\d ?){5}))\d{3,}(?:[ -]\d+)*"
 )
 _DATE = r"(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)|(?P<d2>\d{1,2})(?P<mark>[./])(?P<mo2>\d{1,2})(?P=mark)(?P<y2>\d{4})"
+_ENGLISH_MONTHS = "|".join(LANGUAGES["en"].months)
+_YEAR_AFTER_COMMA = re.compile(rf"\b((?:{_ENGLISH_MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?),\s(?=\d{{4}}\b)", re.IGNORECASE)
 _OPTIONAL = {"en": frozenset({"and"})}
 """Words that a number may leave out: "three hundred sixteen"."""
 _INSTEAD = {"es": {"veintiún": "veintiuno", "un": "uno"}}
@@ -68,7 +68,7 @@ def read(text: str, how: ReadMode = "auto", language: str = "en", vocabulary: Co
         raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"the text has {len(text)} characters; at most {MAX_CHARACTERS} can be read, so split it up")
-    pieces = split_pauses(text)
+    pieces = split_pauses(_YEAR_AFTER_COMMA.sub(r"\1 ", text) if how == "auto" and language == "en" else text)
     if how == "digits":
         return _digits(text, pieces, vocabulary)
     if language not in LANGUAGES:
@@ -174,16 +174,15 @@ class _Scanner:
             raise InputError(
                 f"{shown(piece)} cannot be read{kind} in {language.name}; numbers are written as {_example(language)}"
             )
-        for c in piece:
-            if c.isalpha() and not unicodedata.name(c, "").startswith(language.script):
-                raise InputError(
-                    f"{shown(piece)} is in another script than {language.name}, the language of the voice; write "
-                    f"{language.name} words or numerals"
-                )
+        if not in_script(piece, language):
+            raise InputError(
+                f"{shown(piece)} is in another script than {language.name}, the language of the voice; write "
+                f"{language.name} words or numerals"
+            )
         found = [part for part in re.split(r"[-\s;!?,.:\"()\u201c\u201d\u00ab\u00bb\u201e\u2026]+", piece) if part]
         for part in found:
-            marks = [c for c in part if not c.isalpha() and unicodedata.category(c)[0] != "M" and c != "'"]
-            if marks or not any(c.isalpha() for c in part):
+            marks = [c for c in part if not (c.isalpha() or unicodedata.category(c)[0] == "M" or c == "'")]
+            if marks or ORDINAL_INDICATORS & set(part) or not any(c.isalpha() for c in part):
                 raise InputError(f"{shown(part)} is neither a word nor a number; leave it out")
         return found
 
@@ -233,16 +232,17 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
     language = LANGUAGES[code]
     speaker = NumberWords(language)
     number = _number_pattern(language)
+    sum_ = _number_pattern(language, extra=" ")  # "$12 500" is one amount even where "12 500" is two numbers
     signs = "|".join(re.escape(sign) for sign in sorted(language.money, key=len, reverse=True))
     money = (
-        rf"(?P<minus>-?)(?P<sign>{signs})[ \u00a0]?(?P<number>{number})"
-        rf"|(?P<minus2>-?)(?P<number2>{number})[ \u00a0]?(?P<sign2>{signs})"
+        rf"(?P<minus>-?)(?P<sign>{signs})[ \u00a0]?(?P<number>{sum_})"
+        rf"|(?P<minus2>-?)(?P<number2>{sum_})[ \u00a0]?(?P<sign2>{signs})"
     )
     whole = r"\d+" if language.code == "de" else _whole_pattern(language)  # "1.000." ends a sentence
     ordinal = rf"(?P<n>{whole})(?P<suffix>{language.ordinals})"
     percentage = rf"(?P<number>{number})[ \u00a0]?%"
     by_name: dict[str, list[_Reader]] = {
-        "date": [(_DATE, speaker.date)],
+        "date": [(_DATE, speaker.date), (_named_date(language), speaker.named_date)],
         "time": [(language.times, speaker.time)],
         "money": [(money, speaker.amount)],
         "phone": [(_PHONE_IN_AUTO, speaker.telephone)],
@@ -250,7 +250,11 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
         "cardinal": [(percentage, speaker.percentage), (number, speaker.number)],
     }
     by_mode: dict[str, list[_Reader]] = {
-        "auto": [rule for name in by_name for rule in by_name[name]],
+        "auto": [
+            rule
+            for name in by_name
+            for rule in ([(ordinal, speaker.ordinal_or_end)] if name == "ordinal" else by_name[name])
+        ],
         "cardinal": by_name["cardinal"],
         "ordinal": [*by_name["ordinal"], (r"(?P<n>\d+)(?P<suffix>)", speaker.ordinal)],
         "time": [*by_name["time"], (r"(?P<h>\d{1,2})(?P<m>)", speaker.time)],
@@ -261,12 +265,26 @@ def _rules(code: str, how: ReadMode) -> tuple[_Rule, ...]:
     return tuple((re.compile(rf"(?:{pattern}){_END}"), rule) for pattern, rule in by_mode[how])
 
 
-def _number_pattern(language: Language) -> str:
-    """Grouped or not, with a fraction or without; without names, so that it can stand twice in a pattern."""
+def _named_date(language: Language) -> str:
+    """ "21. März 2024", "1 de mayo", in English "March 21st" as well; a year of four digits or none."""
+    months, space = "|".join(language.months), "[ \u00a0]"
+    day, year = r"(?:0?[1-9]|[12]\d|3[01])", r"\d{4}"
+    suffix = f"(?:{language.ordinals})?" if language.code in ("en", "de", "fr", "ru") else ""
+    of = f"(?:de{space})?" if language.code in ("es", "pt") else ""
+    end = rf"(?:{space}(?:года|г\.))?" if language.code == "ru" else ""
+    first = rf"(?P<d>{day}){suffix}{space}{of}(?P<name>{months})(?:{space}{of}(?P<y>{year}){end})?"
+    # Month first is English alone; elsewhere nothing matches it.
+    months = months if language.code == "en" else "(?!)"
+    return rf"{first}|(?P<name2>{months}){space}(?P<d2>{day}){suffix}(?:{space}(?P<y2>{year}))?"
+
+
+def _number_pattern(language: Language, extra: str = "") -> str:
+    """Grouped (by `extra` marks as well) or not, with a fraction or without; without names, so that it can stand twice
+    in a pattern."""
     fraction = rf"{re.escape(language.decimal)}\d+"
-    return rf"-?(?:{_whole_pattern(language)}(?:{fraction})?|{fraction})"
+    return rf"-?(?:{_whole_pattern(language, extra)}(?:{fraction})?|{fraction})"
 
 
-def _whole_pattern(language: Language) -> str:
-    grouped = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+" for mark in language.groups)
+def _whole_pattern(language: Language, extra: str = "") -> str:
+    grouped = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+" for mark in language.groups + extra)
     return rf"(?:{grouped}|\d+)"
