@@ -30,7 +30,7 @@ from tts.text.normalize import is_digits
 
 if TYPE_CHECKING:
     import pyarrow
-    from datasets import Dataset, Features
+    from datasets import Features
 
 ROWS_PER_SHARD = 2000
 ROWS_PER_GROUP = 500  # what a streaming reader fetches at once
@@ -54,13 +54,6 @@ def features(sample_rate: int, digits: bool = True) -> "Features":
             "combination_split": Value("string"),
         }
     )
-
-
-def sequences_dataset(sequences: Iterable[Sequence], digits: bool = True) -> "Dataset":
-    """At least one sequence, all at one rate, as a `Dataset` in memory: audio as FLAC bytes (16 bit), not decoded."""
-    from datasets import Dataset
-
-    return Dataset(_table(list(sequences), digits))
 
 
 def _table(sequences: list[Sequence], digits: bool) -> "pyarrow.Table":

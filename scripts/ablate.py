@@ -19,7 +19,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tts.cli.train import train
-from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import is_file
 from tts.core.plots import png
@@ -27,7 +26,7 @@ from tts.core.tables import markdown_table, percent_cell
 from tts.evaluation.plots import errors_and_spreads
 from tts.evaluation.running import REPORT
 from tts.evaluation.test_sets import Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse, write_results
+from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse, write_results
 from tts.recognition.model import Recognizer
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
@@ -76,16 +75,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 """What each changes in the config."""
 
 
-def folder_of(name: str, out: Path) -> Path:
-    """Of a variant's run."""
-    return out / name.replace(" ", "-")
-
-
-def variant(base: RunConfig, changed: RunConfig, name: str, out: Path) -> RunConfig:
-    """A variant's run: the base's compute, a folder of its own."""
+def variant(base: RunConfig, changed: RunConfig) -> RunConfig:
+    """A variant with as many steps as make its compute the base's."""
     share = multiply_adds(base.model, base.loss) / multiply_adds(changed.model, changed.loss)
-    steps = max(1, round(base.train.steps * share))
-    return replace(changed, output=folder_of(name, out), train=replace(changed.train, steps=steps))
+    return replace(changed, train=replace(changed.train, steps=max(1, round(base.train.steps * share))))
 
 
 def collect(out: Path) -> dict[str, Any]:
@@ -93,7 +86,7 @@ def collect(out: Path) -> dict[str, Any]:
     keys = ("digit_error", "digit_error_95", "exact", "exact_95", "stop_error", "texts", "digits")
     rows = {}
     for name in VARIANTS:
-        run = folder_of(name, out)
+        run = out / name.replace(" ", "-")
         if not is_file(run / "evaluation" / "all" / REPORT):
             continue
         splits = json.loads((run / "evaluation" / "all" / REPORT).read_text(encoding="utf-8"))["splits"]
@@ -157,20 +150,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     what = "Train and judge variants of one training, alike."
-    args, names = parse(argv, what, "configs/ablations.yaml", VARIANTS, 100)
-    base = load(args.config, args.overrides)
-    out = args.out or base.output
-    settings = Settings(args.n, args.seed, args.duration_spread)
-    rate = base.data.recordings.sample_rate
-    trained = Trained(base.data.recordings, base.data.sequences)
-    material = from_source(base.data.source, [*SPLITS], args.n, args.seed, base.data.speakers, rate, trained)
+    asked = parse(argv, what, "configs/ablations.yaml", VARIANTS, 100)
+    d, settings = asked.base.data, asked.settings
+    rate, trained = d.recordings.sample_rate, Trained(d.recordings, d.sequences)
+    material = from_source(d.source, [*SPLITS], settings.texts, settings.seed, d.speakers, rate, trained)
     recognizer = Recognizer.load()
-    for name in names:
-        changed = configs.load(RunConfig, args.config, [*args.overrides, *VARIANTS[name]])
-        one = variant(base, changed, name, out)
-        train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
+    for changed in asked.trainings.values():
+        one = variant(asked.base, changed)
+        train(one, resume=is_begun(one))
         judge(one.output, {"all": material}, recognizer, settings)
-    write(out, rate, settings)
+    write(asked.out, rate, settings)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,11 @@ WHEEL_PLATFORMS = {
 """The same in the names of wheels."""
 # Strict arithmetic is the point (see engine.c); a frame pointer costs nothing here.
 FLAGS = ("-std=c11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
-SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-DENGINE_SANITIZED")
+SANITIZED = {
+    "undefined": ("-fsanitize=undefined", "-fno-sanitize-recover=all"),
+    "address": ("-fsanitize=address", "-fno-omit-frame-pointer"),
+}
+"""By what is to be found. zig has no runtime of `address`: GCC's libasan has to be preloaded (see .ci/run)."""
 
 
 def this_machine() -> str:
@@ -48,16 +52,16 @@ def library_name(target: str) -> str:
     return "_engine" + {"macos": ".dylib", "windows": ".dll"}.get(target.split("-")[0], ".so")
 
 
-def build(target: str, folder: Path = FOLDER, sanitize: bool = False) -> Path:
+def build(target: str, folder: Path = FOLDER, sanitize: str | None = None) -> Path:
     """Compile `engine.c` once for each instruction set and once for the choice among them, and link them.
 
-    Args: target, one of `TARGETS`; folder, where the library goes; sanitize: stop at undefined behavior.
+    Args: target, one of `TARGETS`; folder, where the library goes; sanitize, one of `SANITIZED`: stop at such faults.
 
     Returns: the library's path.
     """
     compiler = [sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target]]
     of_system = ("-DEXPORT=__declspec(dllexport)",) if "windows" in target else ("-DEXPORT=", "-fPIC")
-    flags = [*FLAGS, *(SANITIZED if sanitize else ("-fno-sanitize=all",)), *of_system]
+    flags = [*FLAGS, *(SANITIZED[sanitize] if sanitize else ("-fno-sanitize=all",)), *of_system]
     sets = X86 if "x86_64" in target else ARM
     folder.mkdir(parents=True, exist_ok=True)
     library = folder / library_name(target)
@@ -73,7 +77,7 @@ def build(target: str, folder: Path = FOLDER, sanitize: bool = False) -> Path:
 
         with ThreadPoolExecutor() as pool:
             objects = list(pool.map(compiled, [*sets, None]))
-        extra = SANITIZED[:1] if sanitize else ("-s",) if target.startswith("linux") else ()
+        extra = SANITIZED[sanitize][:1] if sanitize else ("-s",) if target.startswith("linux") else ()
         subprocess.run([*compiler, "-shared", *extra, "-o", str(library), *objects], check=True)
     for left in (*folder.glob("_engine.pdb"), *folder.glob("_engine.lib")):  # Windows' import library: nobody links
         left.unlink()
@@ -85,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", choices=TARGETS, default=this_machine())
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--sanitize", action="store_true", help="stop at undefined behavior")
+    parser.add_argument("--sanitize", choices=SANITIZED, help="stop at undefined behavior, or at a wrong address")
     arguments = parser.parse_args()
     print(build(arguments.target, arguments.folder, arguments.sanitize))
 

@@ -13,14 +13,12 @@ is there.
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tts.cli.train import train
-from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import is_file
 from tts.core.tables import markdown_table, percent_cell
@@ -28,7 +26,7 @@ from tts.evaluation.metrics import summarize
 from tts.evaluation.plots import errors_by_split
 from tts.evaluation.running import LINES, REPORT
 from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse, write_results
+from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse, write_results
 from tts.evaluation.utterance import Limits, Utterance
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
@@ -189,16 +187,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     what = "Train and judge pooled and pointer, text and word, alike."
-    args, names = parse(argv, what, "configs/comparison.yaml", TRAININGS, 60)
-    config = load(args.config, args.overrides)
-    out = args.out or config.output
-    settings = Settings(args.n, args.seed, args.duration_spread)
+    asked = parse(argv, what, "configs/comparison.yaml", TRAININGS, 60)
     recognizer = Recognizer.load()
-    for name in names:
-        one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
-        train(one, resume=is_file(one.output / "checkpoints" / "latest.safetensors"))
-        judge(one.output, load_materials(one, settings), recognizer, settings)
-    write(out, config.data.recordings.sample_rate, settings)
+    for one in asked.trainings.values():
+        train(one, resume=is_begun(one))
+        judge(one.output, load_materials(one, asked.settings), recognizer, asked.settings)
+    write(asked.out, asked.base.data.recordings.sample_rate, asked.settings)
 
 
 if __name__ == "__main__":

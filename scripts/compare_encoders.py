@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 
 from tts.audio import decode
 from tts.cli.train import train
-from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, is_file
@@ -34,7 +33,7 @@ from tts.core.statistics import wilson
 from tts.core.tables import markdown_table, percent_cell
 from tts.evaluation.running import REPORT
 from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, judge, load, parse
+from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse
 from tts.generation.interface import SynthesisRequest
 from tts.recognition.model import Recognizer
 from tts.text.encoder import TextEncoder
@@ -321,22 +320,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     what = "Train text encoders alike and judge forms that training never had."
-    args, names = parse(argv, what, "configs/forms.yaml", TRAININGS, 60)
-    config = load(args.config, args.overrides)
-    out = args.out or config.output
-    settings = Settings(args.n, args.seed, args.duration_spread)
+    asked = parse(argv, what, "configs/forms.yaml", TRAININGS, 60)
     recognizer = Recognizer.load()
-    for name in names:
-        one = replace(configs.load(RunConfig, args.config, [*args.overrides, *TRAININGS[name]]), output=out / name)
-        checkpoint = one.output / "checkpoints" / "latest.safetensors"
+    for one in asked.trainings.values():
         if not is_file(one.output / "forms.json"):
-            train(one, resume=is_file(checkpoint))
-        judge_forms(one.output, recognizer, settings)
-        judge(one.output, {"strings": load_material(one, settings)}, recognizer, settings)
+            train(one, resume=is_begun(one))
+        judge_forms(one.output, recognizer, asked.settings)
+        judge(one.output, {"strings": load_material(one, asked.settings)}, recognizer, asked.settings)
     # The corpus by its name: where it lies is nobody's business.
     given = [re.sub(r"^data\.source=.*", "data.source=FSDD", each) for each in (sys.argv[1:] if argv is None else argv)]
     command = shlex.join(["python", "scripts/compare_encoders.py", *given])
-    write(out, command, settings, config.data.recordings.sample_rate)
+    write(asked.out, command, asked.settings, asked.base.data.recordings.sample_rate)
 
 
 if __name__ == "__main__":

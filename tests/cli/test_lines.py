@@ -5,6 +5,8 @@ import threading
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts.cli.lines import LONGEST, Lines
 from tts.core.errors import InputError
@@ -30,6 +32,24 @@ def test_lines_that_are_there(pipe):
     assert lines.next(wait=False) == (5, "12")
     assert lines.next(wait=True) is None
     assert lines.next(wait=False) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([b"4", b"7 2", b"\xc3", b"\xa9", b"\r", b" ", b"\n"]) | st.binary(max_size=9)))
+def test_any_bytes_in_any_pieces_are_the_lines_of_the_whole(pieces):
+    """Blank lines are counted and left out, wherever a piece ends, within a character as well."""
+    read, write = os.pipe()
+    lines, found = Lines(read), []
+    for piece in pieces:
+        os.write(write, piece)
+        while line := lines.next(wait=False) if b"\n" in piece else None:
+            found.append(line)
+    os.close(write)
+    while line := lines.next(wait=True):
+        found.append(line)
+    os.close(read)
+    whole = b"".join(pieces).decode("utf-8", errors="surrogateescape").split("\n")
+    assert found == [(n, text.rstrip("\r")) for n, text in enumerate(whole, 1) if text.strip()]
 
 
 def test_waiting(pipe):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from data_recipes.corpus import RecordingOptions
 from data_recipes.sequences import SequenceOptions
 from tts.core import config as configs
+from tts.core import yaml_files
 from tts.core.config import Range
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
@@ -159,14 +160,16 @@ def test_any_number_outside_is_refused_by_name(data):
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_any_number_inside_is_accepted(data):
-    """Only a check of several fields may still refuse it."""
+def test_any_number_inside_is_accepted_and_read_back(data):
+    """Only a check of several fields may still refuse it; what is accepted survives `dump` and `build`."""
     number = data.draw(st.sampled_from(BOUNDED))
     value = data.draw(inside(number))
     try:
-        made(number.cls, **{number.field: number.wrap(value)})
+        config = made(number.cls, **{number.field: number.wrap(value)})
     except InputError as error:
         assert number.allowed.text(number.kind) not in str(error)
+    else:
+        assert configs.build(number.cls, yaml_files.parse(configs.dump(config))) == config
 
 
 @pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.int64(1), 1])

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from helpers.miniature_fsdd import write_corpus
 
 from data_recipes import dataset
 from data_recipes.build import build_sequences
 from data_recipes.corpus import Corpus, Recording, RecordingOptions
-from data_recipes.dataset import push_to_hub, sequences_dataset
+from data_recipes.dataset import push_to_hub
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from data_recipes.splits import combination_split
@@ -260,7 +261,7 @@ def test_real_corpus_is_built_whole(fsdd_dir: Path, tmp_path: Path) -> None:
 
 def test_a_dataset_needs_no_audio_decoder(source: Path) -> None:
     stream = SequenceStream(build_recordings(source, speakers=("theo",))["train"], SequenceOptions(), 0)
-    rows = sequences_dataset([stream[0], stream[1]])
+    rows = Dataset(dataset._table([stream[0], stream[1]], digits=True))
     assert rows.features == dataset.features(8000) and "torchcodec" not in sys.modules
 
 

@@ -46,7 +46,7 @@ def test_repository_root_is_a_source_too(corpus: Path) -> None:
     assert all(np.array_equal(a.audio, b.audio) for a, b in zip(by_root["test"], by_folder["test"], strict=True))
 
 
-def test_prepared_recording_is_trimmed_levelled_centred_and_faded(corpus: Path) -> None:
+def test_prepared_recording_is_trimmed_leveled_centered_and_faded(corpus: Path) -> None:
     for row in build_recordings(corpus, speakers=THEO)["train"][::37]:
         tone_seconds = 0.1 + 0.001 * row.take
         assert row.audio.dtype == np.float32

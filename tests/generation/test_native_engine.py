@@ -12,7 +12,16 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from helpers.engines import SMALL, VARIANTS, arrays, assert_equal, make_model, make_requests, named
+from helpers.engines import (
+    SMALL,
+    VARIANTS,
+    arrays,
+    assert_equal,
+    make_model,
+    make_requests,
+    make_requests_of_all_lengths,
+    named,
+)
 from helpers.native_mirror import Mirror
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +39,7 @@ from tts.voice import SpeakOptions, load_voice
 
 SUPPORTED = [one for one in VARIANTS if unsupported(dataclasses.replace(SMALL, **one)) is None]
 PITCH = {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16}
+RANKED = {"upsample_rank": 5, "n_rnn": 2, "sample_layers": 3}
 LONG_SUMS = {"q_levels": 4096, "hist_size": 71}  # of past samples: their weights have no more than 8 bits
 SETS = library.usable()
 GOLDEN = "c111d00168ee3c5f12fd2bad3d2c8b9ceec4619468444ed47839de8f74cec050"
@@ -44,22 +54,6 @@ def voice():
 
 def voice_requests(voice, texts):
     return [voice._checked(SpeakOptions(), text, speaker, seed).request for text, speaker, seed in texts]
-
-
-def many_requests(model, count, max_frames=60):
-    """Texts of all lengths, so that slots become free at all times."""
-    rng = np.random.default_rng(1)
-    return [
-        SynthesisRequest(
-            units=rng.normal(size=(rng.integers(1, 6), model.config.word_dim)).astype(np.float32),
-            speaker=int(rng.integers(model.config.n_speakers)),
-            seed=seed,
-            max_frames=int(rng.integers(1, max_frames)),
-            max_unit_frames=15,
-            sampling=Sampling(temperature=float(rng.uniform(0.6, 1.2)), duration_spread=float(rng.uniform())),
-        )
-        for seed in range(count)
-    ]
 
 
 @pytest.mark.parametrize("isa", SETS)
@@ -160,23 +154,24 @@ def test_golden_codes_of_the_shipped_voice(voice, isa):
 
 
 @pytest.mark.parametrize("isa", SETS)
-@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "n_rnn": 2}, {"duration": "explicit"}, PITCH], ids=named)
+@pytest.mark.parametrize("options", [{}, RANKED, {"duration": "explicit"}, PITCH], ids=named)
 def test_neighbors_blocks_and_threads_do_not_matter(options, isa):
     model = make_model(**options)
-    requests = many_requests(model, 23)
+    requests = make_requests_of_all_lengths(model, 23)
     alone = NativeEngine(model.config, arrays(model), threads=1, isa=isa)
     expected = [alone.generate([request])[0] for request in requests]
     assert {one.stop_reason for one in expected} == {"stop", "cap"}
     for threads, block, streams in ((1, 64, 4), (1, 1, 5), (1, 64, 23), (2, 3, 9), (3, 64, 100), (2, 64, 1)):
         engine = NativeEngine(model.config, arrays(model), block_frames=block, threads=threads, isa=isa)
         assert_equal(list(engine.generate_each(requests, streams)), expected)
+    assert_equal(engine.generate(requests[::-1])[::-1], expected)
 
 
 @pytest.mark.parametrize("options", [{}, PITCH], ids=named)
 def test_pieces_joined_are_the_whole(options):
     model = make_model(**options)
     engine = NativeEngine(model.config, arrays(model))
-    requests = many_requests(model, 5)
+    requests = make_requests_of_all_lengths(model, 5)
     for request, whole in zip(requests, engine.generate(requests), strict=True):
         for first in (1, 5, 500):
             stream, pieces = engine.stream(request, first), []
@@ -187,6 +182,7 @@ def test_pieces_joined_are_the_whole(options):
                 assert_equal([stop.value], [whole])
             assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
             np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
+            assert all(piece.dtype == np.int16 for piece in pieces)
 
 
 def test_an_empty_batch():
@@ -244,7 +240,7 @@ def test_extreme_weights_make_codes(size, options):
     model = make_model(sample_layers=3, upsample_rank=5, **options)
     weights = {name: np.sign(array) * np.float32(size) for name, array in arrays(model).items()}
     weights["h0"] = np.clip(weights["h0"], -100, 100)
-    requests = many_requests(model, 3)
+    requests = make_requests_of_all_lengths(model, 3)
     made = NativeEngine(model.config, weights).generate(requests)
     assert all(((one.codes >= 0) & (one.codes < model.config.q_levels)).all() for one in made)
     assert_equal(made, Mirror(model.config, weights).generate(requests))

@@ -1,4 +1,4 @@
-"""Many utterances at a time, and one in pieces: the same samples, in order, in bounded memory, no thread left over."""
+"""Many utterances at a time: the same samples, in order, in bounded memory, no thread left over."""
 
 import itertools
 import threading
@@ -20,47 +20,12 @@ from tts.generation.interface import SynthesisRequest
 from tts.generation.native.engine import SHARED_BLOCK_FRAMES, NativeEngine
 
 
-@pytest.mark.parametrize("options", [{}, {"upsample_rank": 5, "sample_layers": 3}], ids=["full", "ranked"])
-def test_neighbors_blocks_and_threads_do_not_matter(options):
-    model = make_model(**options)
-    requests = make_requests_of_all_lengths(model, 23)
-    alone = NativeEngine(model.config, arrays(model), threads=1)
-    expected = [alone.generate([request])[0] for request in requests]
-    assert {one.stop_reason for one in expected} == {"stop", "cap"}
-    for threads, block, streams in ((1, 64, 4), (1, 1, 5), (1, 64, 23), (2, 3, 9), (3, 64, 100), (2, 64, 1)):
-        engine = NativeEngine(model.config, arrays(model), block_frames=block, threads=threads)
-        assert_equal(list(engine.generate_each(requests, streams)), expected)
-    assert_equal(NativeEngine(model.config, arrays(model)).generate(requests), expected)
-    backwards = NativeEngine(model.config, arrays(model), threads=2).generate(requests[::-1])
-    assert_equal(backwards[::-1], expected)
-
-
 @pytest.mark.parametrize("options", NATIVE[::2], ids=named)
 def test_many_agree_with_one_in_every_variant(options):
     model = make_model(**options)
     requests = make_requests_of_all_lengths(model, 7, max_frames=20)
     engine = NativeEngine(model.config, arrays(model), threads=2)
     assert_equal(engine.generate(requests), [engine.generate([request])[0] for request in requests])
-
-
-def test_pieces_joined_are_the_whole():
-    model = make_model()
-    engine = NativeEngine(model.config, arrays(model))
-    for request, whole in zip(
-        requests := make_requests_of_all_lengths(model, 5), engine.generate(requests), strict=True
-    ):
-        for first in (1, 5, 500):
-            pieces = []
-            stream = engine.stream(request, first)
-            while True:
-                try:
-                    pieces.append(next(stream))
-                except StopIteration as stop:
-                    assert_equal([stop.value], [whole])
-                    break
-            assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
-            np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
-            assert all(piece.dtype == np.int16 for piece in pieces)
 
 
 def test_requests_are_pulled_lazily_and_given_in_order():

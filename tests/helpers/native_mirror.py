@@ -138,6 +138,15 @@ class Mirror:
         of_past = self.multiply(correlation * self.correlation, "history_in.weight", past[len(past) - H :], code_step)
         return y + self.multiply(of_past, "taps", taps, code_step) * gate
 
+    def survived(self, integers, step):
+        """1 / P(the unit goes on after a frame), of the top layer's state."""
+        products = integers.astype(f32) * f32(step) * self.w["advance.weight"][0]
+        lanes = np.zeros(16, f32)
+        for chunk in np.pad(products, (0, -len(products) % 16)).reshape(-1, 16):
+            lanes = lanes + chunk
+        logit = running(lanes)[-1] + self.w["advance.bias"][0]
+        return 1.0 + float(two_to(np.full(1, logit * LOG2_E))[0])
+
     def generate(self, requests):
         return [self.make(request) for request in requests]
 
@@ -214,13 +223,7 @@ class Mirror:
             if durations:
                 over = durations[unit] == since
             else:
-                integers, step = h[-1]
-                products = integers.astype(f32) * f32(step) * w["advance.weight"][0]
-                lanes = np.zeros(16, f32)
-                for chunk in np.pad(products, (0, -len(products) % 16)).reshape(-1, 16):
-                    lanes = lanes + chunk
-                logit = running(lanes)[-1] + w["advance.bias"][0]
-                survival /= 1.0 + float(two_to(np.full(1, logit * LOG2_E))[0])
+                survival /= self.survived(*h[-1])
                 over = survival < threshold
             if over or since >= (abs(durations[unit]) if durations else unit_cap):
                 forced += not over

@@ -17,9 +17,9 @@ BRIEF = ["train.steps=2", "train.batch_size=1", "train.precision=fp32", "validat
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_variants_get_the_base_s_compute(name, tmp_path):
+def test_variants_get_the_base_s_compute(name):
     base = configs.load(RunConfig, "configs/ablations.yaml", [])
-    one = variant(base, configs.load(RunConfig, "configs/ablations.yaml", [*VARIANTS[name]]), name, tmp_path)
+    one = variant(base, configs.load(RunConfig, "configs/ablations.yaml", [*VARIANTS[name]]))
     spent, given = (x.train.steps * multiply_adds(x.model, x.loss) for x in (one, base))
     assert spent == pytest.approx(given, rel=5e-3)  # a whole number of steps
     # What is meant in seconds stays the same, whatever the frames.

@@ -50,7 +50,7 @@ def test_shapes(minilm, minilm_in_text):
         assert each.encode([]) == []
 
 
-def test_a_word_alone_does_not_know_its_neighbours_but_in_its_text_does(minilm, minilm_in_text):
+def test_a_word_alone_does_not_know_its_neighbors_but_in_its_text_does(minilm, minilm_in_text):
     forwards, *_, backwards = minilm.encode(TEXTS)
     np.testing.assert_array_equal(forwards, backwards[::-1])
     forwards, *_, backwards = minilm_in_text.encode(TEXTS)

@@ -10,6 +10,7 @@ from torchaudio.functional import edit_distance
 import tts
 from tts.evaluation.callbacks import held_out_texts
 from tts.generation.interface import SynthesisRequest, Uniforms
+from tts.generation.native import library
 from tts.generation.rounded import RoundedTwoTier
 from tts.generation.torch_engine import draw_codes
 from tts.recognition.model import Recognizer
@@ -29,8 +30,10 @@ GOLDEN = {
 every user's audio: say so in the change log."""
 
 
+@pytest.mark.parametrize("isa", library.usable())
 @pytest.mark.parametrize("name, text", GOLDEN)
-def test_what_it_says_is_pinned(name, text):
+def test_golden_codes_on_each_instruction_set(name, text, isa, monkeypatch):
+    monkeypatch.setenv(library.ISA_VARIABLE, isa)
     codes = tts.load_voice(name).speak(text, seed=3).codes
     assert hashlib.sha256(codes.astype("<i2").tobytes()).hexdigest() == GOLDEN[name, text]
 

@@ -1,9 +1,8 @@
 """What scripts that train several voices and judge them alike have in common. A training is the folder of a run."""
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +32,31 @@ class Settings:
     duration_spread: float
 
 
-def parse(
-    argv: Sequence[str] | None, description: str, example: str, trainings: Iterable[str], texts: int
-) -> tuple[argparse.Namespace, list[str]]:
-    """The command line of a script that compares trainings, and which of them it names.
+@dataclass(frozen=True)
+class Comparison:
+    """What such a script is to do."""
 
-    Raises: InputError for a training that there is not, or a number out of range.
+    base: RunConfig
+    """The config that all trainings start from."""
+    out: Path
+    trainings: dict[str, RunConfig]
+    """Those to be made and judged now, by name, each in a folder of its own."""
+    settings: Settings
+
+
+def parse(
+    argv: Sequence[str] | None, description: str, example: str, changes: Mapping[str, Sequence[str]], texts: int
+) -> Comparison:
+    """The command line of a script that compares trainings; `changes`: what each of them overrides in the config.
+
+    Raises: InputError for a training that there is not, a number out of range, or a config that is wrong or names no
+        speaker.
     """
-    known = list(trainings)
     parser = Parser(description=description)
     parser.add_argument("config", help=f"YAML file, e.g. {example}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: the config's output")
-    parser.add_argument("--only", default=",".join(known), metavar="A,B", help="default: %(default)s")
+    parser.add_argument("--only", default=",".join(changes), metavar="A,B", help="default: %(default)s")
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--duration-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
@@ -53,20 +64,23 @@ def parse(
     if args.out:
         check_folder(args.out, "--out")
     names = args.only.split(",")
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"--only {unknown[0]}: no such training; choose among {', '.join(known)}")
+    if unknown := [name for name in names if name not in changes]:
+        raise InputError(f"--only {unknown[0]}: no such training; choose among {', '.join(changes)}")
     for flag, least in (("n", 1), ("seed", 0)):
         if getattr(args, flag) < least:
             raise InputError(f"--{flag} is {getattr(args, flag)}; it must be at least {least}")
-    return args, names
-
-
-def load(config: str, overrides: Sequence[str]) -> RunConfig:
-    """The config that all trainings start from. Raises: InputError if it is wrong or names no speaker."""
-    found = configs.load(RunConfig, config, overrides)
-    if not found.data.speakers:
+    base = configs.load(RunConfig, args.config, args.overrides)
+    if not base.data.speakers:
         raise InputError("data.speakers is empty; name the speakers, e.g. 'data.speakers=[jackson]'")
-    return found
+    out = args.out or base.output
+    changed = {name: configs.load(RunConfig, args.config, [*args.overrides, *changes[name]]) for name in names}
+    trainings = {name: replace(one, output=out / name.replace(" ", "-")) for name, one in changed.items()}
+    return Comparison(base, out, trainings, Settings(args.n, args.seed, args.duration_spread))
+
+
+def is_begun(config: RunConfig) -> bool:
+    """Whether there is a checkpoint from which a training can be resumed."""
+    return is_file(config.output / "checkpoints" / "latest.safetensors")
 
 
 def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:

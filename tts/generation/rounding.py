@@ -65,21 +65,9 @@ def state_limit(h0: np.ndarray) -> int:
     return int(activation_limit(h0.shape[-1]) / largest)
 
 
-def round_states(states: np.ndarray, limit: int) -> np.ndarray:
-    """LSTM states or embeddings to the nearest multiples of 1 / limit, float32."""
-    return to_integers(states, limit) * (np.float32(1.0) / np.float32(limit))
-
-
 def to_integers(states: np.ndarray, limit: int) -> np.ndarray:
-    """The same as integers, float32."""
+    """LSTM states or embeddings as the nearest integers, of which `limit` stand for 1, float32."""
     return np.rint(np.asarray(states, np.float32) * np.float32(limit))
-
-
-def round_features(features: np.ndarray, limit: int) -> np.ndarray:
-    """Vectors along the last axis, each to the nearest multiples of its largest magnitude / `limit`, float32."""
-    features = np.clip(np.asarray(features, np.float32), -MOST, MOST)
-    largest = np.maximum(np.abs(features).max(axis=-1, keepdims=True), LEAST)
-    return np.rint(features * (np.float32(limit) / largest)) * (largest / np.float32(limit))
 
 
 def weight_limit(name: str, config: TwoTierConfig) -> int | None:

@@ -21,8 +21,6 @@ FLOOR = 3e-4
 """RMS that is added to the energies, so that silence has no pitch: that of training's dither."""
 STEPS = 2.0**16
 """Correlations are rounded to so many steps, so that the lag does not depend on the order of a sum."""
-FEATURES = 2
-"""Of a `Pitch`, as inputs of the frame tier."""
 
 
 class Pitch(NamedTuple):
@@ -34,7 +32,7 @@ class Pitch(NamedTuple):
     """float32, -1 to 1: normalized, at the lag."""
 
     def features(self, config: TwoTierConfig) -> Tensor:
-        """(…, FEATURES) float32, about -1 to 1: the correlation, and the logarithm of the lag."""
+        """(…, 2) float32, about -1 to 1: the correlation, and the logarithm of the lag."""
         low, high = config.pitch_lags
         lag = (self.lag.double() / math.sqrt(low * high)).log2() * 0.7
         return torch.stack([self.correlation, lag.float()], -1)

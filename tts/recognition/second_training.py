@@ -26,13 +26,13 @@ from torchaudio.functional import mask_along_axis_iid
 from data_recipes import fsdd, prompts, speech_commands
 from data_recipes.corpora import as_one_speaker
 from data_recipes.corpus import Corpus, Recording, RecordingOptions
-from data_recipes.sequences import DIGITS, Digits, Seconds, SequenceOptions, SequenceStream
+from data_recipes.sequences import DIGITS, Digits, Seconds, SequenceStream
 from data_recipes.sequences import Sequence as Spoken
 from tts.core import config as configs
 from tts.core.config import Range, check, check_order
 from tts.recognition.command import train_by_command
 from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet
-from tts.recognition.training import POOL, Targets, TrainConfig, Trainer, collate
+from tts.recognition.training import POOL, JoiningConfig, Targets, TrainConfig, Trainer, collate
 from tts.training.batches import Batches, Stream
 
 Probability = Annotated[float, Range(0, 1)]
@@ -41,7 +41,7 @@ Factor = Annotated[float, Range(0.25, 4)]
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(JoiningConfig):
     """Folders of the corpora, None to download FSDD or to leave the other out; held_out: see the module.
 
     mixed: share of the sequences in which each digit is by whoever is drawn.
@@ -55,16 +55,6 @@ class DataConfig:
     max_digits: Digits = 6
     gap_seconds: tuple[Seconds, Seconds] = (0.0, 0.25)
     edge_seconds: tuple[Seconds, Seconds] = (0.0, 0.3)
-
-    def __post_init__(self) -> None:
-        check(self, "data.")
-        self.sequences(self.max_digits)
-
-    def sequences(self, max_digits: int) -> SequenceOptions:
-        """How waves of up to so many digits are joined; nothing is held out."""
-        return SequenceOptions(
-            max_digits=max_digits, gap_seconds=self.gap_seconds, edge_seconds=self.edge_seconds, hold_outs=()
-        )
 
 
 @dataclass(frozen=True)

@@ -68,18 +68,12 @@ Targets = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """source: FSDD's folder, None to download; or voice:NAME, a voice's name or folder, whose recordings are made.
-    takes: how many of each digit by each speaker train, the first ones; None takes all 42. test: FSDD's folder, whose
-    test recordings the result is measured on. Gaps and edges as in SequenceOptions. workers: loader processes."""
+class JoiningConfig:
+    """How recordings are joined to waves. Gaps and edges as in SequenceOptions."""
 
-    source: str | None = None
-    takes: Annotated[int, Range(1, 10_000)] | None = None
-    test: Path | None = None
     max_digits: Digits = 8
     gap_seconds: tuple[Seconds, Seconds] = (0.0, 0.35)
     edge_seconds: tuple[Seconds, Seconds] = (0.0, 0.5)
-    workers: Annotated[int, Range(0, 256)] = 1
 
     def __post_init__(self) -> None:
         check(self, "data.")
@@ -90,6 +84,18 @@ class DataConfig:
         return SequenceOptions(
             max_digits=max_digits, gap_seconds=self.gap_seconds, edge_seconds=self.edge_seconds, hold_outs=()
         )
+
+
+@dataclass(frozen=True)
+class DataConfig(JoiningConfig):
+    """source: FSDD's folder, None to download; or voice:NAME, a voice's name or folder, whose recordings are made.
+    takes: how many of each digit by each speaker train, the first ones; None takes all 42. test: FSDD's folder, whose
+    test recordings the result is measured on. workers: loader processes."""
+
+    source: str | None = None
+    takes: Annotated[int, Range(1, 10_000)] | None = None
+    test: Path | None = None
+    workers: Annotated[int, Range(0, 256)] = 1
 
 
 @dataclass(frozen=True)

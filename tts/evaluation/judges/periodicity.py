@@ -54,12 +54,6 @@ def periodicity(audio: np.ndarray, sample_rate: int) -> float:
     return float(found.mean()) if len(found) else 0.0
 
 
-def harmonic_to_noise(audio: np.ndarray, sample_rate: int) -> float:
-    """Mean harmonic-to-noise ratio of the loud frames, dB; -20 dB where there is none."""
-    found = frame_periodicity(audio, sample_rate)
-    return float(decibels(found).mean()) if len(found) else float(decibels(np.zeros(1))[0])
-
-
 def decibels(periodicity: np.ndarray) -> np.ndarray:
     """Harmonic-to-noise ratios in dB of frames' periodicities, of any shape."""
     kept = np.clip(periodicity, LEAST, MOST)
