@@ -165,19 +165,6 @@ def test_word_noise_is_drawn_and_measured_by_each_vector():
     assert torch.equal(clean.codes, noisy.codes)
 
 
-def test_code_noise_is_in_the_inputs_of_most_sequences_and_in_no_target():
-    clean = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors), 64, seed=5)[3]
-    noisy = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, code_noise=4.0), 64, seed=5)[3]
-    again = Batches(Tones(), Collate(MODEL, ("a", "b"), vectors, code_noise=4.0), 64, seed=5)[3]
-    assert torch.equal(noisy.inputs, again.inputs)
-    assert torch.equal(noisy.codes, clean.codes)
-    assert 0 <= noisy.inputs.min() <= noisy.inputs.max() < MODEL.q_levels
-    spread = (noisy.inputs - noisy.codes).double().pow(2).mean(1).sqrt()
-    assert 0.1 < (spread == 0).double().mean() < 0.45
-    assert 1 < spread[spread > 0].mean() < 3
-    assert spread.max() < 4.5
-
-
 def test_buckets_sort_without_losing_any():
     collate = Collate(MODEL, ("a", "b"), vectors)
 

@@ -26,8 +26,6 @@ EDGE_FRAMES = 2
 """The first frames of each pause, and of what follows it, are always loss frames."""
 CORRUPTION_SECONDS = (0.002, 0.05)
 """How long the corruption of a pause lasts."""
-NOISY_SHARE = 0.75
-"""Share of the sequences that `code_noise` is added to."""
 CORRUPTION_DB = (-20.0, 6.0)
 """Of speech: relative to the piece of the sequence that it is a copy of."""
 CORRUPTION_RMS = (0.02, 0.5)
@@ -39,7 +37,7 @@ class Batch:
     """B sequences, padded with silence to N frames. T = N x frame_size, U units at most, L loss frames."""
 
     codes: Tensor  # (B, T) int64, the targets
-    inputs: Tensor  # (B, T) int64, the history of both tiers: the codes, with noise and corrupted pauses
+    inputs: Tensor  # (B, T) int64, the history of both tiers: the codes, but where a pause is corrupted
     units: Tensor  # (B, U, word_dim) float32, the units' vectors
     n_units: Tensor  # (B,) int64
     pointer: Tensor  # (B, N) int64, n_units in the padding
@@ -85,7 +83,6 @@ class Collate:
     frame_dropout: float = 0.0
     word_noise: float = 0.0
     pause_corruption: float = 0.0
-    code_noise: float = 0.0
 
     def __call__(self, sequences: Sequence[Spoken], rng: np.random.Generator) -> Batch:
         """Pad, quantize and align `sequences`; `rng` draws loss frames, frame dropout, word noise and corruptions."""
@@ -128,8 +125,6 @@ class Collate:
             for b, begin, sound in corruptions:
                 corrupted = audio.encode(sound, c.q_levels, c.quantization)
                 inputs[b, begin : begin + len(sound)] = torch.from_numpy(corrupted)
-        if self.code_noise:
-            inputs = self._noisy_codes(inputs, rng)
         return Batch(
             codes=codes,
             inputs=inputs,
@@ -184,20 +179,13 @@ class Collate:
         noise = rng.standard_normal(vectors.shape, dtype=np.float32)
         return vectors + np.float32(self.word_noise) * vectors.std(axis=1, keepdims=True) * noise
 
-    def _noisy_codes(self, codes: Tensor, rng: np.random.Generator) -> Tensor:
-        """Codes (B, T) with Gaussian noise, whose spread is drawn for each sequence; some sequences have none."""
-        spread = rng.uniform(0, self.code_noise, (len(codes), 1)) * (rng.random((len(codes), 1)) < NOISY_SHARE)
-        noise = np.rint(rng.standard_normal(codes.shape) * spread).astype(np.int64)
-        return (codes + torch.from_numpy(noise)).clamp(0, self.model.q_levels - 1)
-
 
 def training_collate(
     config: RunConfig, speakers: tuple[str, ...], vectors: Callable[[Sequence[list[str]]], list[np.ndarray]]
 ) -> Collate:
     """What makes a run's training batches. Validation draws nothing: `Collate(model, speakers, vectors)`."""
     t, share = config.train, config.loss.frame_share
-    drawn = t.frame_dropout, t.word_noise, t.pause_corruption, t.code_noise
-    return Collate(config.model, speakers, vectors, share, *drawn)
+    return Collate(config.model, speakers, vectors, share, t.frame_dropout, t.word_noise, t.pause_corruption)
 
 
 def segment_ends(boundaries: Sequence[int], frames: int, frame_size: int) -> np.ndarray:

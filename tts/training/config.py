@@ -149,10 +149,6 @@ class TrainConfig:
     pause_corruption: Share = 0.1
     """Share of the pauses (`model.units_per_word: 4`) whose input has up to 50 ms of noise or speech that is not in the
     target: the model then produces silence in a pause whatever its history."""
-    code_noise: Annotated[float, Range(0, 128)] = 0.0
-    """Noise in the history that both tiers get: of three quarters of the sequences its standard deviation, in codes, is
-    drawn from 0 to this. The target has none, so the model learns to correct what it drew itself; it is best in the last
-    training of several (docs/training.md)."""
     ema: Below1 = 0.999
     """Decay of the averaged weights, which are validated and kept as the voice; 0: none."""
     threads: Annotated[int, Range(0, 1024)] = 0
