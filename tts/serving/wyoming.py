@@ -20,6 +20,7 @@ from tts import audio
 from tts._version import __version__
 from tts.core.errors import InputError
 from tts.recognition.digits import SpokenDigit
+from tts.serving.heads import bound_writes
 from tts.serving.pool import Busy
 from tts.serving.schemas import MAX_INPUT
 from tts.serving.service import Service
@@ -63,6 +64,7 @@ class WyomingServer:
             task.cancel()
 
     async def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        bound_writes(writer.transport)
         handler = _Handler(self._service, reader, writer)
         task = asyncio.current_task()
         assert task is not None
