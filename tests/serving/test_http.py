@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import json
 import shutil
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -223,6 +224,23 @@ def test_uploads_are_bounded(small, wav):
     answer = transcribe(small, silence)
     assert answer.status_code == 400
     assert "lasts more than 3 s" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [({"input": "hello"}, "input"), ({"voice": "nobody"}, "voice"), ({"sample_rate": 11_111}, "sample_rate")],
+)
+def test_an_error_names_the_field(served, changes, param):
+    for path in ("/v1/audio/speech", "/v1/audio/speech/timed"):
+        assert post(served, path, **changes).json()["error"]["param"] == param
+    assert transcribe(served, b"no recording").json()["error"]["param"] == "file"
+
+
+def test_a_speed_that_the_voice_has_not_is_named(odd, monkeypatch):
+    implicit = replace(odd.service.voice.config.model, duration="implicit")
+    monkeypatch.setattr(odd.service.voice, "config", replace(odd.service.voice.config, model=implicit))
+    error = post(odd, speed=2).json()["error"]
+    assert (error["param"], "leave speed at 1" in error["message"]) == ("speed", True)
 
 
 def test_other_paths_and_methods(served):
