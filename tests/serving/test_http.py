@@ -160,11 +160,16 @@ def test_a_text_is_cut_and_says_so(start):
 
 
 def test_an_answer_has_its_time(start):
-    served = start(max_request_seconds=1, threads=1, streams=1)
+    served = start(max_request_seconds=2, threads=1, streams=1)
     with contextlib.suppress(httpx.RemoteProtocolError):  # the answer had begun
         assert post(served, input=LONG * 2, speed=0.25).status_code == 503  # on a busy machine it had not
     wait_until(lambda: served.service.pool.active == 0, 5)
-    assert post(served).status_code == 200
+
+    def answered():
+        with contextlib.suppress(httpx.RemoteProtocolError):  # on a busy machine a short text may be late too
+            return post(served).status_code == 200
+
+    wait_until(answered)
 
 
 @pytest.fixture(scope="module")
