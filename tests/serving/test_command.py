@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import struct
 
 import httpx
 import pytest
@@ -97,3 +98,33 @@ def test_flags_that_are_refused(flags, words, capsys):
     assert main(["serve", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tts: error: ") and words in line
+
+
+LONG = {**SPEECH, "input": "1 2 3 4 5 6 7 8 9 0 " * 40, "speed": 0.25}
+
+
+def begin_answer(url):
+    """A connection on which a long answer has begun."""
+    connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 20)
+    body = json.dumps(LONG).encode()
+    head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    connection.sendall(head % len(body) + body)
+    assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+    return connection
+
+
+def test_an_answer_that_is_cut_is_one_line_at_most(process):
+    running = process("--max-request-seconds", "1")
+    for linger in (struct.pack("ii", 0, 0), struct.pack("ii", 1, 0)):  # left by an end, by a reset
+        with begin_answer(running.url) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    wait_until(lambda: "tts_texts_active 0.0" in httpx.get(running.url + "/metrics").text)
+    with begin_answer(running.url) as late:
+        while late.recv(65536):
+            pass
+    with begin_answer(running.url):
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses(int(running.url.rpartition(":")[2])), 10)
+        assert running.stop(signal.SIGTERM) == 0
+    lines = running.lines[running.lines.index(f"tts: {running.url} with the voice digits") + 1 :]
+    assert len([line for line in lines if "without completing" in line]) == len(lines) <= 2, lines

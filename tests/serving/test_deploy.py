@@ -82,3 +82,13 @@ def test_systemd_knows_every_line(tmp_path):
     file.write_text(text.replace(shlex.split(service["ExecStart"])[0], sys.executable))
     done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+def test_systemd_finds_little_to_protect():
+    """Exposure: 0 is best, 10 worst. Each line that is left out of the unit adds to it."""
+    options = ["--offline=true", "--threshold=14", "--no-pager"]
+    done = subprocess.run(
+        ["systemd-analyze", "security", *options, DEPLOY / "twotier-tts.service"], capture_output=True
+    )
+    assert done.returncode == 0, done.stdout.decode()

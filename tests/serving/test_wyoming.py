@@ -22,7 +22,7 @@ from tts.serving.wyoming import WyomingServer
 
 
 def ask(served, *events, until):
-    """What the server answers, up to the first event of the type `until`."""
+    """What the server answers, up to the first event of the type `until`; None: up to the end of the connection."""
 
     async def run():
         answers = []
@@ -31,8 +31,10 @@ def ask(served, *events, until):
                 await client.write_event(event.event())
             while event := await asyncio.wait_for(client.read_event(), 20):
                 answers.append(event)
-                if until.is_type(event.type):
+                if until and until.is_type(event.type):
                     return answers
+        if not until:
+            return answers
         raise AssertionError(f"the connection ended after {[x.type for x in answers]}")
 
     return asyncio.run(run())
@@ -61,7 +63,7 @@ def test_synthesize(served, voice):
 
 
 def test_streaming_synthesize_says_sentences_when_they_end(served, voice):
-    events = [SynthesizeStart(SynthesizeVoice(name="digits")), SynthesizeChunk("4 "), SynthesizeChunk("7. 2")]
+    events = [SynthesizeStart(SynthesizeVoice(name="digits")), SynthesizeChunk("\n4 "), SynthesizeChunk("7. 2")]
     answers = ask(served, *events, until=AudioStop)
     assert samples(answers) == audio.pcm16(voice.speak("4 7.").samples)
     events += [SynthesizeChunk(" 3"), Synthesize("4 7. 2 3"), SynthesizeStop()]
@@ -132,15 +134,32 @@ def test_an_empty_recording(served):
     ("events", "words"),
     [
         ([Synthesize("hello")], "cannot say 'hello'"),
+        ([Synthesize(" ")], "no words to say"),
         ([Synthesize("4", SynthesizeVoice(name="digits", speaker="nobody"))], "no speaker 'nobody'"),
+        ([Synthesize("4", SynthesizeVoice(name="nobody"))], "no voice 'nobody'"),
+        ([SynthesizeStart(SynthesizeVoice(name="nobody")), SynthesizeChunk("4. 7")], "no voice 'nobody'"),
         ([Synthesize("4 " * 3000)], "at most 4096"),
         ([SynthesizeStart(), SynthesizeChunk("4 " * 3000)], "more than 4096 characters"),
         ([AudioStart(16000, 4, 1), AudioStop()], "send 16 bits"),
     ],
 )
-def test_mistakes_are_answered_and_the_connection_stays(served, events, words):
-    *_, first, _ = ask(served, *events, Describe(), until=Info)
-    assert words in Error.from_event(first).text
+def test_a_mistake_is_answered_and_ends_the_connection(served, events, words):
+    """Home Assistant passes over the error, and waits for the end."""
+    (answer,) = ask(served, *events, Describe(), until=None)
+    assert words in Error.from_event(answer).text
+
+
+def test_a_text_without_a_place_is_answered_and_ends_the_connection(small, monkeypatch):
+    monkeypatch.setattr(small.service.pool, "_capacity", -1)
+    (answer,) = ask(small, Synthesize("4"), until=None)
+    assert Error.from_event(answer).code == "busy"
+
+
+def test_what_was_on_its_way_when_the_error_came_does_not_lose_it(small):
+    """The connection of a client that still sends is not reset."""
+    chunks = [AudioChunk(16000, 2, 1, bytes(40_000))] * 200
+    (answer,) = ask(small, AudioStart(16000, 2, 1), *chunks, AudioStop(), until=None)
+    assert "too long" in Error.from_event(answer).text
 
 
 @pytest.mark.parametrize(

@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     The command line prints it to stderr without a traceback and exits with code 2.
     """
+
+    def __init__(self, *args: object, param: str | None = None) -> None:
+        """`param`: the argument that was wrong, for a server's answer; None where what raises it does not know."""
+        super().__init__(*args)
+        self.param = param

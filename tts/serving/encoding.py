@@ -54,7 +54,8 @@ def output_rate(response_format: ResponseFormat, requested: int | None, own: int
     if rate not in allowed:
         raise InputError(
             f"sample_rate is {rate}; {response_format} has {', '.join(map(str, allowed))}: choose one of these, or "
-            "another response_format"
+            "another response_format",
+            param="sample_rate",
         )
     return rate
 

@@ -109,11 +109,14 @@ class Guard:
                 await self.app(scope, body.receive, guarded_send)
         except _Refused:
             pass
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError) as error:  # the latter where the server ends at once
             if answer.begun:
-                raise  # the connection is closed before the end: the client sees that the answer is not whole
-            late = error_answer(503, f"no answer within {self._max_request_seconds:g} s; send a shorter text")
-            await late(scope, body.receive, answer.send)
+                return  # uvicorn logs that it is not whole, and closes the connection, by which the client sees it
+            if isinstance(error, TimeoutError):
+                message = f"no answer within {self._max_request_seconds:g} s; send a shorter text"
+            else:
+                message = "the server ends; try again later"
+            await error_answer(503, message)(scope, body.receive, answer.send)
         if body.refusal and not answer.begun:
             await body.refusal(scope, body.receive, answer.send)
 

@@ -1,11 +1,23 @@
-"""uvicorn's HTTP with a time for the head of a request: a connection that sends none would stay for good."""
+"""uvicorn's HTTP with a time for the head of a request: a connection that sends none would stay for good. So would one
+that reads no answer, see `bound_writes`."""
 
 import asyncio
+import socket
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 30
 """A connection that waits for the rest of a head for so long is closed."""
+
+WRITE_SECONDS = 60
+"""A connection whose client takes nothing of what is sent for so long is closed."""
+
+
+def bound_writes(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel close a connection that takes nothing. Not by asyncio: closing there waits for what is unsent."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(WRITE_SECONDS * 1000))
 
 
 class HttpProtocol(H11Protocol):
@@ -16,6 +28,7 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio's."""
         super().connection_made(transport)
+        bound_writes(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -167,7 +168,8 @@ async def transcriptions(
     """The digits in a recording; those of a confidence below the threshold (default: the recognizer's) are left out."""
     service = _service(request)
     _check_model(model, schemas.TRANSCRIPTION_MODELS)
-    found, seconds = await service.recognize(await file.read(), "transcription")
+    with _about("file"):
+        found, seconds = await service.recognize(await file.read(), "transcription")
     least = service.recognizer.threshold if threshold is None else threshold
     words = [
         schemas.TranscribedWord(word=str(one.digit), start=one.start, end=one.end, score=round(one.confidence, 4))
@@ -304,7 +306,18 @@ def _checked(service: Service, body: schemas.SpeechRequest) -> CheckedText:
     _check_model(body.model, (service.voice.name, *schemas.SPEECH_MODELS))
     options = SpeakOptions(body.temperature, body.duration_spread, read=body.read, speed=body.speed)
     speaker = None if body.voice == "default" else body.voice
-    return service.voice.checked(body.input, speaker, body.seed, options)
+    with _about("input", speaker="voice"):
+        return service.voice.checked(body.input, speaker, body.seed, options)
+
+
+@contextmanager
+def _about(field: str, **fields: str) -> Iterator[None]:
+    """An error in here gets the request's field in place of its argument: that of `fields`, else `field` for none."""
+    try:
+        yield
+    except InputError as error:
+        error.param = fields.get(error.param, error.param) if error.param else field
+        raise
 
 
 def _check_model(name: str, known: tuple[str, ...]) -> None:
@@ -321,7 +334,8 @@ def _no_cache(rate: int) -> dict[str, str]:
 
 
 def _input_error(_: Request, error: Exception) -> JSONResponse:
-    return error_answer(400, str(error))
+    assert isinstance(error, InputError)
+    return error_answer(400, str(error), param=error.param)
 
 
 def _validation_error(_: Request, error: Exception) -> JSONResponse:

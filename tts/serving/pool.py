@@ -50,6 +50,7 @@ class Job:
                 if isinstance(item, Exception):
                     raise item
                 yield item
+                await asyncio.sleep(0)  # or, with many chunks there, the loop would not see that the client has left
         finally:
             self.cancel()
 

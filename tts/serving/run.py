@@ -65,6 +65,7 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ws="none",
+        lifespan="off",  # there is none, and its task would log a traceback where the server ends at once
     )
     server = _Server(config)
     wyoming = WyomingServer(service, settings.wyoming) if settings.wyoming else None
@@ -84,7 +85,10 @@ async def _serve(settings: ServerSettings, key: str | None, log_level: str, voic
     if wyoming:
         _say(f"tcp://{_shown(wyoming.host)}:{await wyoming.start()} for Home Assistant")
     await server.serve(sockets=[socket])
-    await asyncio.gather(*closing)
+    left = list(server.server_state.tasks)  # after a second signal: what still runs is not waited for
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*closing, *left)
     await asyncio.to_thread(service.pool.close)
 
 

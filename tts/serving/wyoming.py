@@ -20,6 +20,7 @@ from tts import audio
 from tts._version import __version__
 from tts.core.errors import InputError
 from tts.recognition.digits import SpokenDigit
+from tts.serving.heads import bound_writes
 from tts.serving.pool import Busy
 from tts.serving.schemas import MAX_INPUT
 from tts.serving.service import Service
@@ -63,6 +64,7 @@ class WyomingServer:
             task.cancel()
 
     async def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        bound_writes(writer.transport)
         handler = _Handler(self._service, reader, writer)
         task = asyncio.current_task()
         assert task is not None
@@ -100,7 +102,7 @@ class _Handler(AsyncEventHandler):
         self._streamed_voice: tts_events.SynthesizeVoice | None = None
         self._format: AudioStart | None = None
         self._recording = bytearray()
-        self._busy = self._ending = False
+        self._busy = self._ending = self._refused = False
 
     @property
     def _idle(self) -> bool:
@@ -115,19 +117,26 @@ class _Handler(AsyncEventHandler):
 
     async def handle_event(self, event: Event) -> bool:
         """Answer an event; False ends the connection."""
+        if self._refused:  # what was on its way
+            return not self._ending
         self._busy = True
         try:
             async with asyncio.timeout(self._service.settings.max_request_seconds):
                 await self._answer(event)
         except InputError as error:
-            await self.write_event(Error(text=str(error), code="invalid-request").event())
-            self._text = None
+            await self._refuse(str(error), "invalid-request")
         except Busy:
-            await self.write_event(Error(text="no place for another text; try again", code="busy").event())
-            self._text = None
+            await self._refuse("no place for another text; try again", "busy")
         finally:
             self._busy = False
         return not (self._ending and self._idle)
+
+    async def _refuse(self, text: str, code: str) -> None:
+        """Answer with an error, and nothing after it: Home Assistant passes over errors, and waits for audio, a
+        transcript or the end of the connection."""
+        await self.write_event(Error(text=text, code=code).event())
+        self._text, self._format, self._refused = None, None, True
+        self.writer.write_eof()
 
     async def _answer(self, event: Event) -> None:
         kind = event.type
@@ -142,7 +151,7 @@ class _Handler(AsyncEventHandler):
         elif tts_events.SynthesizeChunk.is_type(kind) and self._text is not None:
             self._text += tts_events.SynthesizeChunk.from_event(event).text
             *sentences, self._text = _SENTENCE_END.split(self._text)
-            for sentence in sentences:
+            for sentence in filter(str.strip, sentences):
                 await self._say(sentence, self._streamed_voice)
             if len(self._text) > MAX_INPUT:
                 raise InputError(f"the text has more than {MAX_INPUT} characters without an end; write sentences")
@@ -164,11 +173,11 @@ class _Handler(AsyncEventHandler):
 
     async def _say(self, text: str, voice: tts_events.SynthesizeVoice | None) -> None:
         """One text as audio, while it is made."""
-        if not text.strip():
-            return
         if len(text) > MAX_INPUT:
             raise InputError(f"the text has {len(text)} characters; at most {MAX_INPUT} are said at once")
         own = self._service.voice
+        if voice and voice.name not in (None, own.name):
+            raise InputError(f"there is no voice {voice.name!r}; choose {own.name!r}, the one that is served")
         checked = await asyncio.to_thread(own.checked, text, voice.speaker if voice else None)
         said = self._service.begin(checked, "wyoming-synthesize")
         form = {"rate": own.sample_rate, "width": 2, "channels": 1}

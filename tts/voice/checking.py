@@ -35,7 +35,8 @@ def checked_text(
     if speed != 1 and config.model.duration != "explicit":
         raise InputError(
             f"voice {config.name} decides on durations while it speaks (duration: implicit), so it has one speed; "
-            f"leave speed at 1, not {speed}"
+            f"leave speed at 1, not {speed}",
+            param="speed",
         )
     spoken, pauses = (reading := reading_of(config, sayable, text, options.read)).words, reading.pauses
     if config.model.conditioning == "pooled" and "[" in text:

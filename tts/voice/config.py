@@ -70,7 +70,9 @@ class VoiceConfig:
         """The place of a speaker among `speakers`; None: the default's. Raises InputError for an unknown one."""
         name = self.default_speaker if speaker is None else speaker
         if not isinstance(name, str) or name not in self.speakers:
-            raise InputError(f"voice {self.name} has no speaker {name!r}; it has {', '.join(self.speakers)}")
+            raise InputError(
+                f"voice {self.name} has no speaker {name!r}; it has {', '.join(self.speakers)}", param="speaker"
+            )
         return self.speakers.index(name)
 
     def frames(self, name: str, seconds: float) -> int:
