@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tts.lab import samples
-from tts.lab.experiment import load
+from tts.lab.experiment import load, path_of
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(path.stem for path in (ROOT / "configs" / "lab").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (ROOT / "configs" / "lab").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -20,7 +20,7 @@ def test_every_experiment_can_be_run(name, monkeypatch):
         ["source=recordings"] if "source" in experiment.module.Settings.__annotations__ else []
     )
     assert len(settings) == len(set(map(repr, settings.values()))), "two runs are alike"
-    header = (ROOT / "configs" / "lab" / f"{name}.yaml").read_text()
+    header = path_of(name).read_text()
     assert f"tts lab run {name}" in header
     assert "Hardware: " in header
     assert experiment.question.rstrip().endswith("?")

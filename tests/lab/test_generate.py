@@ -98,3 +98,7 @@ def test_what_cannot_be_used(trained, tmp_path):
     (foreign / "settings.json").write_text(json.dumps({"settings": {"mixing": 0.5}}))
     with pytest.raises(InputError, match="not a run of the kind `samples`"):
         load(foreign)
+    (foreign / "settings.json").write_bytes((trained / "settings.json").read_bytes())
+    (foreign / "checkpoint.safetensors").write_bytes((trained / "checkpoint.safetensors").read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"checkpoint\.safetensors is damaged"):
+        load(foreign)

@@ -64,6 +64,36 @@ def test_what_is_done_is_not_done_again(toy):
     assert [point.step for point in read_curve(lines.parent / "plain")] == [1, 6, 10, 12, 20, 24]
 
 
+def test_a_line_that_was_cut_off_hides_no_later_one(toy):
+    lines = toy / "runs" / "lab" / "line" / "results.jsonl"
+    assert lab("run", "line", "--steps", 2) == 0
+    text = lines.read_text()
+    lines.write_text(text[: len(text) - 40])
+    assert [result.run for result in read_results(lines.parent)] == ["plain"]
+    assert lab("run", "line", "--steps", 2) == 0
+    assert [result.run for result in read_results(lines.parent)] == ["plain", "shifted"]
+
+
+def test_gradients_are_drawn_where_they_were_logged(toy):
+    page, picture = (toy / "docs" / "results" / place for place in ("lab.md", "lab/line-gradients.png"))
+    assert lab("run", "line", "--steps", 4) == lab("report") == 0
+    assert not picture.exists()
+    assert lab("run", "line", "--steps", 8, "--log-gradients") == lab("report") == 0
+    assert "(lab/line-gradients.png)" in page.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_large_experiments_are_run_by_their_name_alone(toy, capsys):
+    large = toy / "configs" / "lab" / "large"
+    large.mkdir()
+    (large / "vast.yaml").write_text((large.parent / "line.yaml").read_text())
+    assert lab("list") == lab("run", "all", "--steps", 2) == 0
+    assert "vast" in capsys.readouterr().out
+    assert not (toy / "runs" / "lab" / "vast").exists()
+    assert lab("run", "vast", "--steps", 2) == lab("report") == 0
+    assert "## vast" in (toy / "docs" / "results" / "lab.md").read_text()
+
+
 def test_other_settings_do_not_mix(toy, capsys):
     assert lab("run", "line", "--steps", 2) == 0
     assert lab("run", "line", "--steps", 2, "lr=0.5") == 1
@@ -118,6 +148,38 @@ def test_a_kind_that_needs_recordings_says_so(toy, capsys):
     assert lab("run", "all", "--steps", 2) == 2
     assert "experiment needy needs recordings; give source=FOLDER" in capsys.readouterr().err
     assert lab("run", "all", "--steps", 2, "source=x") == 0  # the kind `toy` has no such setting
+
+
+def picky(toy):
+    """The experiment `picky`, of a kind with a `source` in which no run can read a file if its `lr` is 9."""
+    code = (toy / "kinds" / "toy.py").read_text().replace("lr: float", "source: Path | None = None\n    lr: float")
+    code = code.replace(
+        "import torch", "from pathlib import Path\n\nimport torch\n\nfrom tts.core.errors import InputError", 1
+    )
+    code = code.replace(
+        "    model = ", "    if settings.lr == 9:\n        raise InputError('x.wav: no audio')\n    model = ", 1
+    )
+    (toy / "kinds" / "picky.py").write_text(code)
+    config = toy / "configs" / "lab" / "line.yaml"
+    config.with_name("picky.yaml").write_text(
+        config.read_text().replace("kind: toy", "kind: picky").replace(", lr: 0.2", "")
+    )
+
+
+def test_a_folder_that_is_missing_is_refused_before_anything_is_run(toy, capsys):
+    picky(toy)
+    assert lab("run", "picky", "--steps", 2, "source=none") == 2
+    assert capsys.readouterr().err == "tts: error: source=none: there is no such folder; give one with recordings\n"
+    assert not (toy / "runs").exists()
+
+
+def test_what_every_run_refuses_is_one_error(toy, capsys):
+    picky(toy)
+    assert lab("run", "picky", "--steps", 2, "lr=9", "source=kinds") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "tts: error: x.wav: no audio"
+    assert lab("run", "all", "--steps", 2, "lr=9", "source=kinds") == 1  # the experiment `line` has no such file
+    assert "failed: picky, plain; picky, shifted: x.wav: no audio" in capsys.readouterr().err
+    assert lab("run", "picky", "--steps", 2, "source=kinds") == 0  # nothing was trained with the other settings
 
 
 def test_a_run_that_fails_does_not_stop_the_others(toy, capsys):
@@ -185,7 +247,7 @@ def test_the_example_of_the_documentation(toy, capsys):
     """docs/lab.md: one file and one YAML, as they stand there, are an experiment that learns."""
     page = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
     code, config = (re.findall(rf"^```{kind}\n(.*?)^```", page, re.S | re.M) for kind in ("python", "yaml"))
-    assert len([line for line in code[0].splitlines() if line.strip()]) <= 22
+    assert len([line for line in code[0].splitlines() if line.strip()]) <= 20
     (toy / "kinds" / "neighbor.py").write_text(code[0])
     (toy / "configs" / "lab" / "neighbor.yaml").write_text(config[0])
     (toy / "sounds").mkdir()

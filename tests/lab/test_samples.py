@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tts import audio
@@ -116,6 +117,20 @@ def test_recordings(tones):
     assert (len(short), len(few)) == (2000, 400)
     clip = recordings.first_clip(tones, 8000, 0.05, "q_zero", True)
     assert (len(clip), np.abs(clip).max()) == (400, 1)
+
+
+@pytest.mark.parametrize("suffix", recordings.SUFFIXES)
+def test_every_format(tones, tmp_path, suffix):
+    """Recordings of every format lie in folders in folders, at any rate, with one channel or two."""
+    for i in range(2):
+        wave, rate = audio.read(tones / f"{i}.wav")
+        place = tmp_path / f"album{i}" / f"{i}{suffix.upper() if i else suffix}"
+        place.parent.mkdir()
+        soundfile.write(place, np.stack([audio.resample(wave, rate, 16000)] * (1 + i), axis=1), 16000)
+    for wave in recordings.joined(tmp_path, 8000, 10, "q_zero", True):
+        assert len(wave) == pytest.approx(1200, abs=1200 if suffix == ".mp3" else 2)  # which is padded to whole frames
+        spectrum = np.abs(np.fft.rfft(wave))
+        assert round(float(spectrum.argmax()) * 8000 / len(wave)) == pytest.approx(325, abs=80)
 
 
 def test_refusals(tones, tmp_path):

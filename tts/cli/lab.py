@@ -87,7 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from tts.training.launcher import refuse_plugins
 
     refuse_plugins()
-    experiments = load_all() if a.name == "all" else [load(a.name)]
+    experiments = load_all(large=False) if a.name == "all" else [load(a.name)]
     budget = Budget(a.minutes if a.minutes or a.steps else MINUTES, a.steps)
     failures = perform(experiments, a.out, budget, a.seed, a.log_gradients, a.settings)
     for line in failures:

@@ -1,15 +1,15 @@
 """Experiments: read from YAML, run, and their results as JSON lines.
 
-An experiment is `configs/lab/NAME.yaml`: a kind, a question, and runs whose settings differ. A kind is a module
-`tts/lab/KIND.py` with a frozen dataclass `Settings`, `run(settings, run)`, which returns the results of one run, and,
-if it likes, `plot(results, path)`. One run is one row of the experiment's table.
+An experiment is `configs/lab/NAME.yaml`, or `configs/lab/large/NAME.yaml`, which `all` leaves out: a kind, a question,
+and runs whose settings differ. A kind is a module `tts/lab/KIND.py` with a frozen dataclass `Settings`,
+`run(settings, run)`, which returns the results of one run, and, if it likes, `plot(results, path)`. One run is one row
+of the experiment's table.
 """
 
 import copy
 import dataclasses
 import importlib
 import json
-import os
 import re
 import shlex
 import sys
@@ -25,7 +25,7 @@ from accelerate import PartialState
 from tts.core import config as configs
 from tts.core import yaml_files
 from tts.core.errors import InputError
-from tts.core.files import is_file, is_folder
+from tts.core.files import atomic_write, is_file, is_folder
 from tts.core.machine import circumstances
 from tts.training.precision import accelerate_state
 from tts.training.tracking import read_lines
@@ -168,11 +168,21 @@ def folder() -> Path:
     return here if is_folder(here) else checkout
 
 
+def path_of(name: str) -> Path:
+    """The YAML of an experiment's name, or of its path. Raises InputError where there is none."""
+    path = Path(name) if name.endswith(".yaml") else _paths().get(name)
+    if path is None or not is_file(path):
+        raise InputError(f"there is no experiment {name!r}; `tts lab list` has all, and FILE.yaml names one elsewhere")
+    return path
+
+
+def _paths() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder().rglob("*.yaml"), key=lambda path: path.stem)}
+
+
 def load(name: str) -> Experiment:
     """An experiment by its name, or by the path of its YAML. Raises InputError where there is none or it is wrong."""
-    path = Path(name) if name.endswith(".yaml") else folder() / f"{name}.yaml"
-    if not is_file(path):
-        raise InputError(f"there is no experiment {name!r}; `tts lab list` has all, and FILE.yaml names one elsewhere")
+    path = path_of(name)
     tree = yaml_files.read(path)
     if "name" in tree:
         raise InputError(f"{path}: name is the file's own name; leave it out")
@@ -182,9 +192,12 @@ def load(name: str) -> Experiment:
         raise InputError(f"{path}: {error}") from error
 
 
-def load_all() -> list[Experiment]:
-    """Every experiment of the folder, by name. Raises InputError where there is none."""
-    names = sorted(path.stem for path in folder().glob("*.yaml"))
+def load_all(large: bool = True) -> list[Experiment]:
+    """Every experiment of the folder, by name; those of its folder `large` only if wanted.
+
+    Raises InputError where there is none.
+    """
+    names = [name for name, path in _paths().items() if large or path.parent == folder()]
     if not names:
         raise InputError("there is no folder configs/lab with experiments; run this in a checkout")
     return [load(name) for name in names]
@@ -203,13 +216,16 @@ def perform(
         budget: of one experiment: its runs share the minutes equally; of the steps each gets all.
         overrides: "key=value" each; of several experiments, those take it whose kind has the key.
 
-    Returns: one line for each run that failed.
+    Returns: one line for each reason for which runs failed.
 
     Raises:
-        InputError: before anything is run, for settings that are wrong.
+        InputError: before anything is run, for settings that are wrong; afterwards, if all failed for one reason.
     """
     jobs = [(experiment, experiment.configured(_own(experiment, overrides, experiments))) for experiment in experiments]
-    failures = []
+    for source in (getattr(settings, "source", None) for _, runs in jobs for settings in runs.values()):
+        if isinstance(source, Path) and not (is_file(source) or is_folder(source)):
+            raise InputError(f"source={source}: there is no such folder; give one with recordings")
+    failures: dict[str, list[str]] = {}
     for experiment, runs in jobs:
         share = replace(budget, minutes=budget.minutes / len(runs)) if budget.minutes else budget
         for name, settings in runs.items():
@@ -218,8 +234,11 @@ def perform(
             try:
                 _perform_one(experiment, settings, one, out)
             except InputError as error:
-                failures.append(f"{experiment.name}, {name}: {error}")
-    return failures
+                failures.setdefault(str(error), []).append(f"{experiment.name}, {name}")
+    for message, failed in failures.items():
+        if len(failed) == sum(len(runs) for _, runs in jobs):
+            raise InputError(message)
+    return [f"{'; '.join(failed)}: {message}" for message, failed in failures.items()]
 
 
 def _own(experiment: Experiment, overrides: list[str], experiments: Sequence[Experiment]) -> list[str]:
@@ -246,12 +265,14 @@ def _perform_one(experiment: Experiment, settings: Any, run: Run, out: Path) -> 
             return
     run.folder.mkdir(parents=True, exist_ok=True)
     stored = run.folder / "settings.json"
-    made = json.dumps({"settings": plain, "seed": run.seed})
-    if is_file(stored) and json.loads(stored.read_text()) != json.loads(made):
+    made = {"settings": plain, "seed": run.seed}
+    trained = any(path != stored for path in run.folder.iterdir())  # else the run failed before it began
+    if trained and is_file(stored) and json.loads(stored.read_text()) != made:
         raise InputError(f"{run.folder} holds a run of other settings or another seed; remove it, or give --out")
     state = PartialState()
+    state.wait_for_everyone()  # all have looked before anything is written
     if state.is_main_process:
-        stored.write_text(made)
+        atomic_write(stored, json.dumps(made).encode())
         print(f"tts lab: {experiment.name}, {run.name}", file=sys.stderr)
     torch.manual_seed(run.seed)  # the initial weights; all else is drawn from generators of its own
     began = time.perf_counter()
@@ -272,10 +293,8 @@ def _perform_one(experiment: Experiment, settings: Any, run: Run, out: Path) -> 
 def _append(path: Path, result: Result) -> None:
     line = dataclasses.asdict(result)
     del line["folder"]
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    lines = [*read_lines(path), line]
+    atomic_write(path, "".join(json.dumps(each) + "\n" for each in lines).encode())
 
 
 def read_results(place: Path) -> list[Result]:

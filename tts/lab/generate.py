@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tts import audio
@@ -22,7 +23,7 @@ from tts.lab.sample_models import SampleModel
 def load(folder: Path) -> tuple[SampleModel, samples.Settings]:
     """The model in a run's folder, in evaluation mode, and its settings.
 
-    Raises: InputError where there is none, or one of another kind.
+    Raises: InputError where there is none, or one of another kind, or a damaged one.
     """
     if not (is_file(folder / CHECKPOINT) and is_file(folder / "settings.json")):
         raise InputError(
@@ -34,7 +35,10 @@ def load(folder: Path) -> tuple[SampleModel, samples.Settings]:
     except InputError as error:
         raise InputError(f"{folder}: not a run of the kind `samples` ({error}); give one, e.g. of music") from None
     model = samples.make_model(settings)
-    stored = load_file(folder / CHECKPOINT)
+    try:
+        stored = load_file(folder / CHECKPOINT)
+    except SafetensorError as error:
+        raise InputError(f"{folder / CHECKPOINT} is damaged ({error}); train the run again") from None
     own = {name.removeprefix("model."): tensor for name, tensor in stored.items() if name.startswith("model.")}
     model.load_state_dict(own)
     return model.eval(), settings

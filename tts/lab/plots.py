@@ -12,6 +12,8 @@ from tts.lab.loop import read_curve
 
 SMOOTHED = 40
 """A curve is drawn as means of so many stretches."""
+PANELS = 4
+"""In a row."""
 
 
 def curves(results: list[Result], path: Path, metric: str, label: str) -> None:
@@ -38,12 +40,16 @@ def curves(results: list[Result], path: Path, metric: str, label: str) -> None:
 
 
 def gradients(results: list[Result], path: Path) -> None:
-    """The norm of each parameter's gradient over steps, a panel a run."""
-    figure = Figure(figsize=(5.0 * len(results), 4.5), layout="constrained")
-    axes = figure.subplots(1, len(results), squeeze=False, sharey=True)[0]
-    for axis, result in zip(axes, results, strict=True):
+    """The norm of each parameter's gradient over steps, a panel a run; each of them logged some."""
+    columns = min(PANELS, len(results))
+    rows = -(-len(results) // columns)
+    figure = Figure(figsize=(5.0 * columns, 4.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis in axes.flat[len(results) :]:
+        axis.remove()
+    for axis, result in zip(axes.flat, results, strict=False):
         points = [point for point in read_curve(result.folder) if point.gradients]
-        names = sorted(points[-1].gradients) if points else []
+        names = sorted(points[-1].gradients)
         for i, name in enumerate(names):
             norms = [point.gradients[name] for point in points]
             style = ("-", "--", ":")[i // 10 % 3]
@@ -52,5 +58,6 @@ def gradients(results: list[Result], path: Path) -> None:
         axis.set_xlabel("step")
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False, fontsize=6)
-    axes[0].set_ylabel("norm of the gradient")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("norm of the gradient")
     atomic_write(path, png(figure))

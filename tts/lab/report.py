@@ -9,7 +9,9 @@ from tts.core.errors import InputError
 from tts.core.files import atomic_write
 from tts.core.machine import described
 from tts.core.tables import markdown_table
+from tts.lab import plots
 from tts.lab.experiment import Experiment, Result, load_all, read_results
+from tts.lab.loop import read_curve
 
 INTRODUCTION = """# The lab: results
 
@@ -30,12 +32,8 @@ def write(out: Path, to: Path, data: str = "FOLDER") -> Path:
         if not (results := read_results(out / experiment.name)):
             continue
         results = [result for result in results if result.run in experiment.runs]
-        picture = None
-        if plot := getattr(experiment.module, "plot", None):
-            picture = to / "lab" / f"{experiment.name}.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            plot(results, picture)
-        sections.append(section(experiment, results, picture is not None and picture.is_file(), data))
+        pictures = [picture for picture in _draw(experiment, results, to / "lab") if picture.is_file()]
+        sections.append(section(experiment, results, pictures, data))
     if not sections:
         raise InputError(f"{out} holds no results of an experiment; run one first, e.g. `tts lab run flat`")
     to.mkdir(parents=True, exist_ok=True)
@@ -44,15 +42,28 @@ def write(out: Path, to: Path, data: str = "FOLDER") -> Path:
     return page
 
 
-def section(experiment: Experiment, results: list[Result], has_picture: bool, data: str) -> str:
+def _draw(experiment: Experiment, results: list[Result], folder: Path) -> Iterable[Path]:
+    """Draw what the kind draws, and the gradients of the runs that logged them; yields the pictures' paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if plot := getattr(experiment.module, "plot", None):
+        picture = folder / f"{experiment.name}.png"
+        plot(results, picture)
+        yield picture
+    logged = [result for result in results if any(point.gradients for point in read_curve(result.folder))]
+    if logged:
+        picture = folder / f"{experiment.name}-gradients.png"
+        plots.gradients(logged, picture)
+        yield picture
+
+
+def section(experiment: Experiment, results: list[Result], pictures: list[Path], data: str) -> str:
     """An experiment in Markdown."""
     parts = [f"## {experiment.name}", _wrapped(experiment.question), table(experiment, results)]
     if experiment.shows.strip():
         parts.append(_wrapped(experiment.shows))
     if experiment.notes.strip():
         parts.append("*In the notes:*\n\n" + _wrapped(experiment.notes))
-    if has_picture:
-        parts.append(f"![{experiment.name}](lab/{experiment.name}.png)")
+    parts += [f"![{picture.stem}](lab/{picture.name})" for picture in pictures]
     parts += [circumstances_of(group, data) for group in _alike(results)]
     return "\n\n".join(parts)
 

@@ -68,7 +68,7 @@ class Settings:
     """Of sound to generate and measure at the end, in 8 streams; it is written as generated.wav."""
     temperature: Annotated[float, Range(0, 10)] = 1.0
     log_gradients: bool = False
-    """As the flag `--log-gradients`; they are drawn instead of the learning curves."""
+    """As the flag `--log-gradients`."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -106,11 +106,8 @@ def run(settings: Settings, run: Run) -> Values:
 
 
 def plot(results: list[Result], path: Path) -> None:
-    """Learning curves, or gradients where they were logged."""
-    if any(result.settings["log_gradients"] for result in results):
-        plots.gradients(results, path)
-    else:
-        plots.curves(results, path, "held_out_bits", "bits per sample")
+    """Learning curves."""
+    plots.curves(results, path, "held_out_bits", "bits per sample")
 
 
 # Data
