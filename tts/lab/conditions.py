@@ -24,8 +24,10 @@ from tts.training.config import DataConfig, LossConfig, RunConfig, TrainConfig, 
 from tts.training.data import load_data
 from tts.training.loop import train
 from tts.training.start import started
+from tts.training.tracking import read_lines
 
 NEVER = 10**9
+TRAINED = "train/nll_bits"
 TIMED = 12
 """Steps that are timed to find how many fit into a budget of minutes."""
 
@@ -84,7 +86,8 @@ def run(settings: Settings, run: Run) -> Values:
     name = f"step-{steps}"
     judge(out, {name: material}, Recognizer.load(), Asked(settings.texts, run.seed, settings.duration_spread))
     report = json.loads((out / "evaluation" / name / REPORT).read_text(encoding="utf-8"))["splits"]
-    results: Values = {"audio_minutes": spent["samples"] / rate / 60}
+    lines = [line for line in read_lines(out / "metrics.jsonl") if TRAINED in line]
+    results: Values = {"audio_minutes": spent["samples"] / rate / 60, "train_bits": lines[-1][TRAINED]}
     for split in settings.splits:
         voice, real = report[split]["voice"], report[split]["ground_truth"]
         results |= {
