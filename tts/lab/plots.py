@@ -43,7 +43,7 @@ def gradients(results: list[Result], path: Path) -> None:
     """The norm of each parameter's gradient over steps, a panel a run; each of them logged some."""
     columns = min(PANELS, len(results))
     rows = -(-len(results) // columns)
-    figure = Figure(figsize=(5.0 * columns, 4.5 * rows), layout="constrained")
+    figure = Figure(figsize=(5.0 * columns, 6.0 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axis in axes.flat[len(results) :]:
         axis.remove()
@@ -57,7 +57,7 @@ def gradients(results: list[Result], path: Path) -> None:
         axis.set_title(result.run)
         axis.set_xlabel("step")
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize=6)
+        axis.legend(frameon=False, fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     for axis in axes[:, 0]:
         axis.set_ylabel("norm of the gradient")
     atomic_write(path, png(figure))
