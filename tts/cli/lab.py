@@ -4,9 +4,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
-from tts.core.console import Parser
 from tts.core.errors import InputError
 from tts.core.files import check_folder, path_argument
 
@@ -15,25 +13,9 @@ MINUTES = 5.0
 OUT = Path("runs/lab")
 
 
-class _Intermixed(Parser):
-    """Settings may stand before and after flags."""
-
-    inside = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As `parse_known_intermixed_args`, which calls this."""
-        if self.inside:
-            return super().parse_known_args(args, namespace)
-        self.inside = True
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self.inside = False
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `tts lab` and their flags."""
-    what = parser.add_subparsers(required=True, metavar="list|run|report", parser_class=_Intermixed)
+    what = parser.add_subparsers(required=True, metavar="list|run|report")
     listing = what.add_parser("list", help="the experiments and what they ask")
     listing.set_defaults(do=_list)
     run_ = what.add_parser("run", help="run an experiment; what is done is not done again, and any run is resumed")

@@ -60,7 +60,7 @@ def parse(
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--duration-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
-    args = parser.parse_intermixed_args(argv)  # overrides may stand before or after flags
+    args = parser.parse_args(argv)
     if args.out:
         check_folder(args.out, "--out")
     names = args.only.split(",")
