@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from tts import audio
 from tts.core import config as configs
@@ -18,6 +16,7 @@ from tts.core.files import is_file
 from tts.lab import recordings, samples
 from tts.lab.loop import CHECKPOINT
 from tts.lab.sample_models import SampleModel
+from tts.training import checkpoint
 
 
 def load(folder: Path) -> tuple[SampleModel, samples.Settings]:
@@ -35,12 +34,7 @@ def load(folder: Path) -> tuple[SampleModel, samples.Settings]:
     except InputError as error:
         raise InputError(f"{folder}: not a run of the kind `samples` ({error}); give one, e.g. of music") from None
     model = samples.make_model(settings)
-    try:
-        stored = load_file(folder / CHECKPOINT)
-    except SafetensorError as error:
-        raise InputError(f"{folder / CHECKPOINT} is damaged ({error}); train the run again") from None
-    own = {name.removeprefix("model."): tensor for name, tensor in stored.items() if name.startswith("model.")}
-    model.load_state_dict(own)
+    model.load_state_dict(checkpoint.load(folder / CHECKPOINT).part("objective."))
     return model.eval(), settings
 
 
@@ -56,7 +50,7 @@ def seed_codes(model: SampleModel, settings: samples.Settings, start: Path | Non
     if len(wave) < least:
         seconds = least / settings.sample_rate
         raise InputError(f"{start}: {len(wave)} samples to begin from; give at least {least} ({seconds:.3f} s)")
-    config = settings.two_tier if settings.model == "two_tier" else settings.flat
+    config = settings.config
     return audio.encode(wave, config.q_levels, config.quantization)
 
 
@@ -80,6 +74,6 @@ def generate(
         raise InputError(f"seconds is {seconds}; at {settings.sample_rate} Hz there must be a sample at least")
     generator = torch.Generator().manual_seed(seed)
     codes = model.generate(torch.from_numpy(before)[None], count, generator, temperature)[0].numpy()
-    config = settings.two_tier if settings.model == "two_tier" else settings.flat
+    config = settings.config
     whole = codes if start is None else np.concatenate([before, codes])
     return audio.decode(whole, config.q_levels, config.quantization), settings.sample_rate

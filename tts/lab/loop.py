@@ -1,7 +1,6 @@
 """The training loop of every experiment: any model, any loss, to a budget, resumable, in one process or several.
 
-A run's folder holds `curve.jsonl`, a line now and then, and `checkpoint.safetensors`: weights and buffers, the
-optimizer's state, and the loop's as JSON in the metadata.
+A run's folder holds `curve.jsonl`, a line now and then, and `checkpoint.safetensors`, as every training's.
 """
 
 import json
@@ -11,21 +10,19 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from tts.core.errors import InputError
-from tts.core.files import atomic_write
 from tts.lab.experiment import CURVE, Budget, Run
+from tts.training.checkpoint import LoopState, load, save
 from tts.training.precision import accelerate_state
-from tts.training.tracking import read_lines
+from tts.training.tracking import drop_lines_after, read_lines
 
 LOG_EVERY = 10
 """Steps a line of the curve."""
@@ -87,12 +84,19 @@ def fit(
     accelerator = _accelerator()
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     path = run.folder / CHECKPOINT
-    step, seconds = _restore(path, model, optimizer) if path.is_file() else (0, 0.0)
-    curve = _Curve(run.folder / CURVE, step, accelerator.is_main_process)
+    step, seconds = 0, 0.0
+    if path.is_file():
+        state = load(path).restore(model, None, optimizer)
+        step, seconds = state.step, state.seconds
+        print(f"tts lab: resumed at step {step}", file=sys.stderr)
+    if accelerator.is_main_process:
+        drop_lines_after(run.folder / CURVE, step)
+    accelerator.wait_for_everyone()
+    curve = read_curve(run.folder)
 
     def keep() -> None:
         if accelerator.is_main_process:
-            _save(path, model, optimizer, {"step": step, "seconds": seconds})
+            save(path, model, None, optimizer, {}, LoopState(step=step, seconds=seconds))
 
     quiet = not accelerator.is_main_process
     bar = tqdm(total=run.budget.steps, initial=step, unit="step", desc=run.name, disable=quiet, mininterval=1.0)
@@ -125,7 +129,10 @@ def fit(
                 done = math.floor(spent * evaluations)
                 metrics = _evaluated(model, evaluate)
             gradients = _norms(model) if run.log_gradients else {}
-            curve.add(Point(step, seconds, mean, metrics, gradients))
+            curve.append(Point(step, seconds, mean, metrics, gradients))
+            if accelerator.is_main_process:
+                with (run.folder / CURVE).open("a") as file:
+                    file.write(json.dumps(asdict(curve[-1])) + "\n")
             if due or time.perf_counter() - saved > SAVE_SECONDS:
                 keep()
                 saved = time.perf_counter()
@@ -135,7 +142,7 @@ def fit(
     finally:
         bar.close()
     accelerator.wait_for_everyone()
-    return curve.points
+    return curve
 
 
 def _accelerator() -> Accelerator:
@@ -164,48 +171,3 @@ def _evaluated(model: nn.Module, evaluate: Callable[[nn.Module], dict[str, float
 def _norms(model: nn.Module) -> dict[str, float]:
     named = ((name, parameter.grad) for name, parameter in model.named_parameters())
     return {name: float(gradient.norm()) for name, gradient in named if gradient is not None}
-
-
-class _Curve:
-    """The points of a run, and its file, which the main process writes."""
-
-    def __init__(self, path: Path, step: int, writes: bool) -> None:
-        self.path, self.writes = path, writes
-        # The steps after the checkpoint are repeated: drop their lines.
-        self.points = [Point(**line) for line in read_lines(path) if line["step"] <= step]
-        if writes:
-            atomic_write(path, "".join(json.dumps(asdict(point)) + "\n" for point in self.points).encode())
-
-    def add(self, point: Point) -> None:
-        self.points.append(point)
-        if not self.writes:
-            return
-        with self.path.open("a") as file:
-            file.write(json.dumps(asdict(point)) + "\n")
-
-
-def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    numbers: dict[str, Any] = {}
-    for place, own in optimizer.state_dict()["state"].items():
-        for key, value in own.items():
-            (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{place}.{key}"] = value
-    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    atomic_write(path, save(plain, {"state": json.dumps(state), "optimizer": json.dumps(numbers)}))
-
-
-def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Put weights and the optimizer's state back; returns step and seconds."""
-    content = path.read_bytes()
-    tensors = load(content)
-    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
-    own: dict[int, dict[str, Any]] = {}
-    kept = {name: tensor for name, tensor in tensors.items() if name.startswith("optimizer.")}
-    for name, value in (kept | json.loads(metadata["optimizer"])).items():
-        _, place, key = name.split(".", 2)
-        own.setdefault(int(place), {})[key] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": own})
-    state = json.loads(metadata["state"])
-    print(f"tts lab: resumed at step {state['step']}", file=sys.stderr)
-    return state["step"], state["seconds"]

@@ -78,6 +78,11 @@ class Settings:
         if self.next_frame_weight and self.model == "flat":
             raise InputError(f"next_frame_weight is {self.next_frame_weight}; it needs model: two_tier")
 
+    @property
+    def config(self) -> TwoTierConfig | FlatConfig:
+        """Of the model that is trained."""
+        return self.two_tier if self.model == "two_tier" else self.flat
+
 
 class Data(NamedTuple):
     """Codes to train on, and held out: (T,) int64; `held_out` is empty where one clip is trained on."""
@@ -123,16 +128,12 @@ def read_data(settings: Settings) -> Data:
         waves = [clip, clip[:0]]
     else:
         waves = [*recordings.joined(*how, s.max_seconds, s.normalization, s.zero_dc)]
-    config = _config(s)
+    config = s.config
     train, held_out = (torch.from_numpy(audio.encode(wave, config.q_levels, config.quantization)) for wave in waves)
     whole = len(train) // GRID * GRID
     if whole < settings.sequence:
         raise InputError(f"there are {whole} samples to train on, and sequence is {settings.sequence}; give more")
     return Data(train[:whole], held_out)
-
-
-def _config(settings: Settings) -> TwoTierConfig | FlatConfig:
-    return settings.two_tier if settings.model == "two_tier" else settings.flat
 
 
 def batch(codes: Tensor, settings: Settings, context: int, step: int, process: int, processes: int) -> Tensor:
@@ -227,7 +228,7 @@ def generate(model: SampleModel, settings: Settings, run: Run, seed: Tensor, cou
     """Waves (B, count) that continue the codes (B, …), drawn from the run's seed; the first one is written."""
     generator = torch.Generator().manual_seed(run.seed)
     codes = model.generate(seed.to(model.carried.device), count, generator, settings.temperature).cpu().numpy()
-    config = _config(settings)
+    config = settings.config
     waves = audio.decode(codes, config.q_levels, config.quantization)
     if PartialState().is_main_process:
         audio.write(run.folder / "generated.wav", waves[0], settings.sample_rate, force=True)
@@ -240,7 +241,7 @@ def _generated(model: SampleModel, data: Data, settings: Settings, run: Run) -> 
     silence = torch.full((streams, model.context + model.block), model.q_levels // 2)
     count = int(settings.generate_seconds * settings.sample_rate / streams)
     waves = generate(model, settings, run, silence, count)
-    config = _config(settings)
+    config = settings.config
     real = audio.decode(data.held_out[: streams * count].numpy(), config.q_levels, config.quantization)
     found = whine(waves.flatten(), settings.sample_rate)
     truth = {f"real_{key}": value for key, value in whine(real, settings.sample_rate).items()}
@@ -249,7 +250,7 @@ def _generated(model: SampleModel, data: Data, settings: Settings, run: Run) -> 
 
 def _compared(model: SampleModel, data: Data, settings: Settings, run: Run) -> Values:
     """How far what the model says after the clip, the clip again, lies from it; and how far its samples shuffled do."""
-    config = _config(settings)
+    config = settings.config
     waves = generate(model, settings, run, torch.cat([data.train, data.train])[None], len(data.train))
     clip = audio.decode(data.train.numpy(), config.q_levels, config.quantization)
     if PartialState().is_main_process:

@@ -21,9 +21,7 @@ class JsonLinesTracker(GeneralTracker):
         super().__init__()
         self.path = folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        # The steps after the checkpoint are repeated: drop their lines.
-        kept = [line for line in read_lines(self.path) if line["step"] <= resume_step] if resume_step else []
-        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        drop_lines_after(self.path, resume_step)
 
     @property
     def tracker(self) -> Path:
@@ -37,6 +35,12 @@ class JsonLinesTracker(GeneralTracker):
             file.write(json.dumps({"step": step, **values}) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Rewrite a `metrics.jsonl` without the lines after a checkpoint's step, which a resumed run repeats."""
+    kept = [line for line in read_lines(path) if line["step"] <= step]
+    atomic_write(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
