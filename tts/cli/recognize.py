@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"tts: error: {answer}", file=sys.stderr, flush=True)
             failed = True
             continue
-        fields = [" ".join(str(digit) for digit, _ in answer)]
+        fields = [" ".join(str(one.digit) for one in answer)]
         if args.scores:
-            fields.append(" ".join(f"{confidence:.2f}" for _, confidence in answer))
+            fields.append(" ".join(f"{one.confidence:.2f}" for one in answer))
         print(path, *fields, sep="\t", flush=True)
     return 2 if failed else 0

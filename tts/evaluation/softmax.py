@@ -237,7 +237,7 @@ def prepared_recording(path: str, words: Sequence[str], sample_rate: int) -> tup
         raise InputError(f"{path}: holds only silence; give a recording of the text")
     if len(words) == 1:
         return ready, [len(ready)]
-    found = [place for _, places, _ in Recognizer.load().locate([ready], sample_rate) for place in places]
+    found = [place for _, places in Recognizer.load().locate([ready], sample_rate) for place in places]
     if [place.digit for place in found] != [SPOKEN.get(word) for word in words]:
         read = " ".join(str(place.digit) for place in found) or "nothing"
         raise InputError(f"{path}: is recognized as {read}, not as {' '.join(words)}; give a recording of the text")

@@ -20,7 +20,7 @@ from itertools import islice
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.numpy import save
 from torch import Tensor, nn
 
 from data_recipes.corpus import Recording, RecordingOptions
@@ -32,8 +32,9 @@ from tts.core.files import check_folder, new_folder, path_argument, write_togeth
 from tts.recognition import prompts
 from tts.recognition.alignment import align
 from tts.recognition.augment import Augmenter, AugmentOptions, at_speeds
-from tts.recognition.confidence import ConfidenceNet, pooled
-from tts.recognition.model import WEIGHTS, Recognizer, rounded
+from tts.recognition.confidence import pooled
+from tts.recognition.config import WEIGHTS
+from tts.recognition.onnx_recognizer import OnnxRecognizer
 
 Item = tuple[np.ndarray, list[int]]  # a wave and the digits in it
 AS_THEY_LIE = RecordingOptions(remove_dc=False, trim=False, level_dbfs=None, fade_seconds=0.0)
@@ -115,42 +116,47 @@ def is_digit(said: list[int], recognized: list[int]) -> list[float]:
     return [float(digit == got) for digit, got in align(said, recognized) if got is not None]
 
 
-def examples(recognizer: Recognizer, items: list[Item]) -> tuple[Tensor, Tensor]:
+def examples(recognizer: OnnxRecognizer, items: list[Item]) -> tuple[Tensor, Tensor]:
     """What the recognizer takes for digits: vectors (n, D), and whether each is one (n,)."""
     vectors, right = [], []
-    for index, found, layers in recognizer.locate([wave for wave, _ in items], Recognizer.sample_rate):
+    for index, found, layers, _ in recognizer.located([wave for wave, _ in items], recognizer.sample_rate):
         vectors.append(pooled(layers, found))
         right += is_digit(items[index][1], [place.digit for place in found])
-    return torch.cat(vectors), torch.tensor(right)
+    return torch.from_numpy(np.concatenate(vectors)), torch.tensor(right)
 
 
-def fit(vectors: Tensor, right: Tensor, seed: int) -> ConfidenceNet:
-    """Train; both classes weigh the same. The scaling of the inputs becomes part of the first layer."""
+def fit(vectors: Tensor, right: Tensor, seed: int) -> dict[str, np.ndarray]:
+    """Train; both classes weigh the same. The scaling of the inputs becomes part of the first layer.
+
+    Returns: the weights as they are stored, float16, to be small.
+    """
     torch.manual_seed(seed)
     mean, spread = vectors.mean(0), vectors.std(0) + 1e-3
     inputs = (vectors - mean) / spread
-    net = ConfidenceNet(inputs.shape[1], HIDDEN)
+    first, second = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
+    net = nn.ModuleDict({"first": first, "second": second})
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-3)
     weight = torch.where(right > 0, torch.tensor(1.0), right.sum() / (1 - right).sum())
     for _ in range(EPOCHS):
         for chosen in torch.randperm(len(right)).split(BATCH):
             x = nn.functional.dropout(inputs[chosen], 0.2)
-            hidden = nn.functional.dropout(torch.relu(net.first(x)), 0.5)
-            logits = net.second(hidden)[:, 0]
+            hidden = nn.functional.dropout(torch.relu(first(x)), 0.5)
+            logits = second(hidden)[:, 0]
             loss = nn.functional.binary_cross_entropy_with_logits(logits, right[chosen], weight[chosen])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
     with torch.no_grad():
-        net.first.weight.div_(spread)
-        net.first.bias.sub_(net.first.weight @ mean)
-    return net
+        first.weight.div_(spread)
+        first.bias.sub_(first.weight @ mean)
+    return {name: x.numpy().astype(np.float16) for name, x in net.state_dict().items()}
 
 
-def kept(recognizer: Recognizer, recordings: list[Recording]) -> list[int]:
+def kept(recognizer: OnnxRecognizer, recordings: list[Recording]) -> list[int]:
     """How many of the single recordings that are recognized keep their digit, and how many there are."""
-    scored = recognizer.scored([x.audio for x in recordings], Recognizer.sample_rate)
-    scores = [own[0].confidence for own, x in zip(scored, recordings, strict=True) if [d for d, _ in own] == [x.digit]]
+    spoken = recognizer.spoken([x.audio for x in recordings], recognizer.sample_rate)
+    pairs = zip(spoken, recordings, strict=True)
+    scores = [own[0].confidence for own, x in pairs if [one.digit for one in own] == [x.digit]]
     return [sum(score >= THRESHOLD for score in scores), len(scores)]
 
 
@@ -158,7 +164,7 @@ def train(args: argparse.Namespace) -> None:
     """Everything, written to args.out."""
     check_folder(args.out, "--out")
     torch.set_num_threads(1)
-    recognizer = Recognizer.load(args.weights)
+    recognizer = OnnxRecognizer.load(args.weights)
     prepared, plain = build_recordings(args.fsdd), build_recordings(args.fsdd, AS_THEY_LIE)
     recordings = at_speeds(prepared["train"], AugmentOptions().speeds)
     spoil = Augmenter(AugmentOptions(empty=0.0), recordings, args.seed)
@@ -166,8 +172,8 @@ def train(args: argparse.Namespace) -> None:
     print(f"{len(items)} waves", file=sys.stderr)
     vectors, right = examples(recognizer, items)
     print(f"{len(right)} taken for digits, {int(right.sum())} of them are", file=sys.stderr)
-    net = fit(vectors, right, args.seed)
-    recognizer.confidence = net.half().float().eval()  # as it is stored
+    weights = fit(vectors, right, args.seed)
+    recognizer.confidence = {name: array.astype(np.float32) for name, array in weights.items()}
     recognizer.card["confidence"] = {
         "hidden": HIDDEN,
         "threshold": THRESHOLD,
@@ -177,7 +183,7 @@ def train(args: argparse.Namespace) -> None:
         "validation_kept": kept(recognizer, [*plain["validation"], *prepared["validation"]]),
     }
     card = (json.dumps(recognizer.card, indent=1) + "\n").encode()
-    files = {args.out / "confidence.safetensors": save(rounded(net)), args.out / "recognizer.json": card}
+    files = {args.out / "confidence.safetensors": save(weights), args.out / "recognizer.json": card}
     with new_folder(args.out):
         write_together(files)
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)

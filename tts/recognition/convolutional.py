@@ -110,25 +110,23 @@ class ConvolutionalNet(nn.Module):
         self.blocks = nn.ModuleList(Block(c.width, c.kernel, c.dropout) for _ in range(c.blocks))
         self.norm = nn.LayerNorm(c.width)
         self.out = nn.Linear(c.width, CLASSES)
-        self.layer_widths = [c.width] * (c.blocks + 1)
 
     def front_end(self) -> PowerLawFrontEnd:
         """What its input comes from."""
         return PowerLawFrontEnd(self.config)
 
-    def layers(self, mels: Tensor, counts: Tensor) -> tuple[list[Tensor], Tensor]:
-        """mels (B, frames, M), counts (B,) -> outputs of the first layers and of each block, the last one normalized,
-        each (B, N, D), and lengths (B,) in frames of 20 ms."""
+    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """mels (B, frames, M), counts (B,) -> the last layer's output (B, N, D), and lengths (B,) in frames."""
         lengths = (counts - 1) // self.config.stride + 1
         x = nn.functional.gelu(self.first(mels[:, None]))  # (B, channels, N, M / 2)
         inside = mask(lengths, x.shape[2])
         x = nn.functional.gelu(self.second(x * inside[:, None, :, None]))
-        outputs = [self.project(x.transpose(1, 2).flatten(2))]
+        x = self.project(x.transpose(1, 2).flatten(2))
         for block in self.blocks:
-            outputs.append(block(outputs[-1], inside[:, :, None]))
-        return [*outputs[:-1], self.norm(outputs[-1])], lengths
+            x = block(x, inside[:, :, None])
+        return self.norm(x), lengths
 
     def forward(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, classes) float32 and lengths (B,) int64."""
-        outputs, lengths = self.layers(mels, counts)
-        return self.out(outputs[-1]).float().log_softmax(-1), lengths
+        x, lengths = self.hidden(mels, counts)
+        return self.out(x).float().log_softmax(-1), lengths

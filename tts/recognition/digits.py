@@ -8,10 +8,6 @@ import numpy as np
 BEFORE, AFTER = 40, 15
 """Frames before and after the place of a digit on CTC's path that belong to it, as far as no other digit is there."""
 
-NO_CONFIDENCE = "this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py"
-
-POOLS = 3  # mean and maximum over the digit's frames, mean over its place on the path
-
 
 @dataclass(frozen=True)
 class Place:
@@ -35,13 +31,6 @@ def places(path: np.ndarray, blank: int) -> list[Place]:
         high = min(runs[k + 1][1] if k + 1 < len(runs) else len(path), end + AFTER)
         found.append(Place(digit, start, end, low, high))
     return found
-
-
-class ScoredDigit(NamedTuple):
-    """A digit, and how sure it is that it was one, 0 to 1."""
-
-    digit: int
-    confidence: float
 
 
 class SpokenDigit(NamedTuple):

@@ -33,6 +33,7 @@ from tts.recognition import prompts
 from tts.recognition.alignment import Pair, align, confusion_matrix, count_errors
 from tts.recognition.augment import Augmenter, AugmentOptions
 from tts.recognition.model import WEIGHTS, Recognizer
+from tts.recognition.onnx_recognizer import OnnxRecognizer
 from tts.recognition.plots import confusions
 from tts.recognition.report import markdown, rejection_lines
 from tts.recognition.training import Config, batches
@@ -166,15 +167,17 @@ def speech_commands(folder: Path) -> list[Item]:
             for wave, word, path in zip(waves, words, paths, strict=True)]  # fmt: skip
 
 
-def kept(recognizer: Recognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
+def kept(recognizer: OnnxRecognizer, waves: list[np.ndarray], threshold: float) -> list[list[int]]:
     """The digits of each wave whose confidence reaches the threshold, as `tts recognize` prints them."""
-    scored = recognizer.scored(waves, Recognizer.sample_rate)
-    return [[digit for digit, confidence in own if confidence >= threshold] for own in scored]
+    found = recognizer.spoken(waves, recognizer.sample_rate)
+    return [[one.digit for one in own if one.confidence >= threshold] for own in found]
 
 
-def rejection_metrics(recognizer: Recognizer, folder: Path, spoken: dict[str, list[Item]]) -> dict[str, Any]:
+def rejection_metrics(recognizer: OnnxRecognizer, folder: Path, spoken: dict[str, list[Item]]) -> dict[str, Any]:
     """What the default threshold costs and brings: waves of digits that are exactly right, with it and without; and the
     prompts without digits, by voice, in which nothing is recognized."""
+    if recognizer.confidence is None:
+        raise InputError("this recognizer has no confidence.safetensors; make it by scripts/train_confidence.py")
     threshold = recognizer.threshold
     learned = recognizer.card["confidence"]["voices"]
     metrics: dict[str, Any] = {"threshold": threshold, "digits": {}, "prompts": {}, "learned_from": learned}
@@ -245,7 +248,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.speech_commands:
         singles["Speech Commands, untuned"] = spoken["Speech Commands, untuned"] = speech_commands(args.speech_commands)
     if args.prompts:
-        results["rejection"] = rejection_metrics(recognizer, args.prompts, spoken)
+        results["rejection"] = rejection_metrics(OnnxRecognizer.load(args.weights), args.prompts, spoken)
     if args.only_rejection:
         args.out.mkdir(parents=True, exist_ok=True)
         atomic_write(args.out / "rejection.json", (json.dumps(results) + "\n").encode())

@@ -1,6 +1,6 @@
 """The recognizer as an ONNX file, for onnxruntime: built from the weights' files by the package onnx, without torch.
 
-The graph is `RecognizerNet.layers` and the layer after it. ONNX's LSTM runs both directions, the backward one from each
+The graph is `RecognizerNet`, and puts out all its layers. ONNX's LSTM runs both directions, the backward one from each
 utterance's own end. Weights are stored as float16, as they are in recognizer.safetensors, and computed with as float32.
 
 Letters: B batch, N frames, M mel bands, D width, C classes.

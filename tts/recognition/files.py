@@ -8,18 +8,16 @@ import numpy as np
 
 from tts import audio
 from tts.core.errors import InputError
+from tts.recognition.digits import SpokenDigit
 from tts.recognition.onnx_recognizer import OnnxRecognizer
 
 FILES_AT_ONCE = 256
 """Read and answered together; more would only hold more audio in memory."""
 
-Answer = list[tuple[int, float]]
-"""The digits of a wave, each with its confidence from 0 to 1; 1 where the recognizer has none."""
-
 
 def recognize_files(
     recognizer: OnnxRecognizer, paths: Iterable[Path], batch_size: int, threshold: float
-) -> Iterator[tuple[Path, Answer | InputError]]:
+) -> Iterator[tuple[Path, list[SpokenDigit] | InputError]]:
     """Recognize the digits of WAV or FLAC files of any sample rate, or pipes, `batch_size` at once.
 
     Digits of a confidence below `threshold` are left out; it has no effect where the recognizer has no confidences.
@@ -39,4 +37,4 @@ def recognize_files(
                 yield path, error
         found = recognizer.spoken(list(waves.values()), recognizer.sample_rate, batch_size)
         for index, own in zip(waves, found, strict=True):
-            yield group[index], [(one.digit, one.confidence) for one in own if one.confidence >= threshold]
+            yield group[index], [one for one in own if one.confidence >= threshold]

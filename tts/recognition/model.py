@@ -25,12 +25,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tts.core import config as configs
-from tts.core.errors import InputError
-from tts.core.files import is_file
-from tts.recognition.confidence import ConfidenceNet, pooled
 from tts.recognition.config import BLANK, CLASSES, SAMPLE_RATE, WEIGHTS, RecognizerConfig
 from tts.recognition.convolutional import ConvolutionalConfig, ConvolutionalNet, mask
-from tts.recognition.digits import NO_CONFIDENCE, POOLS, Place, ScoredDigit, places
+from tts.recognition.digits import Place, places
 from tts.recognition.loading import reading
 from tts.recognition.waves import batches, prepared
 
@@ -96,8 +93,8 @@ class RecognizerNet(nn.Module):
         self.first = nn.Conv1d(config.mels, config.channels, 5, padding=2)
         self.second = nn.Conv1d(config.channels, config.channels, 5, stride=config.stride, padding=2)
         self.norm = nn.LayerNorm(config.channels)
-        self.layer_widths = [config.channels] + [2 * config.width] * config.layers
-        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in self.layer_widths[:-1])
+        inputs = [config.channels] + [2 * config.width] * (config.layers - 1)
+        self.lstm = nn.ModuleList(BidirectionalLSTM(size, config.width) for size in inputs)
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(2 * config.width, CLASSES)
 
@@ -105,23 +102,22 @@ class RecognizerNet(nn.Module):
         """What its input comes from."""
         return FrontEnd(self.config)
 
-    def layers(self, mels: Tensor, counts: Tensor) -> tuple[list[Tensor], Tensor]:
-        """mels (B, frames, M), counts (B,) -> outputs of the convolutions and of each LSTM layer, the last one last,
-        each (B, N, its width), and lengths (B,) in frames of 20 ms."""
+    def hidden(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """mels (B, frames, M), counts (B,) -> the last layer's output (B, N, D), and lengths (B,), frames of 20 ms."""
         x = torch.relu(self.first(mels.transpose(1, 2)))
         x = x * mask(counts, x.shape[2])[:, None, :]  # as the convolution's own padding: zeros
         x = torch.relu(self.second(x)).transpose(1, 2)
         lengths = (counts - 1) // self.config.stride + 1
         reversed_frames = reversal(lengths, x.shape[1])
-        outputs = [self.dropout(self.norm(x))]
+        x = self.dropout(self.norm(x))
         for layer in self.lstm:
-            outputs.append(self.dropout(layer(outputs[-1], reversed_frames)))
-        return outputs, lengths
+            x = self.dropout(layer(x, reversed_frames))
+        return x, lengths
 
     def forward(self, mels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """mels (B, frames, M), counts (B,) -> log-probabilities (B, N, C) float32 and lengths (B,) int64."""
-        outputs, lengths = self.layers(mels, counts)
-        return self.out(outputs[-1]).float().log_softmax(-1), lengths
+        x, lengths = self.hidden(mels, counts)
+        return self.out(x).float().log_softmax(-1), lengths
 
 
 Net = RecognizerNet | ConvolutionalNet
@@ -147,73 +143,47 @@ class Recognizer:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(
-        self, net: Net, card: dict[str, Any], device: Device = "cpu", confidence: ConfidenceNet | None = None
-    ) -> None:
+    def __init__(self, net: Net, card: dict[str, Any], device: Device = "cpu") -> None:
         self.net, self.front_end = net.to(device).eval(), net.front_end().to(device)
-        self.confidence = confidence.to(device).eval() if confidence else None
         self.card, self.device = card, torch.device(device)
 
     @classmethod
     def load(cls, folder: Path | None = None, device: Device = "cpu") -> "Recognizer":
         """The recognizer in `folder` (recognizer.safetensors, recognizer.json); by default the one that ships.
 
-        With confidence.safetensors beside them (`scripts/train_confidence.py`) it gives each digit a confidence.
-
         Raises: InputError if the folder holds none, or one that does not fit together.
         """
         folder = Path(folder or WEIGHTS)
         with reading(folder, "recognizer.json", "recognizer.safetensors"):
             card = json.loads((folder / "recognizer.json").read_text())
-            confidence = None
             with torch.device("meta"):  # no initial weights are drawn: torch's global generator stays as it was
                 config, architecture = ARCHITECTURES[card.get("architecture", "lstm")]
                 net = architecture(configs.build(config, card["config"], "model."))
-                if is_file(folder / "confidence.safetensors"):
-                    confidence = ConfidenceNet(POOLS * sum(net.layer_widths), card["confidence"]["hidden"])
             net.load_state_dict(read_weights(folder / "recognizer.safetensors"), assign=True)
-            if confidence:
-                confidence.load_state_dict(read_weights(folder / "confidence.safetensors"), assign=True)
-        return cls(net, card, device, confidence)
-
-    @property
-    def threshold(self) -> float:
-        """The confidence below which `tts recognize` rejects a digit; 0 where the recognizer has no confidence."""
-        return float(self.card["confidence"]["threshold"]) if self.confidence else 0.0
+        return cls(net, card, device)
 
     def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
-        """The digits in each wave, [] for none. Nothing is rejected: see `scored`.
+        """The digits in each wave, [] for none. Nothing is rejected, as `tts.recognition.onnx_recognizer` can.
 
         Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the gain does not matter.
 
         Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
         """
         result: list[list[int]] = [[] for _ in waves]
-        for index, found, _ in self.locate(waves, sample_rate, batch_size):
+        for index, found in self.locate(waves, sample_rate, batch_size):
             result[index] = [place.digit for place in found]
-        return result
-
-    def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
-        """The digits of `recognize`, each with its confidence. Raises InputError too for a recognizer without one."""
-        if self.confidence is None:
-            raise InputError(NO_CONFIDENCE)
-        result: list[list[ScoredDigit]] = [[] for _ in waves]
-        for index, found, layers in self.locate(waves, sample_rate, batch_size):
-            with torch.inference_mode():
-                scores = self.confidence(pooled(layers, found)).sigmoid().tolist()
-            result[index] = [ScoredDigit(place.digit, score) for place, score in zip(found, scores, strict=True)]
         return result
 
     @torch.inference_mode()
     def locate(
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32
-    ) -> Iterator[tuple[int, list[Place], list[Tensor]]]:
-        """For each wave with digits: its index, where they are, and what each layer puts out, (N, its width)."""
-        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
-            paths = self.net.out(layers[-1]).argmax(-1).cpu().numpy()
+    ) -> Iterator[tuple[int, list[Place]]]:
+        """For each wave with digits: its index, and where they are."""
+        for indices, hidden, counts in self._outputs(waves, sample_rate, batch_size):
+            paths = self.net.out(hidden).argmax(-1).cpu().numpy()
             for row, (index, count) in enumerate(zip(indices, counts.tolist(), strict=True)):
                 if found := places(paths[row, :count], BLANK):
-                    yield index, found, [layer[row, :count] for layer in layers]
+                    yield index, found
 
     @torch.inference_mode()
     def features(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> np.ndarray:
@@ -222,9 +192,9 @@ class Recognizer:
         A wave too short to hold a digit gives zeros. Args and Raises as `recognize`.
         """
         result = np.zeros((len(waves), self.net.out.in_features), dtype=np.float32)
-        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
-            inside = mask(counts, layers[-1].shape[1])[:, :, None]
-            result[indices] = ((layers[-1] * inside).sum(1) / counts[:, None]).cpu().numpy()
+        for indices, hidden, counts in self._outputs(waves, sample_rate, batch_size):
+            inside = mask(counts, hidden.shape[1])[:, :, None]
+            result[indices] = ((hidden * inside).sum(1) / counts[:, None]).cpu().numpy()
         return result
 
     @torch.inference_mode()
@@ -235,8 +205,8 @@ class Recognizer:
         gives a flat row. Args and Raises as `recognize`.
         """
         result = np.full((len(waves), 10), 0.1, dtype=np.float32)
-        for indices, layers, counts in self._outputs(waves, sample_rate, batch_size):
-            log_probs = self.net.out(layers[-1]).log_softmax(-1).repeat_interleave(10, dim=0).transpose(0, 1)
+        for indices, hidden, counts in self._outputs(waves, sample_rate, batch_size):
+            log_probs = self.net.out(hidden).log_softmax(-1).repeat_interleave(10, dim=0).transpose(0, 1)
             targets = torch.arange(10, device=self.device).repeat(len(indices))[:, None]
             ones = torch.ones(len(targets), dtype=torch.int64, device=self.device)
             lengths = counts.repeat_interleave(10)
@@ -246,10 +216,10 @@ class Recognizer:
 
     def _outputs(
         self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int
-    ) -> Iterator[tuple[list[int], list[Tensor], Tensor]]:
-        """Waves of like length together: their indices, the network's layers and lengths as `RecognizerNet.layers`."""
+    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Waves of like length together: their indices, and what the network's `hidden` gives."""
         ready = [torch.from_numpy(wave) for wave in prepared(waves, sample_rate)]
         for indices in batches([len(wave) for wave in ready], batch_size):
             lengths = torch.tensor([len(ready[i]) for i in indices], device=self.device)
             padded = nn.utils.rnn.pad_sequence([ready[i] for i in indices], batch_first=True).to(self.device)
-            yield indices, *self.net.layers(*self.front_end(padded, lengths))
+            yield indices, *self.net.hidden(*self.front_end(padded, lengths))

@@ -1,23 +1,23 @@
 """The recognizer without torch: the spectrogram in numpy, the network by onnxruntime, the confidence in numpy.
 
-It gives the digits and the confidences of `tts.recognition.model.Recognizer`, which made its weights, and says when
-each digit was said.
+It gives the digits of `tts.recognition.model.Recognizer`, which made its weights, and says how sure it is of each and
+when it was said.
 
 Letters: B batch, T samples, N frames of 20 ms, M mel bands, D width.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tts.core.errors import InputError
 from tts.core.extras import require
 from tts.core.files import is_file
+from tts.recognition.confidence import confidences, pooled
 from tts.recognition.config import BLANK, ONNX_FILE, SAMPLE_RATE, WEIGHTS, RecognizerConfig
-from tts.recognition.digits import NO_CONFIDENCE, Place, ScoredDigit, SpokenDigit, places
+from tts.recognition.digits import Place, SpokenDigit, places
 from tts.recognition.loading import reading
 from tts.recognition.waves import batches, prepared
 
@@ -31,7 +31,7 @@ class OnnxRecognizer:
     sample_rate = SAMPLE_RATE
 
     def __init__(self, model: bytes, card: dict[str, Any], confidence: dict[str, np.ndarray] | None = None) -> None:
-        """`model`: what `export.onnx_bytes` gives; `confidence`: the weights of a `ConfidenceNet`."""
+        """`model`: what `export.onnx_bytes` gives; `confidence`: weights for `confidences`."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -65,26 +65,27 @@ class OnnxRecognizer:
         """The confidence below which `tts recognize` rejects a digit; 0 where the recognizer has no confidence."""
         return float(self.card["confidence"]["threshold"]) if self.confidence else 0.0
 
-    def recognize(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[int]]:
-        """The digits in each wave, [] for none. Nothing is rejected: see `scored`.
+    def spoken(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[SpokenDigit]]:
+        """The digits in each wave, [] for none, with their times and confidences, 1 where the recognizer has none.
 
         Args: waves, each (T,) float in [-1, 1] at sample_rate Hz, of any length; the gain does not matter.
 
         Raises: InputError for a wave that is not one-dimensional or not finite, or a sample rate out of range.
         """
-        return [[spoken.digit for spoken in own] for own in self.spoken(waves, sample_rate, batch_size)]
-
-    def scored(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[ScoredDigit]]:
-        """The digits of `recognize`, each with its confidence. Raises InputError too for a recognizer without one."""
-        if self.confidence is None:
-            raise InputError(NO_CONFIDENCE)
-        found = self.spoken(waves, sample_rate, batch_size)
-        return [[ScoredDigit(spoken.digit, spoken.confidence) for spoken in own] for own in found]
-
-    def spoken(self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32) -> list[list[SpokenDigit]]:
-        """The digits of `recognize`, with confidence, 1 where the recognizer has none, and times. Raises as it."""
-        ready = prepared(waves, sample_rate)
         result: list[list[SpokenDigit]] = [[] for _ in waves]
+        for index, found, layers, times in self.located(waves, sample_rate, batch_size):
+            scores = confidences(pooled(layers, found), self.confidence) if self.confidence else [1.0] * len(found)
+            result[index] = [
+                SpokenDigit(place.digit, score, *time) for place, score, time in zip(found, scores, times, strict=True)
+            ]
+        return result
+
+    def located(
+        self, waves: Sequence[np.ndarray], sample_rate: int, batch_size: int = 32
+    ) -> Iterator[tuple[int, list[Place], list[np.ndarray], list[tuple[float, float]]]]:
+        """For each wave with digits: its index, where they are, what each layer puts out, (N, its width), and when each
+        was said. Args and Raises as `spoken`."""
+        ready = prepared(waves, sample_rate)
         for indices in batches([len(wave) for wave in ready], batch_size):
             levels = [self.log_mels(ready[i]) for i in indices]
             counts = np.array([len(own) for own in levels])
@@ -94,16 +95,9 @@ class OnnxRecognizer:
             *layers, logits = self._session.run(None, {"mels": mels, "counts": counts})
             for row, index in enumerate(indices):
                 count = (counts[row] - 1) // self.config.stride + 1
-                if not (found := places(logits[row, :count].argmax(-1), BLANK)):
-                    continue
-                scores = self._scores([layer[row, :count] for layer in layers], found)
-                seconds = len(ready[index]) / self.sample_rate
-                times = self._times(levels[row], found, seconds)
-                result[index] = [
-                    SpokenDigit(place.digit, score, *time)
-                    for place, score, time in zip(found, scores, times, strict=True)
-                ]
-        return result
+                if found := places(logits[row, :count].argmax(-1), BLANK):
+                    times = self._times(levels[row], found, len(ready[index]) / self.sample_rate)
+                    yield index, found, [layer[row, :count] for layer in layers], times
 
     def log_mels(self, wave: np.ndarray) -> np.ndarray:
         """wave (T,) float32 -> (frames, M) float32 about 0: the same as `FrontEnd` gives."""
@@ -118,20 +112,6 @@ class OnnxRecognizer:
         decibels = 10 * np.log10(power + 1e-10)
         relative = np.maximum(decibels - decibels.max(), -c.floor_db)
         return ((relative + c.floor_db / 2) / 15).astype(np.float32)
-
-    def _scores(self, layers: list[np.ndarray], found: list[Place]) -> list[float]:
-        """The confidence of each digit: `confidence.pooled` and `ConfidenceNet`."""
-        if self.confidence is None:
-            return [1.0] * len(found)
-        vectors = []
-        for place in found:
-            own = [(x[place.low : place.high], x[place.start : place.end]) for x in layers]
-            vectors.append(np.concatenate([y for near, on in own for y in (near.mean(0), near.max(0), on.mean(0))]))
-        w = self.confidence
-        hidden = np.maximum(np.stack(vectors) @ w["first.weight"].T + w["first.bias"], 0)
-        logits = (hidden @ w["second.weight"].T + w["second.bias"])[:, 0]
-        scores: list[float] = (1 / (1 + np.exp(-logits.astype(np.float64)))).tolist()
-        return scores
 
     def _times(self, levels: np.ndarray, found: list[Place], seconds: float) -> list[tuple[float, float]]:
         """When each digit was said. CTC puts a digit out at its end; it began after the digit before it."""
