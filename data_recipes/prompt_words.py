@@ -9,6 +9,8 @@ ordinals in the masculine.
 import string
 from collections.abc import Mapping
 
+from tts.text.languages import LANGUAGES as NUMBERS
+
 NUMERALS = {
     "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen",
@@ -51,13 +53,6 @@ DAYS = {
     "fr": "dimanche lundi mardi mercredi jeudi vendredi samedi",
     "it": "domenica lunedì martedì mercoledì giovedì venerdì sabato",
     "ru": "воскресенье понедельник вторник среда четверг пятница суббота",
-}
-MONTHS = {
-    "en": "january february march april may june july august september october november december",
-    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
-    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
-    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
 }
 OTHERS = {
     "en": "hundred:hundred thousand:thousand million:million billion:billion minus:minus dollars:dollars pound:pound "
@@ -113,7 +108,7 @@ def _digits(language: str) -> dict[str, str]:
     names |= {f"h-{k + 1}": word for k, word in enumerate(ORDINALS[language].split())}
     names |= {f"h-{10 * (k + 2)}": word for k, word in enumerate(ORDINAL_TENS[language].split())}
     names |= {f"day-{k}": word for k, word in enumerate(DAYS[language].split())}
-    names |= {f"mon-{k}": word for k, word in enumerate(MONTHS[language].split())}
+    names |= {f"mon-{k}": word for k, word in enumerate(NUMBERS[language].months)}
     if language == "it":  # a ten loses its vowel before "uno" and "otto": trentuno, trentotto
         for k, ten in enumerate(TENS["it"].split()):
             names |= {f"{k + 2}1": f"{ten[:-1]}uno", f"{k + 2}8": f"{ten[:-1]}otto"}

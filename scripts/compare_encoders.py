@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from data_recipes.sequences import DIGITS
 from tts.audio import decode
 from tts.cli.train import train
 from tts.core.console import run_command
@@ -37,6 +38,7 @@ from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, j
 from tts.generation.interface import SynthesisRequest
 from tts.recognition.model import Recognizer
 from tts.text.encoder import TextEncoder
+from tts.text.normalize import DIGIT_NAMES
 from tts.text.units import nuclei, unit_vectors
 from tts.training.config import RunConfig
 from tts.voice import Voice, load_voice
@@ -49,8 +51,8 @@ TRAININGS = {
 
 NUMERALS = "numerals"
 FORMS: dict[str, Sequence[str]] = {
-    NUMERALS: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-    "number words": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    NUMERALS: DIGITS,
+    "number words": DIGIT_NAMES,
     "Roman numerals": ["", *["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]],
     "ordinals": ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"],
     "ordinal numerals": ["0th", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"],

@@ -32,7 +32,7 @@ from tts.core.files import is_folder
 from tts.evaluation.metrics import group_by
 from tts.evaluation.numbers import DRAWN
 from tts.evaluation.utterance import NO_LIMITS, Limits, Unit, measure_sound
-from tts.text.normalize import digits, words
+from tts.text.normalize import DIGIT_NAMES, digits, words
 
 SPLITS = (
     *("test_seen", "test_unseen", "bigram", "position", "length", "repeat"),
@@ -49,7 +49,6 @@ SPLITS_OF: dict[Unit, tuple[str, ...]] = {
 """Those of a voice of digits, and those of a voice of other words."""
 
 HELD_OUT = {"test_unseen": "unseen", "bigram": "bigram", "position": "position", "repeat": "repeat", "length": "length"}
-NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LONG_DIGITS = {"long": (6, 20), "digits20": (20, 20), "digits100": (100, 100)}
 """Fewest and most digits of the splits that are drawn whatever is held out, beside `any`."""
 FREE_SPLITS = (*LONG_DIGITS, "any")
@@ -336,7 +335,7 @@ def draw_training(recordings: Series[Recording], options: SequenceOptions) -> li
 
 def spelled(sequence: Sequence) -> Sequence:
     """The same recording, its text in number words: "4 7" as "four seven"."""
-    return replace(sequence, text=" ".join(NUMBER_WORDS[digit] for digit in sequence.digits))
+    return replace(sequence, text=" ".join(DIGIT_NAMES[digit] for digit in sequence.digits))
 
 
 def for_texts(texts: Series[str], source: Path | None, seed: int) -> Material:

@@ -3,26 +3,14 @@
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any
 
 from tts.core import config as configs
 from tts.core.console import run_command
 from tts.core.files import check_folder, new_folder
 
 
-class WithFolder(Protocol):
-    """A config of a training."""
-
-    @property
-    def out(self) -> Path:
-        """Where its files go."""
-
-
-C = TypeVar("C", bound=WithFolder)
-
-
-def train_by_command(program: str, usage: str | None, kind: type[C], train: Callable[[C, str], None]) -> int:
+def train_by_command(program: str, usage: str | None, kind: type, train: Callable[[Any, str], None]) -> int:
     """A script that takes a config and key=value, and trains. Returns: the exit code.
 
     Args: usage, what it prints for --help; kind, of the config, which has an `out`; train, gets it and the command.

@@ -37,8 +37,8 @@ from tts.recognition.onnx_recognizer import OnnxRecognizer
 from tts.recognition.plots import confusions
 from tts.recognition.report import markdown, rejection_lines
 from tts.recognition.training import Config, batches
+from tts.text.normalize import DIGIT_NAMES
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 JOINED = SequenceOptions(max_digits=8, gap_seconds=(0.0, 0.35), edge_seconds=(0.0, 0.5), hold_outs=())
 TIGHT = SequenceOptions(max_digits=8, hold_outs=())  # the gaps and edges that voices are trained on
 
@@ -158,12 +158,12 @@ def empty_metrics(recognizer: Recognizer, test: list[Recording], count: int, see
 
 def speech_commands(folder: Path) -> list[Item]:
     """The files `{word}/{speaker}_nohash_{n}.wav` of the ten digits: other speakers, other microphones."""
-    paths = [path for word in WORDS for path in sorted((folder / word).glob("*.wav"))]
+    paths = [path for word in DIGIT_NAMES for path in sorted((folder / word).glob("*.wav"))]
     if not paths:
         raise InputError(f"{folder}: no WAV files in folders named zero to nine; give Speech Commands' folder")
     waves = [audio.resample(*audio.read(path), Recognizer.sample_rate) for path in paths]
     words = [path.parent.name for path in paths]
-    return [Item(wave, [WORDS.index(word)], word, [f"{word}/{path.name}"])
+    return [Item(wave, [DIGIT_NAMES.index(word)], word, [f"{word}/{path.name}"])
             for wave, word, path in zip(waves, words, paths, strict=True)]  # fmt: skip
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from data_recipes.reading import read_recording
 from tts import audio
 from tts.core.errors import InputError
+from tts.recognition.config import SAMPLE_RATE
 
 NO_NUMBERS = {"a-m", "at", "dollars", "minus", "oclock", "p-m", "pound", "star", "today", "tomorrow", "yesterday"}
 NO_NUMBERS |= {"hundred", "thousand", "million", "billion"}  # numbers without a digit word in them
@@ -40,11 +42,5 @@ def digitless(folder: Path, voice: str) -> dict[str, np.ndarray]:
 
 
 def read(path: Path) -> np.ndarray:
-    """A G.722 file: (T,) float32 at 8 kHz. Raises: InputError without PyAV."""
-    try:
-        import av
-    except ImportError:
-        raise InputError("G.722 is read by PyAV; install it: pip install av") from None
-    with av.open(str(path), format="g722") as container:
-        wave = np.concatenate([frame.to_ndarray().ravel() for frame in container.decode(audio=0)])
-    return audio.resample(wave.astype(np.float32) / 32768, 16_000, 8000)
+    """A prompt: (T,) float32 at 8 kHz. Raises: InputError as `read_recording`."""
+    return audio.resample(*read_recording(path), SAMPLE_RATE)

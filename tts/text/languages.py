@@ -9,6 +9,9 @@ from typing import Literal
 
 Gender = Literal["m", "f"]
 
+_COLON = r"(?P<h>\d{1,2}):(?P<m>\d\d)"
+_WITH_H = _COLON + r"(?: ?h)?|(?P<h2>\d{1,2}) ?h(?: ?(?P<m2>\d\d))?"
+
 
 @dataclass(frozen=True)
 class Noun:
@@ -20,13 +23,13 @@ class Noun:
     few: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Language:
     """How a language writes and reads numbers."""
 
     name: str
     code: str
-    decimal: str
+    decimal: str = ","
     """The decimal mark; `point` is how it is read."""
     groups: str
     """The marks between groups of three digits, one of which a number may use."""
@@ -36,11 +39,11 @@ class Language:
     months: tuple[str, ...]
     ordinals: str
     """A regular expression of what follows the digits of an ordinal."""
-    times: str
+    times: str = _WITH_H
     """A regular expression with the groups h and m, and the English half of the day."""
     cents: str
     """Between an amount and its hundredths."""
-    of: str
+    of: str = ""
     """Between millions and what is counted."""
     percent: Noun
     money: dict[str, tuple[Noun, Noun]] = field(default_factory=dict)
@@ -57,8 +60,6 @@ def _months(names: str) -> tuple[str, ...]:
     return tuple(names.split())
 
 
-_COLON = r"(?P<h>\d{1,2}):(?P<m>\d\d)"
-_WITH_H = _COLON + r"(?: ?h)?|(?P<h2>\d{1,2}) ?h(?: ?(?P<m2>\d\d))?"
 _SPACES = "\u00a0 "  # the first stands for every space that does not break a line
 
 _ENGLISH = Language(
@@ -73,7 +74,6 @@ _ENGLISH = Language(
     ordinals="st|nd|rd|th",
     times=_COLON + r"(?: ?(?P<half>[ap])\.? ?m\.?)?|(?P<h2>\d{1,2}) ?(?P<half2>[ap])\.? ?m\.?",
     cents="and",
-    of="",
     percent=Noun("percent", "percent"),
     money=_money(
         ("$ us$ usd", Noun("dollar", "dollars"), Noun("cent", "cents")),
@@ -84,14 +84,12 @@ _ENGLISH = Language(
 _SPANISH = Language(
     name="Spanish",
     code="es",
-    decimal=",",
     groups="." + _SPACES,
     point="coma",
     minus="menos",
     plus="más",
     months=_months("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"),
     ordinals=r"\.?[ºª°]|\.?er",
-    times=_WITH_H,
     cents="con",
     of="de",
     percent=Noun("por ciento", "por ciento"),
@@ -105,14 +103,12 @@ _SPANISH = Language(
 _FRENCH = Language(
     name="French",
     code="fr",
-    decimal=",",
     groups=".'" + _SPACES,
     point="virgule",
     minus="moins",
     plus="plus",
     months=_months("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
     ordinals="er|re|ère|ème|eme|e",
-    times=_WITH_H,
     cents="et",
     of="de",
     percent=Noun("pour cent", "pour cent"),
@@ -125,7 +121,6 @@ _FRENCH = Language(
 _ITALIAN = Language(
     name="Italian",
     code="it",
-    decimal=",",
     groups=".'" + _SPACES,
     point="virgola",
     minus="meno",
@@ -145,7 +140,6 @@ _ITALIAN = Language(
 _GERMAN = Language(
     name="German",
     code="de",
-    decimal=",",
     groups=".'" + _SPACES,
     point="komma",
     minus="minus",
@@ -154,7 +148,6 @@ _GERMAN = Language(
     ordinals=r"\.(?![\w.])",
     times=_COLON + r"(?: ?uhr)?|(?P<h2>\d{1,2})(?:\.(?P<m2>\d\d))? ?uhr",
     cents="und",
-    of="",
     percent=Noun("prozent", "prozent"),
     money=_money(
         ("$ us$ usd", Noun("dollar", "dollar"), Noun("cent", "cent")),
@@ -165,14 +158,12 @@ _GERMAN = Language(
 _PORTUGUESE = Language(
     name="Portuguese",
     code="pt",
-    decimal=",",
     groups="." + _SPACES,
     point="vírgula",
     minus="menos",
     plus="mais",
     months=_months("janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"),
     ordinals=r"\.?[ºª°]",
-    times=_WITH_H,
     cents="e",
     of="de",
     percent=Noun("por cento", "por cento"),
@@ -187,7 +178,6 @@ _PORTUGUESE = Language(
 _RUSSIAN = Language(
     name="Russian",
     code="ru",
-    decimal=",",
     groups=_SPACES,
     point="",  # "3,14" is three whole and fourteen hundredths
     minus="минус",
@@ -196,7 +186,6 @@ _RUSSIAN = Language(
     ordinals="-?(?:ый|ой|ий|й|ая|я|ое|е)",
     times=_COLON,
     cents="",
-    of="",
     percent=Noun("процент", "процентов", few="процента"),
     money=_money(
         ("$ us$ usd", Noun("доллар", "долларов", few="доллара"), Noun("цент", "центов", few="цента")),

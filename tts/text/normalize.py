@@ -22,9 +22,12 @@ from tts.core.messages import shown
 MAX_WORDS = 1000
 """The longest text, in words."""
 
-_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""By digit."""
 
-SPOKEN: dict[str, int] = {str(digit): digit for digit in range(10)} | {name: digit for digit, name in enumerate(_NAMES)}
+SPOKEN: dict[str, int] = {str(digit): digit for digit in range(10)} | {
+    name: digit for digit, name in enumerate(DIGIT_NAMES)
+}
 """Every word that a voice of digits says, to its digit: "4" and "four" to 4."""
 MAX_VOCABULARY, MAX_WORD = 10_000, 40
 """Most words of a vocabulary; most characters of one."""
@@ -33,7 +36,7 @@ _ALLOWED = 'numerals ("472") and the English words "zero" to "nine"'
 _SEPARATORS = frozenset(";!?\u061b\u06d4\u3001\u3002")  # the last four: Arabic semicolon, stop; ideographic comma, stop
 _ARABIC_COMMA, _ARABIC_NUMBER_SEPARATORS, _MINUS = "\u060c", "\u066b\u066c", "\u2212"
 _WHITE_SPACE_CONTROLS = frozenset("\t\n\v\f\r")
-_SPOKEN_PARTS = re.compile("|".join(("[0-9]", *_NAMES)))
+_SPOKEN_PARTS = re.compile("|".join(("[0-9]", *DIGIT_NAMES)))
 # Three points or more are an ellipsis, and stand between words.
 _POINT_OF_A_NUMBER = re.compile(
     rf"(?<=[0-9])(?!\.{{3}})[.,{_ARABIC_NUMBER_SEPARATORS}]+(?=[0-9])|(?<![0-9a-z.,])\.(?=[0-9])"
@@ -136,7 +139,7 @@ def file_name(words: Iterable[str]) -> str:
 
 def _forms(word: str) -> tuple[str, ...]:
     """A digit's numeral and its name."""
-    return (str(SPOKEN[word]), _NAMES[SPOKEN[word]]) if word in SPOKEN else ()
+    return (str(SPOKEN[word]), DIGIT_NAMES[SPOKEN[word]]) if word in SPOKEN else ()
 
 
 def _refuse_numbers(plain: str) -> None:
@@ -191,7 +194,7 @@ def _unsayable(word: str) -> str:
     spoken = _SPOKEN_PARTS.findall(word)
     if spoken and "".join(spoken) == word:
         return f"{message}; did you mean {_shown(' '.join(spoken))}?"
-    near = difflib.get_close_matches(word, _NAMES, n=1) if len(word) <= _SHOWN else []
+    near = difflib.get_close_matches(word, DIGIT_NAMES, n=1) if len(word) <= _SHOWN else []
     return f'{message}; did you mean "{near[0]}"?' if near else message
 
 

@@ -26,7 +26,7 @@ from tts.core.extras import require
 from tts.evaluation.judges.judge import Measure, error_score
 from tts.evaluation.judges.transcripts import nearest
 from tts.evaluation.utterance import Score
-from tts.text.normalize import SPOKEN
+from tts.text.normalize import DIGIT_NAMES, SPOKEN
 from tts.text.reading import read
 
 FORCED, FREE = "whisper, forced choice", "whisper, free"
@@ -36,7 +36,6 @@ HOP, SPARE = 160, 3200
 WINDOW_SECONDS = (8, 15, 30)
 """What is given to the encoder: the shortest that holds the wave; 30 s is what it was trained on, and slow."""
 LONGEST_SECONDS = 28.0
-NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUMERALS = frozenset("0123456789")
 BEAM = 5
 """As Whisper's authors decode."""
@@ -64,7 +63,7 @@ class WhisperJudge:
         self.storage: Any = importlib.import_module("ctranslate2").StorageView
         token = self.tokenizer.token_to_id
         self.start = [token("<|startoftranscript|>"), token("<|notimestamps|>")]
-        self.digits = [self.tokenizer.encode(f" {name}", add_special_tokens=False).ids[0] for name in NAMES]
+        self.digits = [self.tokenizer.encode(f" {name}", add_special_tokens=False).ids[0] for name in DIGIT_NAMES]
         self.others = [code for code in range(self.tokenizer.get_vocab_size()) if code not in self.digits]
 
     def settings(self) -> Any:
@@ -120,7 +119,7 @@ def _bounded(score: Score) -> Score:
 
 def written(words: Sequence[str]) -> list[str]:
     """Words as `read_freely` gives them: digits by their names."""
-    return [NAMES[SPOKEN[word]] if word in SPOKEN else word for word in words]
+    return [DIGIT_NAMES[SPOKEN[word]] if word in SPOKEN else word for word in words]
 
 
 def read_freely(text: str) -> list[str]:
@@ -133,7 +132,7 @@ def read_freely(text: str) -> list[str]:
     for piece in re.split(r"[\s,;!?()\"\u2026-]+", text.lower().replace("o'clock", "oclock")):
         piece = piece.strip(".:'")
         if piece.isascii() and piece.isdigit() and (piece[0] == "0" or len(piece) > 2 or len(piece) == 1):
-            found += [NAMES[int(digit)] for digit in piece]
+            found += [DIGIT_NAMES[int(digit)] for digit in piece]
             continue
         try:
             found += read(piece, "auto", "en").words if any(c.isdigit() for c in piece) else [piece] * bool(piece)
