@@ -63,7 +63,7 @@ def test_periodicity_does_not_depend_on_gain_pauses_or_rate():
 def test_no_loud_frame_is_no_periodicity():
     for wave in (np.zeros(RATE), np.zeros(10), np.zeros(0)):
         assert len(frame_periodicity(wave, RATE)) == 0 and periodicity(wave, RATE) == 0
-    (scores,) = PeriodicityJudge()([np.zeros(RATE)], RATE, [["4"]], ["ann"])
+    scores = PeriodicityJudge()(np.zeros(RATE), RATE, ["4"], "ann")
     assert scores["periodicity"].count == 0
 
 
@@ -193,5 +193,5 @@ def test_the_second_recognizer_is_another_and_reads_real_recordings(fsdd_recordi
     recordings = fsdd_recordings["test"][::7]
     judge, own = SecondJudge(), Recognizer.load()
     assert type(judge.recognizer.net) is not type(own.net)
-    scores = judge([x.audio for x in recordings], 8000, [[x.word] for x in recordings], [x.speaker for x in recordings])
+    scores = [judge(x.audio, 8000, [x.word], x.speaker) for x in recordings]
     assert sum(score["second"].total for score in scores) <= 3  # of 43

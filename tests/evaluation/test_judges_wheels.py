@@ -34,26 +34,25 @@ def test_a_text_that_is_repeated_has_as_many_errors_as_words(monkeypatch, said, 
     judge = object.__new__(whisper.WhisperJudge)
     for name, answer in (("_encoded", None), ("_forced", [4]), ("_free", text)):
         monkeypatch.setattr(judge, name, lambda *_, answer=answer: answer, raising=False)
-    [scores] = judge([np.zeros(8000, np.float32)], 8000, [said.split()], ["ann"])
+    scores = judge(np.zeros(8000, np.float32), 8000, said.split(), "ann")
     assert (scores[FREE].total, scores[FREE].count) == (errors, len(said.split()))
 
 
 @needs(whisper.NEEDS)
 def test_whisper_reads_what_people_say(recordings):
     judge = whisper.WhisperJudge()
-    waves, said = [x.audio for x in recordings], [[x.word] for x in recordings]
-    scores = judge(waves, 8000, said, ["george"] * len(waves))
+    scores = [judge(x.audio, 8000, [x.word], "george") for x in recordings]
     assert sum(score[FORCED].total for score in scores) <= 1
     # As many digits as were said, whatever there is to read: another text, and noise.
     noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
-    joined = np.concatenate(waves)
-    (other, nothing) = judge([joined, noise], 8000, [[x.word for x in recordings], ["4", "7", "2"]], ["george"] * 2)
+    joined = np.concatenate([x.audio for x in recordings])
+    other = judge(joined, 8000, [x.word for x in recordings], "george")
+    nothing = judge(noise, 8000, ["4", "7", "2"], "george")
     assert len(other[FORCED].reading.split()) == 5 and len(nothing[FORCED].reading.split()) == 3
     assert other[FORCED].total <= 1 < nothing[FORCED].total
-    (words,) = judge([waves[0]], 8000, [["hundred"]], ["george"])
+    words = judge(recordings[0].audio, 8000, ["hundred"], "george")
     assert list(words) == [FREE]  # there is no choice of ten where words are no digits
-    (long,) = judge([np.zeros(30 * 8000, dtype=np.float32)], 8000, [["4"]], ["george"])
-    assert long == {}
+    assert judge(np.zeros(30 * 8000, dtype=np.float32), 8000, ["4"], "george") == {}
 
 
 @needs(dnsmos.NEEDS)
@@ -61,7 +60,8 @@ def test_whisper_reads_what_people_say(recordings):
 def test_dnsmos_prefers_speech_to_speech_in_noise(recordings):
     wave = np.concatenate([x.audio for x in recordings])
     noise = np.random.default_rng(0).normal(0, 0.05, len(wave)).astype(np.float32)
-    clean, noisy, quiet = dnsmos.DnsmosJudge()([wave, wave + noise, wave / 50], 8000, [["0"]] * 3, ["george"] * 3)
+    judge = dnsmos.DnsmosJudge()
+    clean, noisy, quiet = (judge(each, 8000, ["0"], "george") for each in (wave, wave + noise, wave / 50))
     for measure, score in clean.items():
         assert 1 < score.total < 5 and score.count == 1
         assert noisy[measure].total < score.total

@@ -63,10 +63,10 @@ def test_everything_is_judged(material, recognizer, tmp_path, conditioning):
 
 
 class Interrupted:
-    """The recognizer, which stops the run at the n-th block."""
+    """The recognizer, which stops the run after n texts."""
 
-    def __init__(self, recognizer, blocks):
-        self.recognizer, self.left, self.net = recognizer, blocks, recognizer.net
+    def __init__(self, recognizer, texts):
+        self.recognizer, self.left, self.net = recognizer, texts, recognizer.net
         self.features, self.digit_probabilities = recognizer.features, recognizer.digit_probabilities
 
     def recognize(self, *args):
@@ -80,7 +80,7 @@ def test_an_interrupted_run_is_resumed_and_ends_the_same(material, recognizer, t
     monkeypatch.setattr(running, "BLOCK", 2)
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     report = report_of(of_voice(voice(), material, recognizer, whole, 0), whole)
-    interrupted = of_voice(voice(), material, Interrupted(recognizer, 5), resumed, 0)
+    interrupted = of_voice(voice(), material, Interrupted(recognizer, 9), resumed, 0)
     with pytest.raises(KeyboardInterrupt):
         running.run(interrupted, resumed)
     part = resumed / "part-00000.jsonl"
@@ -88,12 +88,12 @@ def test_an_interrupted_run_is_resumed_and_ends_the_same(material, recognizer, t
     part.write_text(part.read_text() + '{"split": "test_se')  # killed while it wrote
     again = Interrupted(recognizer, 10**9)
     assert report_of(of_voice(voice(), material, again, resumed, 0), resumed) == report
-    assert 10**9 - again.left == 2 * 3 * len(SPLITS_OF["digit"]) - 5
+    assert 10**9 - again.left == 2 * 5 * len(SPLITS_OF["digit"]) - 9
     assert (resumed / "utterances.jsonl").read_bytes() == (whole / "utterances.jsonl").read_bytes()
 
 
 def test_another_run_is_not_mixed_in(material, recognizer, tmp_path):
-    interrupted = of_voice(voice(), material, Interrupted(recognizer, 1), tmp_path, 0)
+    interrupted = of_voice(voice(), material, Interrupted(recognizer, 5), tmp_path, 0)
     with pytest.raises(KeyboardInterrupt):
         running.run(interrupted, tmp_path)
     other = of_voice(voice(2), material, recognizer, tmp_path, 1)

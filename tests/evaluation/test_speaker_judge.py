@@ -123,9 +123,9 @@ def test_people_are_distinguished(fsdd_dir):
 
     judge.enroll([joined("train", name) for name in ("george", "theo")], ["george", "theo"])
     waves = [joined("test", name).audio for name in ("george", "theo")]
-    right = judge(waves, 8000, [["0"]] * 2, ["george", "theo"])
+    right = [judge(wave, 8000, ["0"], name) for wave, name in zip(waves, ("george", "theo"), strict=True)]
     assert [score[WRONG] for score in right] == [Score(0, 1, "george"), Score(0, 1, "theo")]
-    swapped = judge(waves, 8000, [["0"]] * 2, ["theo", "george"])
+    swapped = [judge(wave, 8000, ["0"], name) for wave, name in zip(waves, ("theo", "george"), strict=True)]
     assert [score[WRONG] for score in swapped] == [Score(1, 1, "george"), Score(1, 1, "theo")]
     for one, other in zip(right, reversed(swapped), strict=True):
         assert one[SIMILARITY].total > other[SIMILARITY].total
@@ -138,14 +138,14 @@ def test_a_wave_is_compared_with_the_mean_of_its_speaker():
     # Ann's two lie on both sides of the first axis, bob's on the second one.
     judge = judge_of(sequence(1, 0.5, "ann"), sequence(1, -0.5, "ann"), sequence(0, 3, "bob"))
     waves = [np.array([2.0, 0.0]), np.array([3.0, 4.0]), np.array([3.0, 4.0])]
-    found = judge(waves, RATE, [["4"]] * 3, ["ann", "ann", "carl"])
+    found = [judge(wave, RATE, ["4"], name) for wave, name in zip(waves, ("ann", "ann", "carl"), strict=True)]
     assert found[0][SIMILARITY].total == pytest.approx(1) and found[0][WRONG] == Score(0, 1, "ann")
     assert found[1][SIMILARITY].total == pytest.approx(0.6) and found[1][WRONG] == Score(1, 1, "bob")
     assert found[2] == {}  # there is nothing to compare carl with
 
 
 def test_of_one_speaker_there_is_similarity_alone():
-    (found,) = judge_of(sequence(1, 0, "ann"))([np.array([3.0, 4.0])], RATE, [["4"]], ["ann"])
+    found = judge_of(sequence(1, 0, "ann"))(np.array([3.0, 4.0]), RATE, ["4"], "ann")
     assert list(found) == [SIMILARITY] and found[SIMILARITY].total == pytest.approx(0.6)
 
 

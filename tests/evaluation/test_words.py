@@ -91,20 +91,20 @@ class Reader:
     def settings(self):
         return "in its place"
 
-    def __call__(self, waves, sample_rate, said, speakers):
-        joined = self.joined if hasattr(self, "joined") else set()
-        return [
-            {FREE: error_score(words, words if len(wave) in joined or i % 2 else words[:-1])}
-            for i, (wave, words) in enumerate(zip(waves, said, strict=True))
-        ]
+    def __init__(self, real=()):
+        self.real, self.calls = set(real), 0
+
+    def __call__(self, wave, sample_rate, said, speaker):
+        own = len(wave) not in self.real
+        self.calls += own
+        return {FREE: error_score(said, said[:-1] if own and self.calls % 2 else said)}
 
 
 @pytest.fixture(scope="module")
 def judged(voice, prompts, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "report"
     material = material_of(voice, prompts)
-    reader = Reader()
-    reader.joined = {len(item.audio) for items in material.splits.values() for item in items}
+    reader = Reader(len(item.audio) for items in material.splits.values() for item in items)
     evaluation = of_voice(voice, material, None, out, 0, judges=[reader, PeriodicityJudge()])
     return out, evaluation, running.run(evaluation, out)
 

@@ -1,6 +1,6 @@
 """The systems that are judged: a voice, maybe beside a second one; audio files of any system; real recordings."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ from data_recipes.sequences import Sequence as Real
 from tts import audio
 from tts.core.errors import InputError
 from tts.evaluation.fingerprint import files_fingerprint, material_fingerprint, model_fingerprint, voice_fingerprint
-from tts.evaluation.judges.judge import Judge, judge_waves
+from tts.evaluation.judges.judge import Judge
 from tts.evaluation.judges.speaker import SpeakerJudge
 from tts.evaluation.judges.whisper import FREE, written
 from tts.evaluation.manifest import FileRow
 from tts.evaluation.material import check_digits
 from tts.evaluation.running import FORMAT, Block, Evaluation
 from tts.evaluation.test_sets import FILES, SPLITS, Material
-from tts.evaluation.utterance import Score, Sound, System, Utterance, measure_sound
+from tts.evaluation.utterance import Score, System, Utterance, measure_sound
 from tts.recognition.model import Recognizer
 from tts.text.normalize import digits, words
 from tts.voice import Audio, Voice
@@ -36,20 +36,73 @@ LIKELIHOOD_WORDS = 20
 Quality = Callable[[Sequence[Utterance]], dict[str, dict[str, float]]]
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Our recognizer and the judges beside it. recognizer: of digits; None for a voice of other words, which the judge
+    whisper, one of `judges`, reads."""
+
+    recognizer: Recognizer | None
+    judges: Sequence[Judge] = ()
+
+    def judge(
+        self,
+        block: Block,
+        index: int,
+        item: Real | FileRow,
+        wave: np.ndarray,
+        sample_rate: int,
+        real: Real | None,
+        joins: Sequence[int] | None = None,
+        **extra: Any,
+    ) -> Utterance:
+        """What is kept of a text number `index`, said as a wave (T,). The files of a manifest say digits.
+
+        Args: real, a recording of the text, if there is one; joins, as of `measure_sound`; extra, fields of the result.
+        """
+        if isinstance(item, FileRow):
+            said = [str(digit) for digit in digits(words(item.text))]
+        else:
+            said = item.words if self.recognizer else written(item.words)
+        scores: dict[str, Score] = {}
+        for judge in self.judges:
+            scores |= judge(wave, sample_rate, said, item.speaker)
+        if self.recognizer:
+            recognized = [str(digit) for digit in self.recognizer.recognize([wave], sample_rate)[0]]
+        else:  # nothing over 28 s
+            recognized = (scores[FREE].reading or "").split() if FREE in scores else []
+        seconds = len(real.audio) / real.sample_rate if real else None
+        about = (block.split, index, block.system, item.text, said, item.speaker, recognized)
+        return Utterance(*about, measure_sound(wave, sample_rate, joins), seconds, scores=scores, **extra)
+
+    def judge_real(self, block: Block, real: Sequence[Real]) -> list[Utterance]:
+        """The ground truth: the real sequences of a split as they are."""
+        utterances = []
+        for index in block.indices:
+            item = real[index]
+            last = float(np.diff(item.boundaries, prepend=0)[-1]) / item.sample_rate
+            said = (block, index, item, item.audio, item.sample_rate, item, item.boundaries[:-1])
+            utterances.append(self.judge(*said, last_segment_seconds=last))
+        return utterances
+
+    def settings(self) -> dict[str, Any]:
+        """What its answers depend on."""
+        own = {"recognizer": model_fingerprint(self.recognizer.net)} if self.recognizer else {}
+        return {**own, "judges": {judge.name: judge.settings() for judge in self.judges}}
+
+
 @dataclass
 class SpokenByVoice:
-    """A voice as a system: it says each text, and a recognizer reads back what was said."""
+    """A voice as a system: it says each text."""
 
     system: System
     voice: Voice
-    recognizer: Recognizer | None
+    panel: Panel
     out: Path
     seed: int
     options: SpeakChanges
-    judges: Sequence[Judge] = ()
 
     def judge(self, block: Block, real: Sequence[Real]) -> list[Utterance]:
-        """Say the texts of these real sequences, write the audio below `out` and measure it."""
+        """Say the texts of these real sequences, write the audio below `out` and have it judged."""
         split = SPLITS.index(block.split)
         spoken = self.voice.speak_batch(
             [item.text for item in real],
@@ -57,15 +110,10 @@ class SpokenByVoice:
             [int(np.random.default_rng([self.seed, split, i]).integers(2**63)) for i in block.indices],
             **self.options,
         )
-        waves = [said.samples for said in spoken]
-        texts = [_words(item, self.recognizer) for item in real]
-        scores = judge_waves(self.judges, waves, self.voice.sample_rate, texts, [item.speaker for item in real])
-        recognized = _recognized(self.recognizer, waves, self.voice.sample_rate, scores)
         folder = Path("audio", self.system, block.split)
         (self.out / folder).mkdir(parents=True, exist_ok=True)
         utterances = []
-        done = zip(block.indices, real, texts, spoken, recognized, scores, strict=True)
-        for index, item, text, said, answer, judged in done:
+        for index, item, said in zip(block.indices, real, spoken, strict=True):
             path = folder / f"{index:04d}.flac"
             scored = index < LIKELIHOOD_TEXTS and len(item.words) <= LIKELIHOOD_WORDS
             audio.write(self.out / path, said.samples, said.sample_rate, force=True)
@@ -75,10 +123,9 @@ class SpokenByVoice:
                 "forced_advances": said.forced_advances,
                 "likelihood": self.scorer(item) if scored else None,
                 "path": str(path),
-                "scores": judged,
             }
-            sound = measure_sound(said.samples, said.sample_rate, joins(said))
-            utterances.append(_utterance(block, index, item, text, answer, sound, item, **extra))
+            wave = (said.samples, said.sample_rate)
+            utterances.append(self.panel.judge(block, index, item, *wave, item, joins(said), **extra))
         return utterances
 
     @cached_property
@@ -101,9 +148,8 @@ def of_voice(
 ) -> Evaluation:
     """A voice, and maybe a second one, on material of its speakers.
 
-    Args: recognizer, of digits; None for a voice of other words, which the judge whisper, one of `judges`, reads; out,
-        the folder for the spoken audio; seed, of what is spoken; options, as in `Voice.speak`: temperatures and
-        duration_spread.
+    Args: recognizer, as of `Panel`; out, the folder for the spoken audio; seed, of what is spoken; options, as in
+        `Voice.speak`: temperatures and duration_spread.
 
     Raises: InputError if the baseline lacks a speaker of the material or has another sample rate.
     """
@@ -114,13 +160,14 @@ def of_voice(
     own: SpeakChanges = {"temperature": None, "nucleus_temperature": None, "duration_spread": None}
     asked: SpeakChanges = {**own, **(options or {})}
     enroll(judges, material, voice.speakers)
-    systems = {name: SpokenByVoice(name, each, recognizer, out, seed, asked, judges) for name, each in voices.items()}
+    panel = Panel(recognizer, judges)
+    systems = {name: SpokenByVoice(name, each, panel, out, seed, asked) for name, each in voices.items()}
 
     def judge(block: Block) -> list[Utterance]:
-        real = [material.splits[block.split][i] for i in block.indices]
+        real = material.splits[block.split]
         if block.system == "ground_truth":
-            return judge_real(block, real, recognizer, judges)
-        return systems[block.system].judge(block, real)
+            return panel.judge_real(block, real)
+        return systems[block.system].judge(block, [real[i] for i in block.indices])
 
     return Evaluation(
         settings={
@@ -129,8 +176,7 @@ def of_voice(
             "seed": seed,
             **asked,
             "material": material_fingerprint(material),
-            **({"recognizer": model_fingerprint(recognizer.net)} if recognizer else {}),
-            "judges": {judge.name: judge.settings() for judge in judges},
+            **panel.settings(),
         },
         sizes={name: len(items) for name, items in material.splits.items()},
         systems=tuple(name for name in get_args(System) if name == "ground_truth" or name in voices),
@@ -148,19 +194,22 @@ def of_files(
     """Audio files of any system, as a manifest names them, and what `for_texts` found for their texts."""
     real = material.splits[FILES]
     enroll(judges, material, {row.speaker for row in rows})
+    panel = Panel(recognizer, judges)
 
     def judge(block: Block) -> list[Utterance]:
         if block.system == "ground_truth":
-            return judge_real(block, [real[i] for i in block.indices], recognizer, judges)
-        return [_judge_file(block, i, rows[i], real[i] if real else None, recognizer, judges) for i in block.indices]
+            return panel.judge_real(block, real)
+        return [
+            panel.judge(block, i, row, *audio.read(row.path), real[i] if real else None, path=str(row.path))
+            for i, row in ((i, rows[i]) for i in block.indices)
+        ]
 
     return Evaluation(
         settings={
             "format": FORMAT,
             "files": files_fingerprint(rows),
             "material": material_fingerprint(material),
-            "recognizer": model_fingerprint(recognizer.net),
-            "judges": {judge.name: judge.settings() for judge in judges},
+            **panel.settings(),
         },
         sizes={FILES: len(rows)},
         systems=("voice", "ground_truth") if real else ("voice",),
@@ -176,65 +225,6 @@ def enroll(judges: Sequence[Judge], material: Material, speakers: Collection[str
     for judge in judges:
         if isinstance(judge, SpeakerJudge):
             judge.enroll(material.training, speakers)
-
-
-def judge_real(
-    block: Block, real: Sequence[Real], recognizer: Recognizer | None, judges: Sequence[Judge] = ()
-) -> list[Utterance]:
-    """The ground truth: real sequences as they are."""
-    waves, rate = [item.audio for item in real], real[0].sample_rate
-    texts = [_words(item, recognizer) for item in real]
-    scores = judge_waves(judges, waves, rate, texts, [item.speaker for item in real])
-    recognized = _recognized(recognizer, waves, rate, scores)
-    utterances = []
-    for index, item, text, answer, judged in zip(block.indices, real, texts, recognized, scores, strict=True):
-        last = float(np.diff(item.boundaries, prepend=0)[-1]) / item.sample_rate
-        sound = measure_sound(item.audio, item.sample_rate, item.boundaries[:-1])
-        extra = {"last_segment_seconds": last, "scores": judged}
-        utterances.append(_utterance(block, index, item, text, answer, sound, item, **extra))
-    return utterances
-
-
-def _judge_file(
-    block: Block, index: int, row: FileRow, real: Real | None, recognizer: Recognizer, judges: Sequence[Judge]
-) -> Utterance:
-    wave, rate = audio.read(row.path)
-    said = _words(row, recognizer)
-    (scores,) = judge_waves(judges, [wave], rate, [said], [row.speaker])
-    (recognized,) = _recognized(recognizer, [wave], rate, [scores])
-    sound = measure_sound(wave, rate)
-    return _utterance(block, index, row, said, recognized, sound, real, path=str(row.path), scores=scores)
-
-
-def _words(item: Real | FileRow, recognizer: Recognizer | None) -> list[str]:
-    """The words of a text, as `Utterance` has them; the files of a manifest say digits."""
-    if isinstance(item, FileRow):
-        return [str(digit) for digit in digits(words(item.text))]
-    return item.words if recognizer else written(item.words)
-
-
-def _recognized(
-    recognizer: Recognizer | None, waves: Sequence[np.ndarray], rate: int, scores: Sequence[Mapping[str, Score]]
-) -> list[list[str]]:
-    """What was recognized in each wave: by our recognizer, or without it by the judge whisper, nothing over 28 s."""
-    if recognizer is None:
-        return [(score[FREE].reading or "").split() if FREE in score else [] for score in scores]
-    return [[str(digit) for digit in found] for found in recognizer.recognize(waves, rate)]
-
-
-def _utterance(
-    block: Block,
-    index: int,
-    item: Real | FileRow,
-    said: list[str],
-    recognized: list[str],
-    sound: Sound,
-    real: Real | None,
-    **extra: Any,
-) -> Utterance:
-    seconds = len(real.audio) / real.sample_rate if real else None
-    about = (block.split, index, block.system, item.text, said, item.speaker)
-    return Utterance(*about, recognized, sound, seconds, **extra)
 
 
 def _quality(material: Material, split: str, recognizer: Recognizer, folder: Path) -> Quality:

@@ -56,12 +56,7 @@ class DnsmosJudge:
         """What its answers depend on."""
         return [version("speechmos"), PEAK]
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
         """As `Judge`."""
-        found = [dnsmos(wave, sample_rate) for wave in waves]
-        return [
-            {measure: Score(scores[name], 1) for measure, name in zip(self.measures, NAMES, strict=True)}
-            for scores in found
-        ]
+        found = dnsmos(wave, sample_rate)
+        return {measure: Score(found[name], 1) for measure, name in zip(self.measures, NAMES, strict=True)}

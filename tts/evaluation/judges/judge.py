@@ -1,4 +1,4 @@
-"""What a judge is: it takes waves and what they should say, and gives each wave a score by measure."""
+"""What a judge is: it takes a wave and what it should say, and gives it a score by measure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,30 +41,11 @@ class Judge(Protocol):
     def settings(self) -> Any:
         """What its answers depend on, as JSON."""
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
-        """The scores of each wave (T,) float32 by measure; said, the words of each in lower case: of a
-        voice of digits numerals, "4", else names, "four"; speakers, who should say it."""
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
+        """The scores of a wave (T,) float32 by measure; said, its words in lower case: of a voice of digits numerals,
+        "4", else names, "four"; speaker, who should say it."""
 
 
 def error_score(said: Sequence[str], recognized: Sequence[str]) -> Score:
     """Edits per word said, and the reading."""
-    codes = {word: code for code, word in enumerate(dict.fromkeys([*said, *recognized]))}
-    pairs = align([codes[word] for word in said], [codes[word] for word in recognized])
-    return Score(count_errors(pairs).total, len(said), " ".join(recognized))
-
-
-def judge_waves(
-    judges: Sequence[Judge],
-    waves: Sequence[np.ndarray],
-    sample_rate: int,
-    said: Sequence[Sequence[str]],
-    speakers: Sequence[str],
-) -> list[dict[str, Score]]:
-    """The scores of every judge for each wave."""
-    found: list[dict[str, Score]] = [{} for _ in waves]
-    for judge in judges:
-        for scores, more in zip(found, judge(waves, sample_rate, said, speakers), strict=True):
-            scores.update(more)
-    return found
+    return Score(count_errors(align(said, recognized)).total, len(said), " ".join(recognized))

@@ -61,7 +61,7 @@ def decibels(periodicity: np.ndarray) -> np.ndarray:
 
 
 class PeriodicityJudge:
-    """Periodicity and harmonic-to-noise ratio, over all loud frames of the waves together."""
+    """Periodicity and harmonic-to-noise ratio, over all loud frames."""
 
     name = "periodicity"
     measures: ClassVar[dict[str, Measure]] = {
@@ -73,15 +73,10 @@ class PeriodicityJudge:
         """What its answers depend on."""
         return [FRAME_SECONDS, HOP_SECONDS, LOUD_DB, LOW_HZ, HIGH_HZ]
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
         """As `Judge`."""
-        found = [frame_periodicity(wave, sample_rate) for wave in waves]
-        return [
-            {
-                "periodicity": Score(float(frames.sum()), len(frames)),
-                "harmonic-to-noise ratio": Score(float(decibels(frames).sum()), len(frames)),
-            }
-            for frames in found
-        ]
+        frames = frame_periodicity(wave, sample_rate)
+        return {
+            "periodicity": Score(float(frames.sum()), len(frames)),
+            "harmonic-to-noise ratio": Score(float(decibels(frames).sum()), len(frames)),
+        }

@@ -27,12 +27,7 @@ class SecondJudge:
         """What its answers depend on."""
         return model_fingerprint(self.recognizer.net)
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
         """As `Judge`."""
-        found = self.recognizer.recognize(waves, sample_rate)
-        return [
-            {"second": error_score(text, [str(digit) for digit in digits])}
-            for text, digits in zip(said, found, strict=True)
-        ]
+        (found,) = self.recognizer.recognize([wave], sample_rate)
+        return {"second": error_score(said, [str(digit) for digit in found])}

