@@ -8,7 +8,6 @@ What is done is not done again, and an interrupted run is resumed. `--only NAME,
 that several processes can share the work; whoever comes last writes OUT/ablations.md, .json and .png of what is there.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,13 +19,11 @@ from matplotlib.figure import Figure
 
 from tts.cli.train import train
 from tts.core.console import run_command
-from tts.core.files import is_file
 from tts.core.plots import png
 from tts.core.tables import markdown_table, percent_cell
+from tts.evaluation import trainings
 from tts.evaluation.plots import errors_and_spreads
-from tts.evaluation.running import REPORT
-from tts.evaluation.test_sets import Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse, write_results
+from tts.evaluation.trainings import Comparison
 from tts.recognition.model import Recognizer
 from tts.training.compute import multiply_adds
 from tts.training.config import RunConfig
@@ -87,11 +84,11 @@ def collect(out: Path) -> dict[str, Any]:
     rows = {}
     for name in VARIANTS:
         run = out / name.replace(" ", "-")
-        if not is_file(run / "evaluation" / "all" / REPORT):
+        if not (report := trainings.report_of(run, "all")):
             continue
-        splits = json.loads((run / "evaluation" / "all" / REPORT).read_text(encoding="utf-8"))["splits"]
+        splits = report["splits"]
         rows[name] = {
-            "effort": effort(run / "metrics.jsonl"),
+            "effort": trainings.effort(run / "metrics.jsonl"),
             "nll_bits": splits[SPLITS[0]]["voice"]["nll_bits"],
             "ground_truth": {split: splits[split]["ground_truth"]["digit_error"] for split in SPLITS},
             **{split: {key: splits[split]["voice"][key] for key in keys} for split in SPLITS},
@@ -107,7 +104,8 @@ def table(rows: Mapping[str, Any], sample_rate: int) -> str:
     for name, row in rows.items():
         errors = [percent_cell(row[split]["digit_error"], row[split]["digit_error_95"]) for split in SPLITS]
         ends = percent_cell(row[SPLITS[0]]["stop_error"])
-        cells.append([name, *effort_cells(row["effort"], sample_rate), f"{row['nll_bits']:.3f}", *errors, ends])
+        effort = trainings.effort_cells(row["effort"], sample_rate)
+        cells.append([name, *effort, f"{row['nll_bits']:.3f}", *errors, ends])
     return markdown_table(header, cells)
 
 
@@ -131,15 +129,15 @@ def draw(rows: Mapping[str, Any]) -> bytes:
     return png(figure)
 
 
-def write(out: Path, sample_rate: int, settings: Settings) -> None:
+def write(asked: Comparison) -> None:
     """Write ablations.md, ablations.json and ablations.png of all that is done."""
-    rows = collect(out)
+    rows, sample_rate = collect(asked.out), asked.base.data.recordings.sample_rate
     real = next(iter(rows.values()))["ground_truth"]
     about = (
         f"Digit error with 95 % intervals; of real recordings it is {percent_cell(real['test_unseen'])} % on "
         f"unseen combinations and {percent_cell(real['words'])} % on the texts of the number words."
     )
-    write_results(out, "ablations", settings, [about, table(rows, sample_rate)], rows, draw(rows))
+    trainings.write_results(asked, "ablations", [about, table(rows, sample_rate)], rows, draw(rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -149,17 +147,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
-    what = "Train and judge variants of one training, alike."
-    asked = parse(argv, what, "configs/ablations.yaml", VARIANTS, 100)
-    d, settings = asked.base.data, asked.settings
-    rate, trained = d.recordings.sample_rate, Trained(d.recordings, d.sequences)
-    material = from_source(d.source, [*SPLITS], settings.texts, settings.seed, d.speakers, rate, trained)
-    recognizer = Recognizer.load()
+    asked = trainings.parse(argv, "ablate", "configs/ablations.yaml", VARIANTS, 100)
+    material, recognizer = trainings.material_of(asked.base, asked.settings, SPLITS), Recognizer.load()
     for changed in asked.trainings.values():
         one = variant(asked.base, changed)
-        train(one, resume=is_begun(one))
-        judge(one.output, {"all": material}, recognizer, settings)
-    write(asked.out, rate, settings)
+        train(one, resume=trainings.is_begun(one))
+        trainings.judge(one.output, {"all": material}, recognizer, asked.settings)
+    write(asked)
 
 
 if __name__ == "__main__":

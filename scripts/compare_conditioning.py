@@ -20,13 +20,13 @@ import numpy as np
 
 from tts.cli.train import train
 from tts.core.console import run_command
-from tts.core.files import is_file
 from tts.core.tables import markdown_table, percent_cell
+from tts.evaluation import trainings
 from tts.evaluation.metrics import summarize
 from tts.evaluation.plots import errors_by_split
-from tts.evaluation.running import LINES, REPORT
-from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse, write_results
+from tts.evaluation.running import LINES
+from tts.evaluation.test_sets import Material
+from tts.evaluation.trainings import Comparison, Settings
 from tts.evaluation.utterance import Limits, Utterance
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
@@ -73,18 +73,11 @@ def load_materials(config: RunConfig, settings: Settings) -> dict[str, Material]
     to the lengths of training, so that each is about one thing; `repeat` has too few such combinations and goes up to
     `LONGEST`.
     """
-    d = config.data
-    lengths = {"single": 1}
-    if d.sequences.max_digits > 1:
-        lengths |= {"strings": d.sequences.max_digits, "hard": LONGEST}
-    rate, trained = d.recordings.sample_rate, Trained(d.recordings, d.sequences)
-    materials = {}
-    for name, longest in lengths.items():
-        splits = [split for evaluation, split in COLUMNS.values() if evaluation == name]
-        materials[name] = from_source(
-            d.source, splits, settings.texts, settings.seed, d.speakers, rate, trained, longest
-        )
-    return materials
+    lengths, longest = {"single": 1}, config.data.sequences.max_digits
+    if longest > 1:
+        lengths |= {"strings": longest, "hard": LONGEST}
+    splits = {name: [split for evaluation, split in COLUMNS.values() if evaluation == name] for name in lengths}
+    return {name: trainings.material_of(config, settings, splits[name], most) for name, most in lengths.items()}
 
 
 def any_order(utterances: Sequence[Utterance]) -> float:
@@ -104,14 +97,14 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
     """
     metrics = {}
     for column, (name, split) in columns_of(run).items():
-        folder = run / "evaluation" / name
-        limits = json.loads((folder / REPORT).read_text(encoding="utf-8"))["limits"]
-        lines = (folder / LINES).read_text(encoding="utf-8").splitlines()
+        report = trainings.report_of(run, name)
+        assert report, (run, name)
+        lines = (run / "evaluation" / name / LINES).read_text(encoding="utf-8").splitlines()
         found = [Utterance.from_json(json.loads(line)) for line in lines]
         found = [item for item in found if (item.split, item.system) == (split, system)]
         if column != "one digit":
             found = [item for item in found if len(item.words) > 1]
-        summary = summarize(found, Limits(**limits), seed)
+        summary = summarize(found, Limits(**report["limits"]), seed)
         metrics[column] = {key: summary[key] for key in KEPT} | {"any_order": any_order(found)}
     return metrics
 
@@ -119,9 +112,10 @@ def metrics_of(run: Path, system: str, seed: int) -> dict[str, dict[str, Any]]:
 def collect(out: Path, names: Sequence[str], seed: int) -> dict[str, Any]:
     """A step's trainings, as far as they are done, by row; the ground truth last. None done: empty."""
     runs = [out / name for name in names]
-    done = [run for run in runs if all(is_file(run / "evaluation" / x / REPORT) for x, _ in columns_of(run).values())]
+    done = [run for run in runs if all(trainings.report_of(run, name) for name, _ in columns_of(run).values())]
     rows: dict[str, Any] = {
-        run.name: {"metrics": metrics_of(run, "voice", seed), "effort": effort(run / "metrics.jsonl")} for run in done
+        run.name: {"metrics": metrics_of(run, "voice", seed), "effort": trainings.effort(run / "metrics.jsonl")}
+        for run in done
     }
     real = [metrics_of(run, "ground_truth", seed) for run in done]
     assert all(each == real[0] for each in real), "the conditions were judged on different texts"
@@ -143,27 +137,26 @@ def table(rows: Mapping[str, Any], value: str, with_interval: bool = True) -> st
     return markdown_table(["", *columns], ([label(name), *own] for name, own in cells.items()))
 
 
-def effort_table(rows: Mapping[str, Any], sample_rate: int) -> str:
-    """A Markdown table of what each condition's training took."""
-    own = [[label(name), *effort_cells(row["effort"], sample_rate)] for name, row in rows.items() if "effort" in row]
-    return markdown_table(["", "steps", "minutes", "audio, hours"], own)
-
-
 def draw(rows: Mapping[str, Any]) -> bytes:
     """Digit error of each condition in each column, with its interval, as PNG."""
     columns = {column: {label(name): row["metrics"][column] for name, row in rows.items()} for column in COLUMNS}
     return errors_by_split(columns, COLORS)
 
 
-def write(out: Path, sample_rate: int, settings: Settings) -> None:
+def write(asked: Comparison) -> None:
     """Write comparison.md, comparison.json and comparison.png of all that is done."""
-    first, second = collect(out, [FIRST], settings.seed), collect(out, [*CONDITIONS], settings.seed)
+    first, second = (collect(asked.out, names, asked.settings.seed) for names in ([FIRST], [*CONDITIONS]))
+
+    def spent(rows: Mapping[str, Any]) -> str:
+        own = {label(name): row["effort"] for name, row in rows.items() if "effort" in row}
+        return trainings.effort_table(own, asked.base.data.recordings.sample_rate)
+
     page = []
     if first:
         page += [
             "Step 1, trained on single digits alone. Digit error, %, with 95 % intervals:",
             table(first, "digit_error"),
-            effort_table(first, sample_rate),
+            spent(first),
         ]
     if second:
         page += [
@@ -173,10 +166,10 @@ def write(out: Path, sample_rate: int, settings: Settings) -> None:
             table(second, "exact"),
             "Texts of which exactly the right digits were recognized, in whatever order, %:",
             table(second, "any_order", with_interval=False),
-            effort_table(second, sample_rate),
+            spent(second),
         ]
     steps = {"single digits": first, "strings": second}
-    write_results(out, "comparison", settings, page, steps, draw(second) if second else b"")
+    trainings.write_results(asked, "comparison", page, steps, draw(second) if second else b"")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,13 +179,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
-    what = "Train and judge pooled and pointer, text and word, alike."
-    asked = parse(argv, what, "configs/comparison.yaml", TRAININGS, 60)
+    asked = trainings.parse(argv, "compare_conditioning", "configs/comparison.yaml", TRAININGS, 60)
     recognizer = Recognizer.load()
     for one in asked.trainings.values():
-        train(one, resume=is_begun(one))
-        judge(one.output, load_materials(one, asked.settings), recognizer, asked.settings)
-    write(asked.out, asked.base.data.recordings.sample_rate, asked.settings)
+        train(one, resume=trainings.is_begun(one))
+        trainings.judge(one.output, load_materials(one, asked.settings), recognizer, asked.settings)
+    write(asked)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ writes OUT/forms.md, .json and .png of all that is there.
 """
 
 import json
-import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from data_recipes.sequences import DIGITS
 from tts.audio import decode
@@ -28,19 +25,16 @@ from tts.cli.train import train
 from tts.core.console import run_command
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, is_file
-from tts.core.machine import circumstances, heading
-from tts.core.plots import png
 from tts.core.statistics import wilson
 from tts.core.tables import markdown_table, percent_cell
-from tts.evaluation.running import REPORT
-from tts.evaluation.test_sets import Material, Trained, from_source
-from tts.evaluation.trainings import Settings, effort, effort_cells, is_begun, judge, parse
+from tts.evaluation import trainings
+from tts.evaluation.plots import errors_by_split
+from tts.evaluation.trainings import Comparison, Settings
 from tts.generation.interface import SynthesisRequest
 from tts.recognition.model import Recognizer
 from tts.text.encoder import TextEncoder
 from tts.text.normalize import DIGIT_NAMES
 from tts.text.units import nuclei, unit_vectors
-from tts.training.config import RunConfig
 from tts.voice import Voice, load_voice
 
 TRAININGS = {
@@ -181,26 +175,26 @@ def shares(form: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def share_cell(right: int, count: int) -> str:
-    """A share and its 95 % Wilson interval, in per cent."""
-    return percent_cell(right / count, wilson(right, count)) if count else ""
+def share(right: int, count: int) -> dict[str, Any]:
+    """A share and its 95 % Wilson interval, as a plot of errors takes them."""
+    return {"digit_error": right / count, "digit_error_95": wilson(right, count)}
 
 
 def collect(out: Path) -> dict[str, Any]:
     """Of every training that is done: forms, unseen combinations, effort."""
     rows = {}
     for run in (out / name for name in TRAININGS):
-        report = run / "evaluation" / "strings" / REPORT
-        if not (is_file(run / "forms.json") and is_file(report)):
+        report = trainings.report_of(run, "strings")
+        if not (is_file(run / "forms.json") and report):
             continue
         forms = json.loads((run / "forms.json").read_text(encoding="utf-8"))["forms"]
-        splits = json.loads(report.read_text(encoding="utf-8"))["splits"]
+        splits = report["splits"]
         rows[run.name] = {
             "forms": {form: shares(found) | {key: found[key] for key in ("nearest", "own", "others", "unreadable")}
                       for form, found in forms.items()},
             "combinations": {split: {system: {key: found[key] for key in ("digit_error", "digit_error_95")}
                                      for system, found in splits[split].items()} for split in SPLITS},
-            "effort": effort(run / "metrics.jsonl"),
+            "effort": trainings.effort(run / "metrics.jsonl"),
         }  # fmt: skip
     return rows
 
@@ -219,7 +213,7 @@ def form_table(rows: Mapping[str, Any], what: str) -> str:
             elif what == "nearest":
                 cells.append(f"{found['nearest']} of {found['words'][1]} ({found['own']:.2f}, {found['others']:.2f})")
             else:
-                cells.append(share_cell(*found[what]))
+                cells.append(percent_cell(*share(*found[what]).values()))
         body.append([form, *cells])
     return markdown_table(["", *map(label, rows)], body)
 
@@ -231,29 +225,19 @@ def label(name: str) -> str:
 
 def draw(rows: Mapping[str, Any]) -> bytes:
     """Share of single words said right, with intervals, by form and training, as PNG."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    axis = figure.subplots()
-    width = 0.8 / len(rows)
-    for number, (name, row) in enumerate(rows.items()):
-        found = [(place, *row["forms"][form]["single"]) for place, form in enumerate(FORMS) if form in row["forms"]]
-        value = np.array([100 * right / count for _, right, count in found])
-        interval = 100 * np.array([wilson(right, count) for _, right, count in found])
-        place = np.array([place for place, *_ in found]) + width * (number - (len(rows) - 1) / 2)
-        spread = np.maximum(np.abs(interval - value[:, None]).T, 0)
-        axis.bar(place, value, width, yerr=spread, capsize=2, color=COLORS[number % len(COLORS)], label=label(name))
-    axis.axhline(10, color="#888888", linewidth=0.8, linestyle=":")
-    axis.set_xticks(range(len(FORMS)), [form.replace(" ", "\n") for form in FORMS], fontsize=8)
-    axis.set(ylabel="single words said right, %", ylim=(0, 105))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, ncols=len(rows), loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    return png(figure)
+    columns = {
+        form.replace(" ", "\n"): {
+            label(name): share(*row["forms"][form]["single"]) for name, row in rows.items() if form in row["forms"]
+        }
+        for form in FORMS
+    }
+    colors = dict(zip(map(label, TRAININGS), COLORS, strict=True))
+    return errors_by_split(columns, colors, ylabel="single words said right, %")
 
 
-def write(out: Path, command: str, settings: Settings, sample_rate: int) -> None:
+def write(asked: Comparison) -> None:
     """Write forms.md, forms.json and forms.png of all that is done."""
-    rows = collect(out)
-    results = {"command": command, "circumstances": circumstances(), "settings": asdict(settings), "trainings": rows}
-    if not rows:
+    if not (rows := collect(asked.out)):
         return
     combinations = [
         [label(name), *(percent_cell(row["combinations"][split][system]["digit_error"],
@@ -261,15 +245,14 @@ def write(out: Path, command: str, settings: Settings, sample_rate: int) -> None
                         for split in SPLITS for system in ("voice", "ground_truth"))]
         for name, row in rows.items()
     ]  # fmt: skip
+    efforts = {label(name): row["effort"] for name, row in rows.items()}
     unreadable = {
         label(name): [word for found in row["forms"].values() for word in found["unreadable"]]
         for name, row in rows.items()
     }
     page = [
-        "# Forms that training never had",
-        "Trained on numerals alone. Judged by our own recognizer, which is one judge.",
-        *heading(results),
-        f"Instruction set of the trainings and of the judging: {instruction_set()}.",
+        "Forms that training never had: trained on numerals alone, judged by our own recognizer, which is one judge. "
+        "95 % Wilson intervals in brackets.",
         f"Single words said right, %: each of the words {TIMES} times by each speaker. Chance is about 10.",
         form_table(rows, "single"),
         "![Single words said right by form and encoder](forms.png)",
@@ -282,36 +265,11 @@ def write(out: Path, command: str, settings: Settings, sample_rate: int) -> None
         "Not readable by the tokenizer, counted as not said right: "
         + "; ".join(f"{name}: {' '.join(words) or 'none'}" for name, words in unreadable.items())
         + ".",
-        f"Numerals in combinations, which may have one digit more than training's: digit error, %, of {settings.texts} "
-        "texts each.",
+        "Numerals in combinations, which may have one digit more than training's: digit error, %.",
         markdown_table(["", "seen", "real recordings", "unseen", "real recordings"], combinations),
-        markdown_table(
-            ["", "steps", "minutes", "audio, hours"],
-            ([label(name), *effort_cells(row["effort"], sample_rate)] for name, row in rows.items()),
-        ),
+        trainings.effort_table(efforts, asked.base.data.recordings.sample_rate),
     ]
-    atomic_write(out / "forms.md", ("\n\n".join(page) + "\n").encode())
-    atomic_write(out / "forms.json", (json.dumps(results, indent=1) + "\n").encode())
-    atomic_write(out / "forms.png", draw(rows))
-    print("\n\n".join(page))
-
-
-def instruction_set() -> str:
-    """Of this processor, as torch uses it."""
-    import torch
-
-    return torch.backends.cpu.get_cpu_capability()
-
-
-def load_material(config: RunConfig, settings: Settings) -> Material:
-    """Numerals in seen and unseen combinations, with real recordings of the same.
-
-    They have up to one digit more than training's: of two digits there are too few that are held out.
-    """
-    d = config.data
-    trained = Trained(d.recordings, d.sequences)
-    rate, longest = d.recordings.sample_rate, d.sequences.max_digits + 1
-    return from_source(d.source, SPLITS, settings.texts, settings.seed, d.speakers, rate, trained, longest)
+    trainings.write_results(asked, "forms", page, rows, draw(rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -321,18 +279,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
-    what = "Train text encoders alike and judge forms that training never had."
-    asked = parse(argv, what, "configs/forms.yaml", TRAININGS, 60)
+    asked = trainings.parse(argv, "compare_encoders", "configs/forms.yaml", TRAININGS, 60)
     recognizer = Recognizer.load()
     for one in asked.trainings.values():
         if not is_file(one.output / "forms.json"):
-            train(one, resume=is_begun(one))
+            train(one, resume=trainings.is_begun(one))
         judge_forms(one.output, recognizer, asked.settings)
-        judge(one.output, {"strings": load_material(one, asked.settings)}, recognizer, asked.settings)
-    # The corpus by its name: where it lies is nobody's business.
-    given = [re.sub(r"^data\.source=.*", "data.source=FSDD", each) for each in (sys.argv[1:] if argv is None else argv)]
-    command = shlex.join(["python", "scripts/compare_encoders.py", *given])
-    write(asked.out, command, asked.settings, asked.base.data.recordings.sample_rate)
+        # One digit more than training's: of two digits there are too few combinations that are held out.
+        material = trainings.material_of(one, asked.settings, SPLITS, one.data.sequences.max_digits + 1)
+        trainings.judge(one.output, {"strings": material}, recognizer, asked.settings)
+    write(asked)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 
 from tts.core.statistics import wilson
 from tts.evaluation.utterance import ENDS_IN_SOUND_DB, Limits, Unit, Utterance
-from tts.recognition.alignment import Pair, align, confusion_matrix, count_errors
+from tts.recognition.alignment import WordPair, align, confusion_matrix, count_errors
 
 STOP_ERRORS = ("cut_short", "over_run", "cap")
 RESAMPLES = 2000
@@ -24,8 +24,6 @@ DRAWN_AT_ONCE = 2_000_000
 """So many numbers of a bootstrap are held in memory together."""
 
 Row = TypeVar("Row")
-WordPair = tuple[str | None, str | None]
-"""As `Pair`, of words."""
 Aligned = tuple[Utterance, list[WordPair]]
 
 
@@ -147,19 +145,11 @@ def summarize(utterances: Sequence[Utterance], limits: Limits, seed: int, unit: 
 
 
 def _digit_confusions(by_speaker: Mapping[str, Sequence[Aligned]]) -> dict[str, Any]:
-    tables = {
-        speaker: confusion_matrix([[_as_digits(pair) for pair in pairs] for _, pairs in rows])
-        for speaker, rows in by_speaker.items()
-    }
+    tables = {speaker: confusion_matrix(pairs for _, pairs in rows) for speaker, rows in by_speaker.items()}
     return {
         "confusion": np.sum([*tables.values()], axis=0).tolist(),
         "confusion_by_speaker": {speaker: table.tolist() for speaker, table in tables.items()},
     }
-
-
-def _as_digits(pair: WordPair) -> Pair:
-    said, recognized = pair
-    return None if said is None else int(said), None if recognized is None else int(recognized)
 
 
 def _word_confusions(by_speaker: Mapping[str, Sequence[Aligned]]) -> list[tuple[str, str, str, int, int]]:

@@ -16,7 +16,10 @@ SPECTROGRAM_WINDOW = 256
 
 
 def errors_by_split(
-    splits: Mapping[str, Mapping[str, Any]], colors: Mapping[str, str] = COLORS, unit: Unit = "digit"
+    splits: Mapping[str, Mapping[str, Any]],
+    colors: Mapping[str, str] = COLORS,
+    unit: Unit = "digit",
+    ylabel: str = "",
 ) -> bytes:
     """Error of each system on each split, with its interval; `colors` has the systems in order."""
     figure = Figure(figsize=(8.5, 3.4), layout="constrained")
@@ -29,7 +32,7 @@ def errors_by_split(
         place = np.array([place for place, _ in shown]) + width * (number - (len(systems) - 1) / 2)
         axis.bar(place, value, width, yerr=spread, capsize=2, color=colors[system], label=system)
     axis.set_xticks(range(len(splits)), list(splits))
-    axis.set(ylabel=f"{unit} error, %", ylim=(0, None))
+    axis.set(ylabel=ylabel or f"{unit} error, %", ylim=(0, None))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=len(systems), loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return png(figure)

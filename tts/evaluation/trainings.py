@@ -1,20 +1,26 @@
 """What scripts that train several voices and judge them alike have in common. A training is the folder of a run."""
 
 import json
+import re
+import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tts.core import config as configs
 from tts.core.console import Parser
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_file, path_argument
 from tts.core.machine import circumstances, described
+from tts.core.tables import markdown_table
 from tts.evaluation import running
 from tts.evaluation.report import write_reports
 from tts.evaluation.systems import of_voice
-from tts.evaluation.test_sets import Material
+from tts.evaluation.test_sets import MAX_DIGITS, Material, Trained, from_source
 from tts.recognition.model import Recognizer
 from tts.training.config import RunConfig
 from tts.training.tracking import read_lines
@@ -42,17 +48,22 @@ class Comparison:
     trainings: dict[str, RunConfig]
     """Those to be made and judged now, by name, each in a folder of its own."""
     settings: Settings
+    command: str
+    """That asked for it, without the path of the corpus."""
 
 
 def parse(
-    argv: Sequence[str] | None, description: str, example: str, changes: Mapping[str, Sequence[str]], texts: int
+    argv: Sequence[str] | None, program: str, example: str, changes: Mapping[str, Sequence[str]], texts: int
 ) -> Comparison:
     """The command line of a script that compares trainings; `changes`: what each of them overrides in the config.
 
     Raises: InputError for a training that there is not, a number out of range, or a config that is wrong or names no
         speaker.
     """
-    parser = Parser(description=description)
+    given = list(sys.argv[1:] if argv is None else argv)
+    parser = Parser(
+        description="Train several voices, judge them alike, and write what was found as a page and a plot."
+    )
     parser.add_argument("config", help=f"YAML file, e.g. {example}")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. train.steps=300 data.source=FSDD")
     parser.add_argument("--out", type=path_argument, metavar="DIR", help="default: the config's output")
@@ -60,7 +71,7 @@ def parse(
     parser.add_argument("--n", type=int, default=texts, help="texts in each split (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts and the speaking (default: 0)")
     parser.add_argument("--duration-spread", type=float, default=0.5, help="of every voice (default: %(default)s)")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(given)
     if args.out:
         check_folder(args.out, "--out")
     names = args.only.split(",")
@@ -75,12 +86,28 @@ def parse(
     out = args.out or base.output
     changed = {name: configs.load(RunConfig, args.config, [*args.overrides, *changes[name]]) for name in names}
     trainings = {name: replace(one, output=out / name.replace(" ", "-")) for name, one in changed.items()}
-    return Comparison(base, out, trainings, Settings(args.n, args.seed, args.duration_spread))
+    # The corpus by its name: where it lies is nobody's business.
+    public = [re.sub(r"^data\.source=.*", "data.source=FSDD", each) for each in given]
+    command = shlex.join(["python", f"scripts/{program}.py", *public])
+    return Comparison(base, out, trainings, Settings(args.n, args.seed, args.duration_spread), command)
 
 
 def is_begun(config: RunConfig) -> bool:
     """Whether there is a checkpoint from which a training can be resumed."""
     return is_file(config.output / "checkpoints" / "latest.safetensors")
+
+
+def material_of(config: RunConfig, settings: Settings, splits: Sequence[str], longest: int = MAX_DIGITS) -> Material:
+    """Texts of these splits, of up to so many digits, for the voice of a training on FSDD."""
+    d = config.data
+    trained, rate = Trained(d.recordings, d.sequences), d.recordings.sample_rate
+    return from_source(d.source, splits, settings.texts, settings.seed, d.speakers, rate, trained, longest)
+
+
+def report_of(run: Path, name: str) -> dict[str, Any] | None:
+    """What `judge` found; None where it is not done."""
+    path = run / "evaluation" / name / running.REPORT
+    return json.loads(path.read_text(encoding="utf-8")) if is_file(path) else None
 
 
 def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, settings: Settings) -> None:
@@ -93,9 +120,8 @@ def judge(run: Path, materials: Mapping[str, Material], recognizer: Recognizer, 
         out = run / "evaluation" / name
         options: SpeakChanges = {"duration_spread": settings.duration_spread}
         evaluation = of_voice(voice, material, recognizer, out, settings.seed, options=options)
-        if is_file(out / running.REPORT):
-            found = json.loads((out / running.REPORT).read_text(encoding="utf-8"))["settings"]
-            if found != evaluation.settings:
+        if found := report_of(run, name):
+            if found["settings"] != evaluation.settings:
                 raise InputError(f"{out} is an evaluation with other settings; remove it, or name another --out")
             continue
         if judged := running.run(evaluation, out, seed=settings.seed):
@@ -120,16 +146,21 @@ def effort_cells(spent: Mapping[str, float], sample_rate: int) -> list[str]:
     return [f"{spent['steps']}", f"{spent['minutes']:.1f}", f"{spent['samples'] / sample_rate / 3600:.2f}"]
 
 
-def write_results(out: Path, name: str, settings: Settings, paragraphs: Iterable[str], rows: Any, plot: bytes) -> None:
+def effort_table(spent: Mapping[str, Mapping[str, float]], sample_rate: int) -> str:
+    """A Markdown table of the `effort` of each training, by its label."""
+    rows = ([label, *effort_cells(own, sample_rate)] for label, own in spent.items())
+    return markdown_table(["", "steps", "minutes", "audio, hours"], rows)
+
+
+def write_results(asked: Comparison, name: str, paragraphs: Iterable[str], rows: Any, plot: bytes) -> None:
     """Write OUT/NAME.md, .json and, where there is one, .png; print the page.
 
-    Args:
-        paragraphs: what the page says below its settings and circumstances.
-        rows: for the JSON file.
-        plot: a PNG; empty: none.
+    Args: paragraphs, below command, circumstances and settings; rows, for the JSON file; plot, a PNG, empty for none.
     """
-    asked = f"{settings.texts} texts in each split, duration spread {settings.duration_spread}, seed {settings.seed}."
-    page = "\n\n".join([asked, f"{described(circumstances())}.", *paragraphs]) + "\n"
+    out, s = asked.out, asked.settings
+    where = described(circumstances(f"instruction set {torch.backends.cpu.get_cpu_capability()}"))
+    about = f"{s.texts} texts in each split, duration spread {s.duration_spread}, seed {s.seed}."
+    page = "\n\n".join([f"Made by `{asked.command}`\non {where}.", about, *paragraphs]) + "\n"
     atomic_write(out / f"{name}.md", page.encode())
     atomic_write(out / f"{name}.json", (json.dumps(rows, indent=1) + "\n").encode())
     if plot:

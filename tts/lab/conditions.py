@@ -13,10 +13,9 @@ from data_recipes.sequences import SequenceOptions
 from tts.core.config import Range, check
 from tts.core.files import atomic_write, is_file
 from tts.evaluation.callbacks import callbacks
-from tts.evaluation.running import REPORT
-from tts.evaluation.test_sets import Trained, check_splits, from_source
+from tts.evaluation.test_sets import check_splits
 from tts.evaluation.trainings import Settings as Asked
-from tts.evaluation.trainings import effort, judge
+from tts.evaluation.trainings import effort, is_begun, judge, material_of, report_of
 from tts.lab.experiment import Run, Values
 from tts.models.config import TwoTierConfig
 from tts.recognition.model import Recognizer
@@ -78,14 +77,12 @@ def run(settings: Settings, run: Run) -> Values:
     _train(replace(config, output=out, train=replace(config.train, steps=steps)))
     spent = effort(out / "metrics.jsonl")
     atomic_write(run.folder / "curve.jsonl", _curve(spent))
-    d = config.data
-    trained, rate = Trained(d.recordings, d.sequences), d.recordings.sample_rate
-    material = from_source(
-        d.source, settings.splits, settings.texts, run.seed, d.speakers, rate, trained, d.sequences.max_digits
-    )
-    name = f"step-{steps}"
-    judge(out, {name: material}, Recognizer.load(), Asked(settings.texts, run.seed, settings.duration_spread))
-    report = json.loads((out / "evaluation" / name / REPORT).read_text(encoding="utf-8"))["splits"]
+    name, asked = f"step-{steps}", Asked(settings.texts, run.seed, settings.duration_spread)
+    material = material_of(config, asked, settings.splits, config.data.sequences.max_digits)
+    judge(out, {name: material}, Recognizer.load(), asked)
+    found, rate = report_of(out, name), config.data.recordings.sample_rate
+    assert found
+    report = found["splits"]
     lines = [line for line in read_lines(out / "metrics.jsonl") if TRAINED in line]
     results: Values = {"audio_minutes": spent["samples"] / rate / 60, "train_bits": lines[-1][TRAINED]}
     for split in settings.splits:
@@ -117,8 +114,9 @@ def _steps(config: RunConfig, run: Run) -> int:
     key = f"{run.budget.minutes:g}"
     if key not in known:
         out = run.folder / "timing"
-        if not is_file(out / "checkpoints" / "latest.safetensors"):
-            _train(replace(config, output=out, train=replace(config.train, steps=TIMED, log_every=TIMED // 3)))
+        short = replace(config, output=out, train=replace(config.train, steps=TIMED, log_every=TIMED // 3))
+        if not is_begun(short):
+            _train(short)
         spent = effort(out / "metrics.jsonl")
         known[key] = max(1, int(run.budget.minutes / (spent["minutes"] / spent["steps"])))
         atomic_write(path, json.dumps(known).encode())
@@ -126,7 +124,6 @@ def _steps(config: RunConfig, run: Run) -> int:
 
 
 def _train(config: RunConfig) -> None:
-    latest = config.output / "checkpoints" / "latest.safetensors"
-    with started(config, resume=is_file(latest)) as start:
+    with started(config, resume=is_begun(config)) as start:
         filled, data = load_data(config)
         train(filled, data, callbacks(filled), start=start)

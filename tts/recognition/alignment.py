@@ -11,6 +11,7 @@ NOTHING = 10
 """Row and column of a confusion matrix beside the ten digits: nothing was said, or nothing was recognized."""
 
 Pair = tuple[int | None, int | None]
+WordPair = tuple[str | None, str | None]
 Item = TypeVar("Item", int, str)
 
 
@@ -52,10 +53,11 @@ def count_errors(pairs: Iterable[tuple[Item | None, Item | None]]) -> Errors:
     return Errors(len(wrong) - insertions - deletions, insertions, deletions)
 
 
-def confusion_matrix(alignments: Iterable[Sequence[Pair]]) -> np.ndarray:
-    """(11, 11) int64 counts: row said, column recognized, `NOTHING` for insertions (row) and deletions (column)."""
+def confusion_matrix(alignments: Iterable[Sequence[Pair | WordPair]]) -> np.ndarray:
+    """Of digits, 4 or "4": (11, 11) int64 counts, row said, column recognized, `NOTHING` for insertions (row) and
+    deletions (column)."""
     table = np.zeros((11, 11), dtype=np.int64)
     for pairs in alignments:
         for said, recognized in pairs:
-            table[NOTHING if said is None else said, NOTHING if recognized is None else recognized] += 1
+            table[NOTHING if said is None else int(said), NOTHING if recognized is None else int(recognized)] += 1
     return table
