@@ -81,18 +81,8 @@ def build_sequences(
 ) -> Path:
     """Write sequences of the corpus's recordings; returns the folder.
 
-    Args:
-        corpus: recordings by split. A split of sequences is left out, with a note, where its recordings are none.
-        options: how they are joined, and which combinations are held out.
-        out: the folder.
-        count: rows of `train`.
-        eval_count: rows of every other split.
-        seed: of all draws.
-        force: replace a dataset that was built there before.
-        num_proc: how many processes write; the rows do not depend on it.
-        augmenting: what is done to the rows of `train`.
-
-    Raises: InputError as `write_dataset`.
+    `train` has `count` rows, augmented; every other split `eval_count`. One whose recordings are none is left out, with
+    a note. Raises: InputError as `write_dataset`.
     """
     stream = SequenceStream(corpus.splits["train"], options, seed)
 

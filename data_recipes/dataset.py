@@ -111,10 +111,8 @@ def write_dataset(
     It is written shard by shard into a hidden folder beside `out`. What an interruption leaves there is used by the
     next build of the same rows, and discarded by that of others.
 
-    Args:
-        splits: from a split's name to its number of rows, and what gives those from one index to another. In whatever
-            process and order these are asked for, they must be the same.
-        num_proc: how many processes write; the files do not depend on it.
+    Args: splits, from a split's name to its number of rows, and what gives those from one index to another, the same in
+        whatever process and order they are asked for; num_proc, of which the files do not depend.
 
     Raises: InputError as `check_output`, where the disk refuses, or a process ends early.
     """

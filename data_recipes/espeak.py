@@ -236,19 +236,10 @@ def load_corpus(
     takes: int = TAKES,
     num_proc: int = 1,
 ) -> Corpus:
-    """Have words said.
+    """Have words said; "4" is said as "four". Recordings are ordered by voice, word and take.
 
-    Args:
-        options: of their preparation, without trimming.
-        speakers: names of voices; None takes the first `voices` of the list.
-        progress: show a bar on stderr.
-        words: what is said: words as they are written in the language; "4" is said as "four".
-        language: a key of `ACCENTS`, for `voices`.
-        voices: how many, where `speakers` does not name them.
-        takes: how often a voice says each word.
-        num_proc: how many processes; the recordings do not depend on it.
-
-    Returns: recordings ordered by voice, word and take.
+    Args: speakers, names of voices; None takes the first `voices` of the list of a language, a key of `ACCENTS`; takes,
+        how often each says a word; num_proc, of which the recordings do not depend.
 
     Raises: InputError for a voice or language that eSpeak has not, a word in another script, numbers out of range, a
         missing wheel.

@@ -52,10 +52,8 @@ def load_corpus(
 ) -> Corpus:
     """Read, check and prepare the corpus.
 
-    Args:
-        source: the corpus's repository or its recordings/ folder. None downloads the pinned revision into the cache.
-        speakers: a subset of `SPEAKERS`; None takes all. Only their files are read and need be there.
-        progress: show a bar on stderr.
+    Args: source, the corpus's repository or its recordings/ folder; None downloads the pinned revision into the cache;
+        speakers, of `SPEAKERS`, whose files alone need be there; None takes all.
 
     Raises: InputError for an unknown speaker, a missing take, or a file that cannot be used, which it names.
     """
@@ -93,10 +91,7 @@ def load_corpus(
 def build_takes(folder: Path, options: RecordingOptions, speakers: Sequence[str]) -> list[Recording]:
     """Recordings of single digits that are not the corpus's, prepared alike: files named DIGIT_SPEAKER_TAKE.wav.
 
-    Args:
-        folder: where they lie, e.g. what `scripts/self_training.py` wrote. Those of other speakers are left out.
-        options: as of the recordings beside which they are used.
-        speakers: whose.
+    `scripts/self_training.py` writes such a folder; those of other speakers are left out.
 
     Returns: by speaker, digit and take, with ids like "4_jackson_extra7".
 

@@ -62,12 +62,9 @@ def load_corpus(
 ) -> Corpus:
     """Read, check and prepare the recordings.
 
-    Args:
-        sources: one or several folders, each of one voice or of several.
-        speakers: names of voices, which are those of their folders; None takes all.
-        progress: show a bar on stderr.
-        words: which words; each must be there of one voice at least. None takes all that are known.
-        languages: one for all sources or one for each; needed where no folder's name begins with one.
+    Args: sources, folders, each of one voice or of several; speakers, names of their folders; words, each of which must
+        be there of one voice at least; languages, one for all sources or one for each, needed where no folder's name
+        begins with one. None takes all speakers, all words that are known.
 
     Raises: InputError for a voice without a known language, a missing word or speaker, two files of one voice with one
     name or word, and a file that is empty, silent, clipped or cannot be read, which it names.

@@ -58,11 +58,8 @@ def load_corpus(
 ) -> Corpus:
     """Read, check and prepare the corpus.
 
-    Args:
-        source: a folder in its layout, the archive (.tar.gz), or "hub:google/speech_commands".
-        speakers: the names of those to take, as in the files' names; None takes all.
-        progress: show a bar on stderr.
-        words: which words; all of them must be there.
+    Args: source, a folder in its layout, the archive (.tar.gz), or "hub:google/speech_commands"; speakers, as in the
+        files' names; None takes all; words, all of which must be there.
 
     Returns: recordings ordered by word, speaker and number. Left out, and counted in the notes, are files of which
     another one, earlier in that order, has the same bytes, and those that are silent. Clipped ones are counted.

@@ -15,13 +15,10 @@ Quantization = Literal["mu-law", "linear"]
 def encode(wave: np.ndarray, q_levels: int = 256, quantization: Quantization = "mu-law") -> np.ndarray:
     """Quantize a wave to codes.
 
-    Args:
-        wave: any shape, float in [-1, 1]; values outside are clipped.
-        q_levels: number of codes, even.
-        quantization: "mu-law" (mu = q_levels - 1) or "linear" (uniform steps).
+    Args: wave, any shape, float in [-1, 1], clipped; q_levels, even; "mu-law" has mu = q_levels - 1, "linear" uniform
+        steps.
 
-    Returns:
-        int64 codes of the same shape, 0 … q_levels - 1. The quantization error is at most half a (companded) step.
+    Returns: int64 codes of the same shape, 0 … q_levels - 1. The error is at most half a (companded) step.
 
     Reference: ITU-T G.711 companding with a free mu; the same codes as `torchaudio.functional.mu_law_encoding`, but
     for about one value in a million that lies on the border between two (tested); in numpy because importing torch

@@ -47,12 +47,7 @@ class PlainSampleRNN(nn.Module):
     def generate(self, samples: int, generator: torch.Generator) -> Tensor:
         """Draw one stream, as PyTorch code for SampleRNN usually does: a call of each layer for each sample.
 
-        Args:
-            samples: how many, a multiple of frame_size.
-            generator: of all draws, on the CPU.
-
-        Returns:
-            (samples,) int64 codes.
+        Returns (samples,) int64 codes, so many as a multiple of frame_size; `generator` is on the CPU.
         """
         c = self.config
         silence = c.q_levels // 2

@@ -48,9 +48,7 @@ class Part:
 def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = None) -> dict[str, Part]:
     """Count a model's work per sample, by part.
 
-    Args:
-        config: the model's shape.
-        relu_shares: of each sample layer's units, the share that is above 0 (`NativeEngine.relu_shares`); None: all.
+    Args: relu_shares, of each sample layer's units the share above 0 (`NativeEngine.relu_shares`); None: all.
 
     Returns:
         frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
@@ -101,11 +99,8 @@ class Machine:
 def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mapping[str, int] = CACHES) -> Machine:
     """Measure this core: the best of many short runs, by the time that the thread itself ran.
 
-    Args:
-        isa: the instruction set; None: `library.chosen()`.
-        seconds: spent on each of the eight rates, at least.
-        caches: bytes of each cache; half of one, at most `MODEL_BYTES`, is read again and again, eight times the last
-            one for memory.
+    Args: isa, None for `library.chosen()`; seconds, spent on each of the eight rates, at least; caches, bytes of each:
+        half of one, at most `MODEL_BYTES`, is read again and again, eight times the last one for memory.
     """
     measure = library.load(isa or library.chosen()).measure
     sizes = {level: min(size // 2, MODEL_BYTES) for level, size in caches.items()} | {
@@ -153,11 +148,7 @@ def limits(parts: Mapping[str, Part], machine: Machine, streams: int = 1, caches
     The weights of the frame tier come from the first cache that holds the whole model, since all of it passes by
     between one use and the next; the sample tier's from the first that holds the sample tier, L2 at best.
 
-    Args:
-        parts: from `operations`.
-        machine: from `measure_machine`.
-        streams: made together by the core; from four on, the frame tier's weights are used four times each.
-        caches: bytes of each cache.
+    Args: streams, made together by the core; from four on, the frame tier's weights are used four times each.
     """
     whole = sum(part.bytes_held for part in parts.values())
     of_samples = sum(part.bytes_held for part in parts.values() if not part.per_frame)

@@ -15,12 +15,9 @@ BLOCK_SECONDS = 0.001
 def timed(run: Callable[[], object], seconds: float) -> dict[str, Any]:
     """Run a function again and again, without garbage collection, which belongs to no run in particular.
 
-    Args:
-        run: what is timed; it has run once before, if its first run is slower.
-        seconds: what all runs together take, at least.
+    All runs together take at least so many seconds. If the first is slower, it has to have been before.
 
-    Returns:
-        Of one run the median and the interquartile range in seconds, `median_s` and `iqr_s`, and how many `runs`.
+    Returns: of one run the median and the interquartile range in seconds, `median_s` and `iqr_s`, and how many `runs`.
     """
     timer = timeit.Timer(run, timer=time.perf_counter)
     number = max(1, math.ceil(BLOCK_SECONDS / max(timer.timeit(1), 1e-9)))

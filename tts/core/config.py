@@ -52,9 +52,8 @@ def load(cls: type[T], path: str | Path | None = None, overrides: Iterable[str] 
 
     The fields of `cls` may be dataclasses, scalars, Literals, optionals, tuples, lists and dicts of those.
 
-    Raises:
-        InputError: the file is missing or no YAML mapping; an unknown key (the nearest known one is named); a value of
-            the wrong type or outside its field's range.
+    Raises: InputError where the file is missing or no YAML mapping; for an unknown key, with the nearest known one; a
+        value of the wrong type or outside its field's range.
     """
     from tts.core import yaml_files  # not above: speaking needs no YAML, and its import takes a twentieth of the start
 

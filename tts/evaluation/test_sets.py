@@ -144,17 +144,10 @@ def from_source(
     max_digits: int = MAX_DIGITS,
     progress: bool = False,
 ) -> Material:
-    """Material from FSDD's own files.
+    """Material from FSDD's own files, resampled to the voice's sample rate in Hz, for its speakers.
 
-    Args:
-        source: the corpus; None downloads it.
-        splits: names out of `SPLITS`.
-        count: texts in each.
-        seed: of the drawing.
-        speakers: of the voice.
-        sample_rate: of the voice, Hz; the recordings are resampled to it.
-        trained: how the voice's training prepared and joined its recordings.
-        max_digits: the longest texts, but for `LONG_DIGITS`.
+    Args: source, the corpus; None downloads it; count, texts in each split; trained, how the voice's training prepared
+        and joined its recordings; max_digits, of the longest texts, but for `LONG_DIGITS`.
 
     Raises: InputError for an unknown split, no speaker in common, a split without combinations or with fewer than
         `count`, or a corpus that is not whole.

@@ -211,15 +211,12 @@ def perform(
 ) -> list[str]:
     """Run experiments one after the other; what is done is not done again. Call it in every process.
 
-    Args:
-        out: OUT/EXPERIMENT/RUN is a run's folder.
-        budget: of one experiment: its runs share the minutes equally; of the steps each gets all.
-        overrides: "key=value" each; of several experiments, those take it whose kind has the key.
+    Args: out, where OUT/EXPERIMENT/RUN is a run's folder; budget, of one experiment, whose runs share the minutes
+        equally and get all of the steps each; overrides, "key=value", for those experiments whose kind has the key.
 
     Returns: one line for each reason for which runs failed.
 
-    Raises:
-        InputError: before anything is run, for settings that are wrong; afterwards, if all failed for one reason.
+    Raises: InputError before anything is run, for settings that are wrong; afterwards, if all failed for one reason.
     """
     jobs = [(experiment, experiment.configured(_own(experiment, overrides, experiments))) for experiment in experiments]
     for source in (getattr(settings, "source", None) for _, runs in jobs for settings in runs.values()):

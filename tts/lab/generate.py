@@ -59,9 +59,7 @@ def generate(
 ) -> tuple[np.ndarray, int]:
     """Sound of so many seconds, drawn from the seed; the same seed gives the same samples.
 
-    Args:
-        folder: of a run of the kind `samples`.
-        start: a recording, which the sound continues and which stands before it in the result.
+    Args: folder, of a run of the kind `samples`; start, a recording that it continues and that stands before it.
 
     Returns: wave (T,) float32 in [-1, 1], and its sample rate in Hz.
 

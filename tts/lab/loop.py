@@ -66,18 +66,13 @@ def fit(
 ) -> list[Point]:
     """Train a model until the run's budget is spent; resume where its folder holds a checkpoint.
 
-    Args:
-        model: what is trained; afterwards it holds the last weights.
-        loss: of the (wrapped) model at a step; it draws its batch from `draws(run, step)`, and puts it on the device
-            of the model's parameters.
-        optimizer: of the model's parameters.
-        evaluate: metrics of the model; called without gradients, in evaluation mode.
-        evaluations: how many, evenly spread over the budget; the last one at its end.
+    Args: loss, of the (wrapped) model at a step, which draws its batch from `draws(run, step)` and puts it on the
+        device of the model's parameters; evaluate, metrics of the model without gradients and in evaluation mode;
+        evaluations, how many, evenly spread over the budget, the last one at its end.
 
     Returns: the curve, that of the part before a resumption included.
 
-    Raises:
-        InputError: the budget is empty, or the loss is not finite.
+    Raises: InputError where the budget is empty, or the loss is not finite.
     """
     if not (run.budget.minutes or run.budget.steps):
         raise InputError(f"run {run.name} has no budget; give --minutes or --steps")

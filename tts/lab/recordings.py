@@ -22,12 +22,8 @@ def joined(
 ) -> tuple[np.ndarray, np.ndarray]:
     """All recordings under a folder, one behind the other: a wave to train on, (T,) float32, and one held out.
 
-    Their order is that of a hash of their names, so a mixture of what is in the folder.
-
-    Args:
-        seconds: the most to train on, and a fifth of it to hold out.
-
-    Raises: InputError where there is no folder, or too little in it.
+    Their order is that of a hash of their names, so a mixture of what is in the folder. At most so many seconds are
+    trained on, and a fifth as many held out. Raises: InputError where there is no folder, or too little in it.
     """
     room = [int(seconds * sample_rate), int(seconds * sample_rate / 5)]
     parts: list[list[np.ndarray]] = [[], []]

@@ -59,12 +59,7 @@ class Flat(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, codes: Tensor, state: Tensor | None = None) -> FlatOutput:
-        """Predict the code after each of known sequences.
-
-        Args:
-            codes: (B, T) int64, 0 … Q - 1.
-            state: (L, B, D), what an earlier call left; None: zeros.
-        """
+        """Predict the code after each of (B, T) int64, 0 … Q - 1. state: (L, B, D), what an earlier call left."""
         c = self.config
         if c.inputs == "reals":
             middle = c.q_levels // 2

@@ -39,12 +39,7 @@ class Pitch(NamedTuple):
 
 
 def find_pitch(past: Tensor, lags: tuple[int, int]) -> Pitch:
-    """The pitch before frames.
-
-    Args:
-        past: (…, V + the longest lag) float64 samples, the newest last.
-        lags: the shortest and the longest.
-    """
+    """The pitch before frames. past: (…, V + the longest lag) float64, the newest last; lags: shortest and longest."""
     low, high = lags
     newest = past[..., high:]
     size = newest.shape[-1]

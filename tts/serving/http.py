@@ -34,13 +34,7 @@ router = APIRouter()
 
 
 def make_app(service: Service, key: str | None = None, page: Path = PAGE) -> FastAPI:
-    """The application.
-
-    Args:
-        service: what does the work.
-        key: what clients must send; None or empty: nothing.
-        page: folder with what is served at /; where there is none, nothing is.
-    """
+    """The application. `key`: what clients must send, if any; `page`: the folder that is served at /, if it exists."""
     settings = service.settings
     app = FastAPI(
         title="twotier-tts",

@@ -55,13 +55,9 @@ class TextEncoder:
     def __init__(self, config: TextEncoderConfig, cache_dir: Path | None = None, *, cache: bool = True) -> None:
         """Find the model and check its layer, without loading it.
 
-        Args:
-            config: the model, the layer and the context.
-            cache_dir: where vectors are kept; None: `tts.core.paths.cache_folder`.
-            cache: False neither reads nor writes the cache.
+        Args: cache_dir, where vectors are kept, None for `tts.core.paths.cache_folder`; cache, False for no cache.
 
-        Raises:
-            InputError: no such model, it cannot be reached or read, or it has no such layer.
+        Raises: InputError where there is no such model, it cannot be reached or read, or it has no such layer.
         """
         self.config = config
         self._files = files = ModelFiles.find(config.encoder, config.revision)
@@ -83,14 +79,11 @@ class TextEncoder:
     def encode(self, texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Vectors of the words of each text.
 
-        Args:
-            texts: the words of each text, as `tts.text.normalize.words` gives them: no white space inside, none empty.
+        Args: texts, the words of each, as `tts.text.normalize.words` gives them: no white space inside, none empty.
 
-        Returns:
-            For each text (W, D) float32, D = `width`; they do not depend on the other texts (beyond rounding, 1e-5).
+        Returns: for each (W, D) float32, D = `width`; they do not depend on the other texts (beyond rounding, 1e-5).
 
-        Raises:
-            InputError: the model cannot be loaded, its tokenizer cannot read a word, or a text is too long for it.
+        Raises: InputError where the model cannot be loaded, its tokenizer cannot read a word, or a text is too long.
         """
         for text in texts:
             assert all(word and not any(map(str.isspace, word)) for word in text), text

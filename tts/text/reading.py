@@ -46,18 +46,13 @@ _Items = list[str | Pause]
 def read(text: str, how: ReadMode = "auto", language: str = "en", vocabulary: Collection[str] = SPOKEN) -> Reading:
     """Read a text's numbers as words.
 
-    Args:
-        text: numbers and words; a comma before white space is a short pause, "[0.5s]" an exact one.
-        how: see `ReadMode`; words are read as they are in every mode.
-        language: one of `LANGUAGES`; not needed for digits.
-        vocabulary: for "digits" alone: the words that can be said, see `normalize.words`.
+    Args: text, in which a comma before white space is a short pause, "[0.5s]" an exact one; how, by which words are
+        read as they are; language, one of `LANGUAGES`, not needed for digits; vocabulary, for "digits" alone.
 
-    Returns:
-        The words, in lower case, without hyphens: ["twenty", "one"]; and the pauses between them.
+    Returns: the words, in lower case, without hyphens: ["twenty", "one"]; and the pauses between them.
 
-    Raises:
-        InputError: an unknown mode or language, another script, a number that is not written as the language and the
-            mode write it, nothing to say, too much of it; or num2words is not installed.
+    Raises: InputError for an unknown mode or language, another script, a number that is not written as the language and
+        the mode write it, nothing to say, too much of it; or num2words is not installed.
 
     Example:
         read("42", "cardinal").words == ["forty", "two"]

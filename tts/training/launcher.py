@@ -33,10 +33,8 @@ def conflicts(
 ) -> list[str]:
     """One line for each argument of `accelerate launch` that contradicts the config, which holds.
 
-    Args:
-        precision: what `train.precision` came to, "fp32" or "bf16".
-        environment: what the launcher sets; its defaults ("no", one thread) contradict nothing.
-        arguments: the launcher's own command line, which it does not pass on; None: look for it.
+    Args: precision, what `train.precision` came to; environment, what the launcher sets, whose defaults ("no", one
+        thread) contradict nothing; arguments, its own command line, which it does not pass on; None: look for it.
     """
     lines = []
 

@@ -70,15 +70,10 @@ def train(
     Writes to `config.output`: `config.yaml` (resolved), `metrics.jsonl`, tensorboard events, and `checkpoints/` with
     `latest.safetensors` and `best.safetensors`. On Ctrl-C the state is saved before the exception is raised again.
 
-    Args:
-        config: as `load_data` returned it.
-        data: what to train on.
-        callbacks: what else to run at validations.
-        resume: resume the run in `config.output`.
-        start: what `started` decided before the data was read, in place of `resume`.
+    Args: config and data, as `load_data` returned them; resume, the run in `config.output`; start, what `started`
+        decided before the data was read, in place of `resume`.
 
-    Raises:
-        InputError: as `started`, or the folder holds a run of another config.
+    Raises: InputError as `started`, or where the folder holds a run of another config.
     """
     with nullcontext(start) if start else started(config, resume) as begun:
         config = replace(config, train=replace(config.train, precision=begun.precision))

@@ -45,15 +45,11 @@ class Start:
 def started(config: RunConfig, resume: bool = False, allow_batch_change: bool = False) -> Iterator[Start]:
     """Decide it, and hold the output folder's lock for the block. Run it in every process.
 
-    Args:
-        config: as it was read.
-        resume: resume the run in `config.output`.
-        allow_batch_change: even where a step takes another number of sequences than before.
+    Args: resume, the run in `config.output`; allow_batch_change, even where a step takes another number of sequences.
 
-    Raises:
-        InputError: another process trains in the folder; it holds a run and `resume` is False; it holds none to
-            resume; the device has not the precision; the step would take another number of sequences. Of several
-            processes only the main one raises it, the others end with exit code 2.
+    Raises: InputError where another process trains in the folder; it holds a run and `resume` is False; it holds none
+        to resume; the device has not the precision; the step would take another number of sequences. Of several
+        processes only the main one raises it, the others end with exit code 2.
     """
     launcher.refuse_plugins()  # before accelerate looks for them
     state = accelerate_state()
