@@ -1,6 +1,6 @@
 """Every corpus by its name, with one set of options: what `tts data build` and a training's config choose from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,37 +42,30 @@ def load_corpus(
     if name not in OPTIONS:
         raise InputError(f"corpus {name!r} is unknown; choose among {', '.join(OPTIONS)}")
     given = [sources] if isinstance(sources, Path) else list(sources or ())
-    for option in ("words", "languages", "voices", "takes", "piece_seconds"):
-        if getattr(options, option) not in ((), None) and option not in OPTIONS[name]:
-            having = ", ".join(other for other in OPTIONS if option in OPTIONS[other])
-            raise InputError(f"corpus {name} has no option {option}, which is one of {having}; leave it out")
-    most = len(given) if name in ("prompts", "folder") else 0 if name == "espeak" else 1
+    asked = {key: value for key, value in vars(options).items() if key != "one_speaker" and value not in ((), None)}
+    if strange := [option for option in asked if option not in OPTIONS[name]]:
+        having = ", ".join(other for other in OPTIONS if strange[0] in OPTIONS[other])
+        raise InputError(f"corpus {name} has no option {strange[0]}, which is one of {having}; leave it out")
+    most = {"prompts": len(given), "folder": len(given), "espeak": 0}.get(name, 1)
     if len(given) > most:
         what = "is made, so it has no source" if name == "espeak" else "has one source"
         raise InputError(f"corpus {name} {what}; {len(given)} were given")
-    source = given[0] if given else None
-    common: dict[str, Any] = {"options": recordings, "speakers": speakers, "progress": progress}
-    pieces: dict[str, Any] = {"piece_seconds": options.piece_seconds} if options.piece_seconds else {}
     if name == "folder" and speakers:
         raise InputError("corpus folder has no speakers; leave them out")
-    words: dict[str, Any] = {"words": options.words} if options.words else {}
-    load: dict[str, Callable[[], Corpus]] = {
-        "fsdd": lambda: fsdd.load_corpus(source, **common),
-        "speech_commands": lambda: speech_commands.load_corpus(source, **common, **words),
-        "prompts": lambda: prompts.load_corpus(given, **common, **words, languages=options.languages),
-        "espeak": lambda: espeak.load_corpus(**common, **words, **_espeak(options), num_proc=num_proc),
-        "folder": lambda: folder.load_corpus(given, recordings, progress, **pieces),
-    }
-    corpus = load[name]()
+    common: dict[str, Any] = {"options": recordings, "speakers": speakers, "progress": progress, **asked}
+    source = given[0] if given else None
+    if name == "espeak":
+        spoken = common.pop("languages", ("en",))
+        if len(spoken) > 1:
+            raise InputError(f"corpus espeak speaks one language at a time; {len(spoken)} were given")
+        corpus = espeak.load_corpus(**common, language=spoken[0], num_proc=num_proc)
+    elif name == "folder":
+        corpus = folder.load_corpus(given, recordings, progress, **asked)
+    elif name == "prompts":
+        corpus = prompts.load_corpus(given, **common)
+    else:
+        corpus = {"fsdd": fsdd, "speech_commands": speech_commands}[name].load_corpus(source, **common)
     return as_one_speaker(corpus) if options.one_speaker else corpus
-
-
-def _espeak(options: CorpusOptions) -> dict[str, Any]:
-    if len(options.languages) > 1:
-        raise InputError(f"corpus espeak speaks one language at a time; {len(options.languages)} were given")
-    given: dict[str, Any] = {"language": options.languages[0] if options.languages else None}
-    given |= {"voices": options.voices, "takes": options.takes}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def as_one_speaker(corpus: Corpus) -> Corpus:

@@ -1,6 +1,7 @@
 """The rows of a dataset that `tts data build` wrote, read from its shards as they are needed."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,16 @@ def to_sequence(row: dict[str, Any]) -> Sequence:
     fields = {name: value for name, value in row.items() if name not in ("audio", "digits")}
     audio, rate = from_bytes(row["audio"]["bytes"])
     return Sequence(audio=audio, sample_rate=rate, **fields)
+
+
+def rows_of(folder: Path, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a dataset's split in their order, read as they are asked for."""
+    from pyarrow.parquet import ParquetFile
+
+    for shard in sorted(folder.glob(f"data/{split}-*.parquet")):
+        with ParquetFile(shard) as file:
+            for batch in file.iter_batches(batch_size=100):
+                yield from batch.to_pylist()
 
 
 class ShuffledRows:

@@ -20,19 +20,11 @@ from typing import Any
 import numpy as np
 
 from data_recipes.dataset import read_recipe
+from data_recipes.rows import rows_of
 from tts import audio
 from tts.core.console import Parser, run_command
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_empty, new_folder, path_argument
-
-
-def _rows(folder: Path, split: str) -> Iterator[dict[str, Any]]:
-    from pyarrow.parquet import ParquetFile
-
-    for shard in sorted(folder.glob(f"data/{split}-*.parquet")):
-        with ParquetFile(shard) as file:
-            for batch in file.iter_batches(100, columns=["audio", "text", "speaker"]):
-                yield from batch.to_pylist()
 
 
 def _write(rows: Iterator[dict[str, Any]], out: Path, edge_seconds: float) -> None:
@@ -74,7 +66,7 @@ def run(arguments: list[str] | None) -> None:
     if args.split not in splits:
         raise InputError(f"{args.folder}: has no split {args.split!r}; choose among {', '.join(splits)}")
     with new_folder(args.out, whole=True):
-        _write(islice(_rows(args.folder, args.split), args.n), args.out, args.edge_seconds)
+        _write(islice(rows_of(args.folder, args.split), args.n), args.out, args.edge_seconds)
 
 
 if __name__ == "__main__":

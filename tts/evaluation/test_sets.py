@@ -15,7 +15,7 @@ import numpy as np
 
 from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import SPEAKERS, build_recordings
-from data_recipes.rows import to_sequence
+from data_recipes.rows import rows_of, to_sequence
 from data_recipes.sequences import (
     FIXED_SPLITS,
     Sequence,
@@ -250,15 +250,11 @@ def from_dataset(
 
 def read_rows(folder: Path, split: str, speakers: Series[str]) -> Iterable[Sequence]:
     """The rows of a dataset's split that these speakers say, in order, read as they are asked for."""
-    from pyarrow.parquet import ParquetFile
-
-    for shard in sorted(folder.glob(f"data/{split}-*.parquet")):
-        with ParquetFile(shard) as file:
-            for row in (row for batch in file.iter_batches(batch_size=100) for row in batch.to_pylist()):
-                if "digits" not in row:
-                    raise InputError(f"{folder} has words that are no digits, which the recognizer does not know")
-                if row["speaker"] in speakers:
-                    yield replace(to_sequence(row), words=list(map(str, row["digits"])))
+    for row in rows_of(folder, split):
+        if "digits" not in row:
+            raise InputError(f"{folder} has words that are no digits, which the recognizer does not know")
+        if row["speaker"] in speakers:
+            yield replace(to_sequence(row), words=list(map(str, row["digits"])))
 
 
 def segments(sequence: Sequence) -> list[Recording]:

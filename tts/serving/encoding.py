@@ -3,8 +3,7 @@
 Letters: n samples of a chunk.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -26,21 +25,20 @@ CLIENTS_RATE = 24000
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
-@dataclass(frozen=True)
-class _Codec:
+class _Codec(NamedTuple):
     container: str
     codec: str
     sample_format: str
     options: dict[str, str]
+    bit_rate: int | None
 
 
 _CODECS: dict[str, _Codec] = {
-    "mp3": _Codec("mp3", "libmp3lame", "s16p", {"write_xing": "0", "id3v2_version": "0"}),
-    "opus": _Codec("ogg", "libopus", "s16", {"page_duration": "20000"}),
-    "aac": _Codec("adts", "aac", "fltp", {}),
-    "flac": _Codec("flac", "flac", "s16", {}),
+    "mp3": _Codec("mp3", "libmp3lame", "s16p", {"write_xing": "0", "id3v2_version": "0"}, 64_000),
+    "opus": _Codec("ogg", "libopus", "s16", {"page_duration": "20000"}, 32_000),
+    "aac": _Codec("adts", "aac", "fltp", {}, 64_000),
+    "flac": _Codec("flac", "flac", "s16", {}, None),
 }
-_BIT_RATES = {"mp3": 64_000, "opus": 32_000, "aac": 64_000}
 
 
 def output_rate(response_format: ResponseFormat, requested: int | None, own: int) -> int:
@@ -71,22 +69,16 @@ class Encoder:
             import soxr
 
             self._resampler = soxr.ResampleStream(own_rate, rate, 1, dtype="float32")
-        self._rate = rate
         self._header = wav_header(rate) if response_format == "wav" else b""
         self._file = _File(_CODECS[response_format], rate) if response_format in _CODECS else None
-        if self._file and response_format in _BIT_RATES:
-            self._file.stream.bit_rate = _BIT_RATES[response_format]
-
-    def feed(self, samples: np.ndarray) -> bytes:
-        """(n,) float32 to the bytes that are ready; there may be none."""
-        return self._encoded(samples, last=False)
 
     def finish(self) -> bytes:
         """The last bytes."""
-        tail = self._encoded(np.zeros(0, np.float32), last=True)
+        tail = self.feed(np.zeros(0, np.float32), last=True)
         return tail + self._file.finish() if self._file else tail
 
-    def _encoded(self, samples: np.ndarray, last: bool) -> bytes:
+    def feed(self, samples: np.ndarray, last: bool = False) -> bytes:
+        """(n,) float32 to the bytes that are ready; there may be none."""
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples, last)
         header, self._header = self._header, b""
@@ -100,10 +92,12 @@ class _File:
     def __init__(self, codec: _Codec, rate: int) -> None:
         import av
 
-        self._av, self._codec, self._rate, self._samples = av, codec, rate, 0
+        self._av, self._rate, self._samples = av, rate, 0
         self._written = bytearray()
         self._container = av.open(self, "w", format=codec.container, options=codec.options)
         self.stream: Any = self._container.add_stream(codec.codec, rate=rate, layout="mono", format=codec.sample_format)
+        if codec.bit_rate:
+            self.stream.bit_rate = codec.bit_rate
 
     def write(self, data: bytes) -> int:
         """What FFmpeg calls."""

@@ -25,12 +25,13 @@ class Busy(Exception):
 
 
 class Job:
-    """A text that is being said. Iterate over it for its chunks, (n,) float32; then `audio` is the whole."""
+    """A text to be said, for `Pool.submit`. Iterate over it for its chunks, (n,) float32; then `audio` is the whole."""
+
+    audio: Audio
 
     def __init__(self, text: CheckedText) -> None:
-        """Made by `Pool.submit`, in the event loop that iterates."""
+        """To be made in the event loop that iterates."""
         self.text = text
-        self.audio: Audio | None = None
         self.begun = self.cancelled = False
         self._loop = asyncio.get_running_loop()
         self._made: asyncio.Queue[np.ndarray | Exception | None] = asyncio.Queue()
@@ -53,13 +54,6 @@ class Job:
                 await asyncio.sleep(0)  # or, with many chunks there, the loop would not see that the client has left
         finally:
             self.cancel()
-
-    async def whole(self) -> Audio:
-        """All of it, when it has been made."""
-        async for _ in self:
-            pass
-        assert self.audio is not None
-        return self.audio
 
 
 class Pool:
@@ -97,16 +91,14 @@ class Pool:
         """Whether it takes texts."""
         return not self._closed and all(thread.is_alive() for thread in self._threads)
 
-    def submit(self, text: CheckedText) -> Job:
+    def submit(self, job: Job) -> None:
         """Have a text said. Raises Busy where no place is free and the queue is full."""
-        job = Job(text)
         with self._change:
             waiting = sum(not other.cancelled for other in self._waiting)
             if self._closed or self.active + waiting >= self._places + self._capacity:
                 raise Busy
             self._waiting.append(job)
             self._change.notify_all()
-        return job
 
     def close(self) -> None:
         """Take no more texts, finish those that were taken, and end the threads."""

@@ -12,7 +12,7 @@ from tts.serving.metrics import Metrics
 from tts.serving.pool import Busy, Job, Pool
 from tts.serving.settings import ServerSettings
 from tts.serving.uploads import decoded
-from tts.voice import Audio, CheckedText, Voice
+from tts.voice import CheckedText, Voice
 
 RECOGNITIONS_AT_ONCE = 2
 
@@ -31,12 +31,13 @@ class Service:
 
     def begin(self, text: CheckedText, kind: str) -> "Speech":
         """Have a text said, cut where the settings cut. Raises Busy where there is no place."""
+        speech = Speech(text.capped(self.settings.max_audio_seconds), self.metrics, kind)
         try:
-            job = self.pool.submit(text.capped(self.settings.max_audio_seconds))
+            self.pool.submit(speech)
         except Busy:
             self.metrics.requests.labels(kind, "busy").inc()
             raise
-        return Speech(job, self.metrics, kind)
+        return speech
 
     async def recognize(self, data: bytes, kind: str) -> tuple[list[SpokenDigit], float]:
         """The digits of a recording in memory, of any confidence, and its seconds.
@@ -64,28 +65,19 @@ class Service:
             self.metrics.requests.labels(kind, outcome).inc()
 
 
-class Speech:
-    """A text that is being said, counted. Iterate over it for its chunks, (n,) float32; then `audio` is the whole."""
+class Speech(Job):
+    """A text that is being said, counted."""
 
-    def __init__(self, job: Job, metrics: Metrics, kind: str) -> None:
+    def __init__(self, text: CheckedText, metrics: Metrics, kind: str) -> None:
         """Made by `Service.begin`."""
-        self._job, self._metrics, self._kind = job, metrics, kind
+        super().__init__(text)
+        self._metrics, self._kind = metrics, kind
         self._began = time.perf_counter()
-
-    @property
-    def audio(self) -> Audio:
-        """The whole, after the last chunk."""
-        assert self._job.audio is not None
-        return self._job.audio
-
-    def cancel(self) -> None:
-        """Stop making it; for who may leave before the first chunk, since iterating does that otherwise."""
-        self._job.cancel()
 
     async def __aiter__(self) -> AsyncIterator[np.ndarray]:
         metrics, outcome, first = self._metrics, "stopped", True
         try:
-            async for chunk in self._job:
+            async for chunk in super().__aiter__():
                 if first:
                     metrics.first_chunk.observe(time.perf_counter() - self._began)
                     first = False
@@ -94,5 +86,5 @@ class Speech:
             metrics.speech.observe(time.perf_counter() - self._began)
             metrics.audio.inc(self.audio.seconds)
         finally:
-            self._job.cancel()
+            self.cancel()
             metrics.requests.labels(self._kind, outcome).inc()
