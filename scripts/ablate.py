@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tts.cli.train import train
-from tts.core.console import run_command
+from tts.core.console import script
 from tts.core.plots import png
 from tts.core.tables import markdown_table, percent_cell
 from tts.evaluation import trainings
@@ -140,11 +140,6 @@ def write(asked: Comparison) -> None:
     trainings.write_results(asked, "ablations", [about, table(rows, sample_rate)], rows, draw(rows))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run_command("ablate", lambda: run(argv))
-
-
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     asked = trainings.parse(argv, "ablate", "configs/ablations.yaml", VARIANTS, 100)
@@ -155,6 +150,8 @@ def run(argv: Sequence[str] | None) -> None:
         trainings.judge(one.output, {"all": material}, recognizer, asked.settings)
     write(asked)
 
+
+main = script("ablate", run)
 
 if __name__ == "__main__":
     sys.exit(main())

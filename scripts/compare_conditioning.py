@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tts.cli.train import train
-from tts.core.console import run_command
+from tts.core.console import script
 from tts.core.tables import markdown_table, percent_cell
 from tts.evaluation import trainings
 from tts.evaluation.metrics import summarize
@@ -172,11 +172,6 @@ def write(asked: Comparison) -> None:
     trainings.write_results(asked, "comparison", page, steps, draw(second) if second else b"")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run_command("compare_conditioning", lambda: run(argv))
-
-
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     asked = trainings.parse(argv, "compare_conditioning", "configs/comparison.yaml", TRAININGS, 60)
@@ -186,6 +181,8 @@ def run(argv: Sequence[str] | None) -> None:
         trainings.judge(one.output, load_materials(one, asked.settings), recognizer, asked.settings)
     write(asked)
 
+
+main = script("compare_conditioning", run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -22,7 +22,7 @@ import numpy as np
 from data_recipes.sequences import DIGITS
 from tts.audio import decode
 from tts.cli.train import train
-from tts.core.console import run_command
+from tts.core.console import script
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, is_file
 from tts.core.statistics import wilson
@@ -272,11 +272,6 @@ def write(asked: Comparison) -> None:
     trainings.write_results(asked, "forms", page, rows, draw(rows))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run_command("compare_encoders", lambda: run(argv))
-
-
 def run(argv: Sequence[str] | None) -> None:
     """Parse, train, judge, write."""
     asked = trainings.parse(argv, "compare_encoders", "configs/forms.yaml", TRAININGS, 60)
@@ -290,6 +285,8 @@ def run(argv: Sequence[str] | None) -> None:
         trainings.judge(one.output, {"strings": material}, recognizer, asked.settings)
     write(asked)
 
+
+main = script("compare_encoders", run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,7 +12,7 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 from data_recipes.dataset import read_recipe
 from data_recipes.rows import rows_of
 from tts import audio
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_empty, new_folder, path_argument
 
@@ -40,12 +40,7 @@ def _write(rows: Iterator[dict[str, Any]], out: Path, edge_seconds: float) -> No
     atomic_write(out / "manifest.csv", table.getvalue().encode())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    return run_command("export_wavs", lambda: run(arguments))
-
-
-def run(arguments: list[str] | None) -> None:
+def run(arguments: Sequence[str] | None) -> None:
     """Parse, then write the files and the manifest."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=path_argument, metavar="DIR", help="a dataset that `tts data build` built")
@@ -68,6 +63,8 @@ def run(arguments: list[str] | None) -> None:
     with new_folder(args.out, whole=True):
         _write(islice(rows_of(args.folder, args.split), args.n), args.out, args.edge_seconds)
 
+
+main = script("export_wavs", run)
 
 if __name__ == "__main__":
     sys.exit(main())

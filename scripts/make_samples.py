@@ -21,7 +21,7 @@ from PIL import Image
 
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, join
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, path_argument
 from tts.core.plots import png
@@ -47,11 +47,6 @@ NUMBERS_SAMPLE = ("342016-numbers.wav", "three hundred forty two thousand sixtee
 PICTURE_TEXT = "4 7 2"
 SILENCE = SequenceOptions(gap_seconds=(0.06, 0.06), edge_seconds=(0.06, 0.06), long_gap_probability=0)
 """How the recordings are joined."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run_command("make_samples", lambda: run(arguments))
 
 
 def run(arguments: Sequence[str] | None) -> None:
@@ -120,6 +115,8 @@ def mark_units(axis: Axes, unit_ends: Sequence[int], said: Sequence[int], sample
 def _name(text: str) -> str:
     return "".join(map(str, digits(words(text))))
 
+
+main = script("make_samples", run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,14 +11,14 @@ import hashlib
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from data_recipes.download import FSDD_REVISION
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_file, path_argument
 from tts.core.sampling import Sampling
@@ -222,12 +222,7 @@ def read_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def main() -> int:
-    """Read the arguments and write the folder."""
-    return run_command("release_voice", run)
-
-
-def run() -> None:
+def run(argv: Sequence[str] | None) -> None:
     """The command."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=path_argument, help="a run's voice folder, e.g. runs/fsdd/voice")
@@ -243,7 +238,7 @@ def run() -> None:
     parser.add_argument("--commit", required=True, help="of the code that trained it")
     parser.add_argument("--report", type=path_argument, help="report.json of tts evaluate")
     parser.add_argument("--report-command", default="tts evaluate --source FSDD --out report")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     check_folder(arguments.to, "to")
     report = read_report(arguments.report) if arguments.report else None
     voice = released(load_voice(arguments.run), arguments)
@@ -251,6 +246,8 @@ def run() -> None:
     size = sum(path.stat().st_size for path in arguments.to.iterdir())
     print(f"{arguments.to}: {size / 1e6:.1f} MB")
 
+
+main = script("release_voice", run)
 
 if __name__ == "__main__":
     sys.exit(main())

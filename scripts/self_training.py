@@ -25,7 +25,7 @@ from tqdm import tqdm
 from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import build_recordings
 from tts import audio
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_empty, new_folder, path_argument
 from tts.core.tables import percent_cell
@@ -138,11 +138,6 @@ def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> t
     return unclear, torn
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    return run_command("self_training", lambda: run(argv))
-
-
 def run(argv: Sequence[str] | None) -> None:
     """Parse, have the voice speak, keep what is clear."""
     parser = Parser(description="Keep the clearest of the recordings that a voice makes.")
@@ -177,6 +172,8 @@ def run(argv: Sequence[str] | None) -> None:
     what = f"{percent_cell(unclear / total)} % of {total} recordings were unclear (probability below one half)"
     print(f"{what}, {percent_cell(torn / total)} % ended in sound")
 
+
+main = script("self_training", run)
 
 if __name__ == "__main__":
     sys.exit(main())

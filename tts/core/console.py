@@ -9,7 +9,7 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tts.core.errors import InputError
@@ -69,6 +69,15 @@ def run_command(program: str, run: Callable[[], int | None], interrupted: str = 
         return _end(141)
     except OSError as error:
         return _end(2, f"{program}: error: {failure(error)}")
+
+
+def script(program: str, run: Callable[[Sequence[str] | None], int | None]) -> Callable[..., int]:
+    """The `main` of a script, by `run_command`: `run` gets its arguments, None for those of the process."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        return run_command(program, lambda: run(argv))
+
+    return main
 
 
 @contextlib.contextmanager

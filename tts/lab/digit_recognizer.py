@@ -149,11 +149,6 @@ def objective(output: Tensor, targets: Tensor, settings: Settings) -> Tensor:
     return functional.cross_entropy(output, targets / targets.sum(1, keepdim=True))
 
 
-def class_scores(outputs: Tensor, settings: Settings, centers: Tensor | None = None) -> Tensor:
-    """(B, CLASSES), the highest of which is the answer: logits, or minus the distances to (CLASSES, E) centers."""
-    return outputs if centers is None else -torch.cdist(outputs, centers)
-
-
 def class_centers(outputs: Tensor, digits: Tensor) -> Tensor:
     """(CLASSES, E): the means of the embeddings (B, E) of each digit (B,); a digit that is missing is far off."""
     sums = outputs.new_zeros(CLASSES, outputs.shape[1]).index_add_(0, digits, outputs)
@@ -185,13 +180,13 @@ class Judge:
 
     @torch.no_grad()
     def scores(self, model: nn.Module) -> dict[str, np.ndarray]:
-        """(R, CLASSES) for each kind of clips."""
+        """(R, CLASSES) for each kind of clips, highest the answer: logits, or minus the distances to the centers."""
         device = next(model.parameters()).device
-        centers = None
+        outputs = {name: model(inputs.to(device)).cpu() for name, inputs in self.inputs.items()}
         if self.settings.objective == "triplet":
             centers = class_centers(model(self.known[0].to(device)).cpu(), self.known[1])
-        outputs = {name: model(inputs.to(device)).cpu() for name, inputs in self.inputs.items()}
-        return {name: class_scores(each, self.settings, centers).numpy() for name, each in outputs.items()}
+            outputs = {name: -torch.cdist(each, centers) for name, each in outputs.items()}
+        return {name: each.numpy() for name, each in outputs.items()}
 
     def metrics(self, model: nn.Module) -> dict[str, float]:
         """Shares that are right."""

@@ -15,7 +15,7 @@ Writes OUT/confidence.safetensors, and OUT/recognizer.json, the recognizer's car
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -27,7 +27,7 @@ from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.files import check_folder, new_folder, path_argument, write_together
 from tts.recognition import prompts
 from tts.recognition.alignment import align
@@ -189,12 +189,7 @@ def train(args: argparse.Namespace) -> None:
     print(f"{args.out}: {json.dumps(recognizer.card['confidence'])}", file=sys.stderr)
 
 
-def main() -> int:
-    """Parse and run."""
-    return run_command("train_confidence", run)
-
-
-def run() -> None:
+def run(argv: Sequence[str] | None) -> None:
     """Parse and train."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
@@ -207,9 +202,12 @@ def run() -> None:
     parser.add_argument("--out", type=path_argument, required=True)
     parser.add_argument("--count", type=int, default=1200, help="joined sequences, and as many of fragments")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.command = (
         f"python scripts/train_confidence.py --fsdd FSDD_FOLDER --prompts ASTERISK_FOLDER "
         f"--voices {' '.join(args.voices)} --count {args.count} --seed {args.seed}"
     )
     train(args)
+
+
+main = script("train_confidence", run)

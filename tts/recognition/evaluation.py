@@ -24,7 +24,7 @@ from data_recipes.corpus import Recording, RecordingOptions
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.sequences import SequenceOptions, SequenceStream
 from tts import audio
-from tts.core.console import Parser, run_command
+from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, check_folder, is_folder, new_folder, path_argument, write_together
 from tts.core.machine import circumstances, heading
@@ -287,12 +287,7 @@ def evaluate(args: argparse.Namespace) -> None:
     print(page.split("## Confusion")[0])
 
 
-def main() -> int:
-    """Parse and run."""
-    return run_command("evaluate_recognizer", run)
-
-
-def run() -> None:
+def run(argv: Sequence[str] | None) -> None:
     """Parse and evaluate."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fsdd", type=path_argument, help="FSDD's folder (default: download the pinned revision)")
@@ -307,7 +302,7 @@ def run() -> None:
     parser.add_argument("--loader", action="store_true", help="measure the training loader too; on an idle machine")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--card", action="store_true", help="put the results into the weights' card too")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     flags = [
         f" --{name}" for name in ("only-rejection", "speed", "loader", "card") if vars(args)[name.replace("-", "_")]
     ]
@@ -317,3 +312,6 @@ def run() -> None:
     if args.only_rejection and not args.prompts:
         raise InputError("--only-rejection needs --prompts, the folder of Asterisk's prompts")
     evaluate(args)
+
+
+main = script("evaluate_recognizer", run)
