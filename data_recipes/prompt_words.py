@@ -1,52 +1,20 @@
 """What the prompts of telephone systems say: from the names of Asterisk's and FreeSWITCH's files to words, by language.
 
-Only names whose recording is one word, known for sure, are here: of the alphabets those of English and Russian, and
-nothing with a hyphen, which parts words ("dix-sept" is two). Words are written as in their language, letters as the
-letter. Where a language has several forms, it is the one of Asterisk's core sounds: Russian months in the genitive,
-ordinals in the masculine.
+Only names whose recording is one word, known for sure, are here: of the alphabets those of English and Russian, and of
+the numbers, which are num2words', those without a hyphen, which parts words ("dix-sept" is two). Words are written as
+in their language, letters as the letter. Where a language has several forms, it is the one of Asterisk's core sounds:
+Russian months in the genitive, ordinals in the masculine.
 """
 
+import functools
 import string
 from collections.abc import Mapping
 
+from tts.core.extras import require
 from tts.text.languages import LANGUAGES as NUMBERS
 
-NUMERALS = {
-    "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen",
-    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
-    "diecisiete dieciocho diecinueve",
-    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize",
-    "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici "
-    "diciassette diciotto diciannove",
-    "ru": "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать "
-    "четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать",
-}
-TENS = {
-    "en": "twenty thirty forty fifty sixty seventy eighty ninety",
-    "es": "veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa",
-    "fr": "vingt trente quarante cinquante soixante",
-    "it": "venti trenta quaranta cinquanta sessanta settanta ottanta novanta",
-    "ru": "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто",
-}
-ORDINALS = {
-    "en": "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth",
-    "es": "primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo",
-    "fr": "premier deuxième troisième quatrième cinquième sixième septième huitième neuvième dixième onzième douzième "
-    "treizième quatorzième quinzième seizième",
-    "it": "primo secondo terzo quarto quinto sesto settimo ottavo nono decimo undicesimo dodicesimo tredicesimo "
-    "quattordicesimo quindicesimo sedicesimo diciassettesimo diciottesimo diciannovesimo",
-    "ru": "первый второй третий четвёртый пятый шестой седьмой восьмой девятый десятый одиннадцатый двенадцатый "
-    "тринадцатый четырнадцатый пятнадцатый шестнадцатый семнадцатый восемнадцатый девятнадцатый",
-}
-ORDINAL_TENS = {
-    "en": "twentieth thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth",
-    "es": "",
-    "fr": "vingtième trentième quarantième cinquantième soixantième",
-    "it": "ventesimo trentesimo quarantesimo cinquantesimo sessantesimo settantesimo ottantesimo novantesimo",
-    "ru": "двадцатый тридцатый сороковой пятидесятый шестидесятый семидесятый восьмидесятый девяностый",
-}
+LAST_ORDINAL = {"es": 10}
+"""Of a language, the last one of these; of the others the tens up to 90."""
 DAYS = {
     "en": "sunday monday tuesday wednesday thursday friday saturday",
     "es": "domingo lunes martes miércoles jueves viernes sábado",
@@ -84,7 +52,7 @@ PHONETIC = {
     "ромео сьерра танго униформа виктор виски рентген янки зулу",
 }
 NINER = {"en": {"9_p": "niner"}}
-LANGUAGES = tuple(NUMERALS)
+LANGUAGES = tuple(DAYS)
 KINDS = {"digits": 0, "time": 1, "letters": 2, "ascii": 3, "phonetic": 4, "phonetic-ascii": 5}
 """The folders of both systems: `time`, `ascii` and `phonetic-ascii`, named by character codes, are FreeSWITCH's."""
 
@@ -102,17 +70,27 @@ def words_of(language: str, kind: str) -> Mapping[str, str]:
     return {str(ord(letter)): word for letter, word in (letters if kind == "ascii" else alphabet).items()}
 
 
+@functools.cache
 def _digits(language: str) -> dict[str, str]:
-    names = {str(number): word for number, word in enumerate(NUMERALS[language].split())}
-    names |= {str(10 * (k + 2)): word for k, word in enumerate(TENS[language].split())}
-    names |= {f"h-{k + 1}": word for k, word in enumerate(ORDINALS[language].split())}
-    names |= {f"h-{10 * (k + 2)}": word for k, word in enumerate(ORDINAL_TENS[language].split())}
+    names = {}
+    for n in (*range(20), *range(20, 100, 10)):
+        names[str(n)] = _number(n, language, "cardinal")
+        if 0 < n <= LAST_ORDINAL.get(language, n):
+            names[f"h-{n}"] = _number(n, language, "ordinal")
+    names = {name: word for name, word in names.items() if not {" ", "-"} & set(word)}
     names |= {f"day-{k}": word for k, word in enumerate(DAYS[language].split())}
     names |= {f"mon-{k}": word for k, word in enumerate(NUMBERS[language].months)}
     if language == "it":  # a ten loses its vowel before "uno" and "otto": trentuno, trentotto
-        for k, ten in enumerate(TENS["it"].split()):
-            names |= {f"{k + 2}1": f"{ten[:-1]}uno", f"{k + 2}8": f"{ten[:-1]}otto"}
+        for ten in range(2, 10):
+            names |= {f"{ten}{unit}": f"{names[f'{ten}0'][:-1]}{names[str(unit)]}" for unit in (1, 8)}
     return names | _pairs(OTHERS[language])
+
+
+def _number(n: int, language: str, kind: str) -> str:
+    require("train", "num2words")
+    from num2words import num2words
+
+    return str(num2words(n, lang=language, to=kind))
 
 
 def _pairs(text: str) -> dict[str, str]:

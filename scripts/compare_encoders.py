@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from num2words import num2words
 
 from data_recipes.sequences import DIGITS
 from tts.audio import decode
@@ -43,18 +44,15 @@ TRAININGS = {
 }
 """What each changes in the config: the encoders at their default layers, then another layer of each."""
 
+LANGUAGES = {"Spanish": "es", "French": "fr", "German": "de", "Italian": "it", "Russian": "ru"}
 NUMERALS = "numerals"
 FORMS: dict[str, Sequence[str]] = {
     NUMERALS: DIGITS,
     "number words": DIGIT_NAMES,
     "Roman numerals": ["", *["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]],
-    "ordinals": ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"],
-    "ordinal numerals": ["0th", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th"],
-    "Spanish": ["cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
-    "French": ["zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"],
-    "German": ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
-    "Italian": ["zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove"],
-    "Russian": ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"],
+    "ordinals": [num2words(digit, to="ordinal") for digit in range(10)],
+    "ordinal numerals": [num2words(digit, to="ordinal_num") for digit in range(10)],
+    **{name: [num2words(digit, lang=code) for digit in range(10)] for name, code in LANGUAGES.items()},
     "Chinese": list("零一二三四五六七八九"),
 }
 """The words of 0 to 9; empty where there is none. The Italian zero and the French six are written as in English."""
