@@ -1,17 +1,14 @@
 """What a voice is judged on: a voice of digits on FSDD or a dataset, any other one on the corpus of its own words."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence as Series
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from data_recipes.corpora import load_corpus
-from data_recipes.corpus import CorpusOptions, Recording
+from data_recipes.corpus import Recording
 from data_recipes.prompt_words import LANGUAGES
 from data_recipes.sequences import DIGITS, Sequence, SequenceStream
-from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.evaluation.numbers import DRAWN, draw_numbers
 from tts.evaluation.test_sets import (
@@ -111,12 +108,7 @@ def from_corpus(
 
 def _recordings(voice: Voice, source: Path | None, trained: Trained, progress: bool) -> dict[str, list[Recording]]:
     """The recordings of the voice's words by its speakers, by split, prepared as its training prepared them."""
-    data: Any = voice.config.training
-    for key in ("config", "data"):
-        data = data.get(key) if isinstance(data, Mapping) else None
-    data = data if isinstance(data, Mapping) else {}
-    name, options = data.get("corpus", "prompts"), data.get("options") or {}
-    chosen = configs.build(CorpusOptions, options, "training.config.data.options.")
+    name, chosen = trained.corpus, trained.corpus_options
     if name == "prompts" and not chosen.languages and voice.config.language in LANGUAGES:
         chosen = replace(chosen, languages=(voice.config.language,))
     prepared = replace(trained.recordings, sample_rate=voice.sample_rate)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_recipes.corpus import Recording, RecordingOptions
+from data_recipes.corpus import CorpusOptions, Recording, RecordingOptions
 from data_recipes.fsdd import SPEAKERS, build_recordings
 from data_recipes.rows import rows_of, to_sequence
 from data_recipes.sequences import (
@@ -67,6 +67,9 @@ class Trained:
 
     recordings: RecordingOptions = field(default_factory=RecordingOptions)
     sequences: SequenceOptions = field(default_factory=SequenceOptions)
+    corpus: str = "prompts"
+    """Of a voice of other words than digits, and what is taken of it."""
+    corpus_options: CorpusOptions = field(default_factory=CorpusOptions)
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> "Trained":
@@ -75,10 +78,11 @@ class Trained:
         for key in ("config", "data"):
             data = data.get(key) if isinstance(data, Mapping) else None
         data = data if isinstance(data, Mapping) else {}
-        return cls(
-            configs.build(RecordingOptions, data.get("recordings") or {}, "training.config.data.recordings."),
-            configs.build(SequenceOptions, data.get("sequences") or {}, "training.config.data.sequences."),
-        )
+        kinds = {"recordings": RecordingOptions, "sequences": SequenceOptions, "options": CorpusOptions}
+        found: list[Any] = [
+            configs.build(kind, data.get(name) or {}, f"training.config.data.{name}.") for name, kind in kinds.items()
+        ]
+        return cls(*found[:2], data.get("corpus", "prompts"), found[2])
 
     def options(self, max_digits: int = MAX_DIGITS) -> SequenceOptions:
         """How test recordings are joined: as in training, but one to `max_digits` digits in every split alike.

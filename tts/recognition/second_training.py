@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,38 +202,24 @@ def train(config: SecondConfig, command: str) -> None:
     hurt = Mixture(config, *held_out, 5, 6)
     streams: dict[str, Stream] = {"fsdd": clean[0], "everyone": clean[1], "damaged": hurt}
     validation = {name: [stream[i] for i in range(t.validation)] for name, stream in streams.items()}
-    counts = {name: len(x) for name, x in (("fsdd", own["train"]), ("everyone", everyone["train"]))}
     card: dict[str, Any] = {
         "data": "Free Spoken Digit Dataset (CC BY-SA 4.0), Speech Commands (CC BY 4.0), Asterisk core sounds (CC BY-SA "
         "3.0); real recordings only",
-        "recordings": counts,
+        "recordings": {name: len(x["train"]) for name, x in (("fsdd", own), ("everyone", everyone))},
         "split": "FSDD: train takes 8-49, validation (choice of weights) takes 5-7, test takes 0-4, never used here; "
         "Speech Commands: by its speaker hash, without the speakers of the folder that is held out",
         "command": command,
         "augment": configs.to_dict(config.damage),
     }
-    trainer = Trainer(
-        config.out,
-        config.seed,
-        t,
-        ConvolutionalNet(config.model),
-        card,
-        validation,
-        lambda mels: masked(mels, config.damage.warp),
-    )
+    net = ConvolutionalNet(config.model)
+    trainer = Trainer(config.out, config.seed, t, net, card, validation, lambda x: masked(x, config.damage.warp))
+
+    def batches(longest: int, steps: int) -> Iterator[Targets]:
+        stream = Mixture(config, own["train"], everyone["train"], longest, 1000 * config.seed + longest)
+        return Batches(stream, collate, t.batch, config.seed + longest, POOL).made(range(steps))
+
     stages = ((3, t.short_steps), (config.data.max_digits, t.steps))
-    trainer.run(batch for longest, steps in stages for batch in _batches(config, own, everyone, longest, steps))
-
-
-def _batches(
-    config: SecondConfig,
-    own: dict[str, list[Recording]],
-    everyone: dict[str, list[Recording]],
-    longest: int,
-    steps: int,
-) -> Iterator[Targets]:
-    stream = Mixture(config, own["train"], everyone["train"], longest, 1000 * config.seed + longest)
-    return Batches(stream, collate, config.train.batch, config.seed + longest, POOL).made(range(steps))
+    trainer.run(chain.from_iterable(batches(longest, steps) for longest, steps in stages))
 
 
 def main() -> int:

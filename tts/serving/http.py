@@ -103,16 +103,10 @@ def _describe(app: FastAPI, service: Service) -> None:
 )
 async def speech(request: Request, body: schemas.SpeechRequest) -> Response:
     """Say a text; the answer begins before the text has been said."""
-    service = _service(request)
-    text = await asyncio.to_thread(_checked, service, body)
-    rate = output_rate(body.response_format, body.sample_rate, service.voice.sample_rate)
-    said = service.begin(text, "speech")
-    encoder = Encoder(body.response_format, service.voice.sample_rate, rate)
+    said, encoder, headers = await _begun(_service(request), body, "speech")
     if body.stream_format == "sse":
-        return StreamingResponse(_events(said, encoder), media_type="text/event-stream", headers=_no_cache(rate))
-    return StreamingResponse(
-        _bytes(said, encoder), media_type=MEDIA_TYPES[body.response_format], headers=_no_cache(rate)
-    )
+        return StreamingResponse(_events(said, encoder), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_bytes(said, encoder), media_type=MEDIA_TYPES[body.response_format], headers=headers)
 
 
 @router.post(
@@ -125,11 +119,7 @@ async def timed_speech(request: Request, body: schemas.SpeechRequest) -> Respons
 
     To have it while it is made, ask `/v1/audio/speech` for `stream_format: sse`, whose last event has the times.
     """
-    service = _service(request)
-    text = await asyncio.to_thread(_checked, service, body)
-    rate = output_rate(body.response_format, body.sample_rate, service.voice.sample_rate)
-    said = service.begin(text, "timed")
-    encoder = Encoder(body.response_format, service.voice.sample_rate, rate)
+    said, encoder, headers = await _begun(_service(request), body, "timed")
 
     async def answer() -> AsyncIterator[bytes]:
         parts = [encoder.feed(chunk) async for chunk in said]
@@ -141,7 +131,7 @@ async def timed_speech(request: Request, body: schemas.SpeechRequest) -> Respons
         )
         yield timed.model_dump_json().encode()
 
-    return StreamingResponse(answer(), media_type="application/json", headers=_no_cache(rate))
+    return StreamingResponse(answer(), media_type="application/json", headers=headers)
 
 
 @router.post(
@@ -295,6 +285,15 @@ def _service(request: Request) -> Service:
     return service
 
 
+async def _begun(service: Service, body: schemas.SpeechRequest, kind: str) -> tuple[Speech, Encoder, dict[str, str]]:
+    """A text that is being said, what encodes it, and the headers of the answer."""
+    text = await asyncio.to_thread(_checked, service, body)
+    rate = output_rate(body.response_format, body.sample_rate, service.voice.sample_rate)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Sample-Rate": str(rate)}
+    said = service.begin(text, kind)
+    return said, Encoder(body.response_format, service.voice.sample_rate, rate), headers
+
+
 def _checked(service: Service, body: schemas.SpeechRequest) -> CheckedText:
     """Raises InputError for what cannot be said, HTTPException for an unknown model."""
     _check_model(body.model, (service.voice.name, *schemas.SPEECH_MODELS))
@@ -321,10 +320,6 @@ def _check_model(name: str, known: tuple[str, ...]) -> None:
 
 def _rates(service: Service) -> list[int]:
     return sorted({*RATES, service.voice.sample_rate})
-
-
-def _no_cache(rate: int) -> dict[str, str]:
-    return {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Sample-Rate": str(rate)}
 
 
 def _input_error(_: Request, error: Exception) -> JSONResponse:
