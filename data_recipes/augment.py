@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import soxr
 
 from data_recipes.corpus import ACTIVE_RANGE_DB, PEAK_LIMIT, frame_levels
 from data_recipes.reading import is_audio, read_recording
@@ -73,14 +74,14 @@ def augment(
     speed = rng.uniform(*options.speed)
     if speed != 1:
         before = len(wave)
-        wave = _stretched(wave, speed)
+        wave = soxr.resample(np.ascontiguousarray(wave), speed, 1.0)
         boundaries = [round(end * len(wave) / before) for end in boundaries]
     cutoffs = [None if pair is None else rng.uniform(*pair) for pair in (options.highpass_hz, options.lowpass_hz)]
     if cutoffs != [None, None]:
         wave = _band(wave, row.sample_rate, *cutoffs)
     snr_db = rng.uniform(*options.snr_db)
     if backgrounds:
-        piece = _piece(backgrounds[int(rng.integers(len(backgrounds)))], len(wave), rng)
+        piece = drawn_piece(backgrounds[int(rng.integers(len(backgrounds)))], len(wave), rng)
         levels = frame_levels(wave, row.sample_rate)
         speech = np.mean(10 ** (levels[levels > levels.max() - ACTIVE_RANGE_DB] / 10))
         noise = float(np.mean(piece.astype(np.float64) ** 2))
@@ -100,13 +101,6 @@ def _backgrounds(folder: Path, sample_rate: int) -> list[np.ndarray]:
     return [resample(*read_recording(path), sample_rate) for path in paths]
 
 
-def _stretched(wave: np.ndarray, speed: float) -> np.ndarray:
-    import soxr
-
-    changed: np.ndarray = soxr.resample(np.ascontiguousarray(wave), speed, 1.0)
-    return changed
-
-
 def _band(wave: np.ndarray, sample_rate: int, low: float | None, high: float | None) -> np.ndarray:
     frequency = np.fft.rfftfreq(len(wave), 1 / sample_rate)
     gain = np.ones(len(frequency))
@@ -118,7 +112,7 @@ def _band(wave: np.ndarray, sample_rate: int, low: float | None, high: float | N
     return filtered
 
 
-def _piece(background: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) of a background, begun at a drawn place; a short one is repeated."""
+def drawn_piece(background: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) of a background (T,), begun at a drawn place; a short one is repeated."""
     start = int(rng.integers(len(background)))
     return np.take(background, np.arange(start, start + count), mode="wrap")

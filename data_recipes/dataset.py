@@ -25,6 +25,7 @@ from data_recipes.shards import Facts, Rows, Shard, finish, partial_folder, writ
 from tts.audio import to_bytes
 from tts.core.errors import InputError
 from tts.core.files import atomic_write, is_empty, is_file, is_folder, kind
+from tts.core.messages import reason
 from tts.core.tables import markdown_table
 from tts.text.normalize import is_digits
 
@@ -321,7 +322,6 @@ def push_to_hub(folder: Path, repo_id: str) -> str:
         message = f"Add the dataset {folder.name}"
         api.upload_folder(repo_id=url.repo_id, folder_path=folder, repo_type="dataset", commit_message=message)
     except (HTTPError, OSError, ValueError) as error:  # no network, no log-in, no right to write
-        reason = " ".join(str(error).split()) or type(error).__name__
         advice = f"log in with `hf auth login`; {folder} is kept"
-        raise InputError(f"{repo_id}: cannot be pushed to the hub ({reason[:200]}); {advice}") from None
+        raise InputError(f"{repo_id}: cannot be pushed to the hub ({reason(error, 200)}); {advice}") from None
     return str(url)

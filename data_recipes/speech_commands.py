@@ -25,7 +25,7 @@ from data_recipes.reading import is_clipped
 from tts.audio import read_channels, resample, to_mono
 from tts.core.errors import InputError
 from tts.core.files import kind
-from tts.core.messages import one_line
+from tts.core.messages import one_line, reason
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LICENSE = "cc-by-4.0"
@@ -97,7 +97,9 @@ def load_corpus(
         recording = Recording(audio, word, speaker, take, options.sample_rate, f"{word}_{speaker}_{take}")
         found[word, speaker, take] = digest, recording
     _check_words(Path(source), words, present)
-    _check_speakers(Path(source), speakers, {speaker for _, speaker, _ in found})
+    known = {speaker for _, speaker, _ in found}
+    if strangers := [name for name in speakers or () if name not in known]:
+        raise InputError(f"{source}: has no recordings of speaker {strangers[0]}; speakers are in the files' names")
     splits: dict[str, list[Recording]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
     for _, (digest, recording) in sorted(found.items()):
@@ -183,9 +185,8 @@ def _of_hub(
     try:
         folder = snapshot_download(repository, repo_type="dataset", revision=HUB_REVISION, allow_patterns=pattern)
     except (HTTPError, OSError, ValueError) as error:  # no network, no such repository
-        reason = " ".join(str(error).split()) or type(error).__name__
         advice = "copy the corpus here and give its folder or archive as the source"
-        raise InputError(f"{HUB}{repository}: cannot be had from the hub ({reason[:200]}); {advice}") from None
+        raise InputError(f"{HUB}{repository}: cannot be had from the hub ({reason(error, 200)}); {advice}") from None
     for shard in sorted(Path(folder).glob(pattern)):
         try:
             with ParquetFile(shard) as file:
@@ -202,8 +203,3 @@ def _check_words(source: Path, words: Sequence[str], present: set[str]) -> None:
         there = ", ".join(word for word in words if word in present)
         advice = f"name those that it has: --words {there.replace(',', '')}" if there else "choose another folder"
         raise InputError(f"{source}: has no recordings of {', '.join(missing)}; {advice}")
-
-
-def _check_speakers(source: Path, speakers: Sequence[str] | None, known: set[str]) -> None:
-    if strangers := [name for name in speakers or () if name not in known]:
-        raise InputError(f"{source}: has no recordings of speaker {strangers[0]}; speakers are in the files' names")

@@ -181,11 +181,9 @@ def video(predictions: Sequence[Prediction], count: int, per_second: int, start_
     first = []
     for prediction in predictions:
         T = len(prediction.codes)
-        begin = (
-            loudest(prediction) - count // 2 if start_seconds is None else round(start_seconds * prediction.sample_rate)
-        )
-        begin = max(0, min(begin, T - count)) if start_seconds is None else begin
-        if begin + count > T or begin < 0:
+        middle = max(0, min(loudest(prediction) - count // 2, T - count))
+        begin = middle if start_seconds is None else round(start_seconds * prediction.sample_rate)
+        if begin + count > T:
             left = max(0, T - begin)
             raise InputError(f"{prediction.title} has {left} samples from there on, --frames is {count}; ask for fewer")
         first.append(begin)

@@ -76,7 +76,8 @@ def run(settings: Settings, run: Run) -> Values:
     out = run.folder / "training"
     _train(replace(config, output=out, train=replace(config.train, steps=steps)))
     spent = effort(out / "metrics.jsonl")
-    atomic_write(run.folder / "curve.jsonl", _curve(spent))
+    line = {"step": spent["steps"], "seconds": spent["minutes"] * 60, "loss": 0.0}  # for the row's steps and seconds
+    atomic_write(run.folder / "curve.jsonl", (json.dumps(line) + "\n").encode())
     name, asked = f"step-{steps}", Asked(settings.texts, run.seed, settings.duration_spread)
     material = material_of(config, asked, settings.splits, config.data.sequences.max_digits)
     judge(out, {name: material}, Recognizer.load(), asked)
@@ -96,12 +97,6 @@ def run(settings: Settings, run: Run) -> Values:
 def _percent(judged: dict[str, Any]) -> str:
     low, high = judged["digit_error_95"]
     return f"{100 * judged['digit_error']:.1f} % ({100 * low:.0f}-{100 * high:.0f})"
-
-
-def _curve(spent: dict[str, float]) -> bytes:
-    """One line, so that the row has its steps and seconds."""
-    line = {"step": int(spent["steps"]), "seconds": spent["minutes"] * 60, "loss": 0.0}
-    return (json.dumps(line) + "\n").encode()
 
 
 def _steps(config: RunConfig, run: Run) -> int:

@@ -284,14 +284,10 @@ def _perform_one(experiment: Experiment, settings: Any, run: Run, out: Path) -> 
     command = shlex.join(["tts", *sys.argv[1:]])
     result = Result(experiment.name, run.name, plain, found, seconds, steps, run.seed, where, where["commit"], command,
                     run.budget)  # fmt: skip
-    _append(out / experiment.name / RESULTS, result)
-
-
-def _append(path: Path, result: Result) -> None:
     line = dataclasses.asdict(result)
     del line["folder"]
-    lines = [*read_lines(path), line]
-    atomic_write(path, "".join(json.dumps(each) + "\n" for each in lines).encode())
+    path = out / experiment.name / RESULTS
+    atomic_write(path, "".join(json.dumps(each) + "\n" for each in (*read_lines(path), line)).encode())
 
 
 def read_results(place: Path) -> list[Result]:

@@ -76,7 +76,10 @@ def fit(
     """
     if not (run.budget.minutes or run.budget.steps):
         raise InputError(f"run {run.name} has no budget; give --minutes or --steps")
-    accelerator = _accelerator()
+    accelerate_state()
+    # A buffer may be a process's own, such as a recurrent state that the next step begins from.
+    own = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    accelerator = Accelerator(mixed_precision="no", kwargs_handlers=own)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     path = run.folder / CHECKPOINT
     step, seconds = 0, 0.0
@@ -138,12 +141,6 @@ def fit(
         bar.close()
     accelerator.wait_for_everyone()
     return curve
-
-
-def _accelerator() -> Accelerator:
-    accelerate_state()
-    # A buffer may be a process's own, such as a recurrent state that the next step begins from.
-    return Accelerator(mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
 
 
 def _share(budget: Budget, step: int, seconds: float, accelerator: Accelerator) -> float:

@@ -1,6 +1,7 @@
 """Any folder of audio as two long waves: one to train on, one that is held out."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -82,8 +83,4 @@ def _files(source: Path) -> list[Path]:
     found = [path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES] if is_folder(source) else []
     if not found:
         raise InputError(f"source={source}: there are no recordings; give a folder of {', '.join(SUFFIXES)} files")
-    return sorted(found, key=lambda path: _digest(path, source))
-
-
-def _digest(path: Path, source: Path) -> str:
-    return hashlib.sha256(str(path.relative_to(source)).encode(errors="surrogateescape")).hexdigest()
+    return sorted(found, key=lambda path: hashlib.sha256(os.fsencode(path.relative_to(source))).digest())

@@ -5,7 +5,7 @@ Letters: B groups of n points in a row each; the whole clip is one group.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -49,7 +49,7 @@ class Distance:
     """The loss of a prediction (B, n) against the samples (B, n) of a clip (T,) that was given in the beginning."""
 
     def __init__(self, weights: Weights, wave: Tensor) -> None:
-        self.terms = [(DIFFERENCES[name], weight) for name, weight in _weights(weights).items() if weight]
+        self.terms = [(DIFFERENCES[name], weight) for name, weight in vars(weights).items() if weight]
         whole = wave[None]
         self.silence = [difference(torch.zeros_like(whole), whole) for difference, _ in self.terms]
 
@@ -64,17 +64,13 @@ class Distance:
 
 def used(weights: Weights) -> list[str]:
     """The names of those above 0."""
-    return [name for name, weight in _weights(weights).items() if weight]
+    return [name for name, weight in vars(weights).items() if weight]
 
 
 def points_needed(weights: Weights) -> int:
     """How many points in a row the differences need at least."""
     needed = {"slope": 2, "slope_of_slopes": 3, "phase": 8, "spectrogram": SHORTEST_SPECTRUM}
     return max(needed.get(name, 1) for name in used(weights))
-
-
-def _weights(weights: Weights) -> dict[str, float]:
-    return {field.name: getattr(weights, field.name) for field in fields(weights)}
 
 
 def mse(made: Tensor, wave: Tensor) -> Tensor:

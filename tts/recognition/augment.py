@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import soundfile
 
+from data_recipes.augment import drawn_piece
 from data_recipes.corpus import Recording
 from tts import audio
 from tts.core.config import Range, check, check_order
@@ -113,9 +114,7 @@ class Augmenter:
         return total / active_rms(total)
 
     def _crop(self, bank: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
-        source = bank[int(rng.integers(len(bank)))]
-        start = int(rng.integers(len(source)))
-        return np.take(source, np.arange(start, start + samples), mode="wrap")
+        return drawn_piece(bank[int(rng.integers(len(bank)))], samples, rng)
 
     def __call__(self, wave: np.ndarray, boundaries: Sequence[int], rng: np.random.Generator) -> np.ndarray:
         """Damage wave (T,) float32, whose digits' segments end at `boundaries`; returns (T,) float32 in [-1, 1]."""

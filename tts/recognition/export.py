@@ -37,9 +37,10 @@ def onnx_bytes(config: RecognizerConfig, weights: dict[str, np.ndarray]) -> byte
     """The model: from mels (B, frames, M) float32 and counts (B,) int64, see `FrontEnd`, to the layers' outputs
     layer_0, layer_1 …, each (B, N, its width), and logits (B, N, C)."""
     graph = _Graph(weights)
+    frames = graph.node("Squeeze", graph.node("Shape", "mels", start=1, end=2), graph.integers(0))
     inside = graph.node(
         "Less",
-        graph.node("Range", graph.integer(0), _frames(graph), graph.integer(1)),
+        graph.node("Range", graph.integer(0), frames, graph.integer(1)),
         graph.node("Unsqueeze", "counts", graph.integers(1)),
     )
     mask = graph.node("Unsqueeze", graph.node("Cast", inside, to=TensorProto.FLOAT), graph.integers(1))
@@ -130,11 +131,6 @@ class _Graph:
         by_frame = self.node("Transpose", x, perm=(1, 0, 2))
         y = self.node("LSTM", by_frame, *constants, lengths, direction="bidirectional", hidden_size=width)
         return self.node("Reshape", self.node("Transpose", y, perm=(2, 0, 1, 3)), self.integers(0, 0, 2 * width))
-
-
-def _frames(graph: _Graph) -> str:
-    """How many frames the batch has, a scalar."""
-    return graph.node("Squeeze", graph.node("Shape", "mels", start=1, end=2), graph.integers(0))
 
 
 def _half(array: np.ndarray) -> np.ndarray:

@@ -259,7 +259,7 @@ class NumberWords:
         """A telephone number, digit by digit, with short pauses between its groups."""
         groups = re.findall(r"\d+", match[0])
         if len(groups) == 1:
-            groups = _grouped(groups[0])
+            groups = re.findall(r"\d{3}(?=\d\d)|\d+", groups[0])  # in threes, the last of them up to four
         items: list[str | Pause] = [self._language.plus] if match[0].startswith("+") else []
         for group in groups:
             items += self._doubled(group) if self._doubles else self._each(group)
@@ -309,15 +309,6 @@ def _after_millions(spoken: list[str]) -> tuple[list[str], list[str]]:
     """A number's words up to its last "millions", which are what that counts, and those that count what follows."""
     end = max((i + 1 for i, word in enumerate(spoken) if re.match("mil[lh]", word)), default=0)
     return spoken[:end], spoken[end:]
-
-
-def _grouped(digits: str) -> list[str]:
-    """A telephone number without groups in threes, the last of them up to four."""
-    groups = []
-    while len(digits) > 4:
-        groups.append(digits[:3])
-        digits = digits[3:]
-    return [*groups, digits]
 
 
 def _check_length(digits: str) -> bool:

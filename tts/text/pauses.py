@@ -1,6 +1,7 @@
 """Pauses that a text holds: "4, 7" has a short one, "4 [0.5s] 7" one of exactly half a second."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tts.core.errors import InputError
@@ -33,6 +34,17 @@ class Reading:
     """(W,)."""
     pauses: list[float]
     """(W + 1,) seconds: before the first word, then after each word."""
+
+    def replaced(self, parts: Callable[[str], list[str]]) -> "Reading":
+        """With other words for each word; the pause after it comes after the last of them."""
+        spoken: list[str] = []
+        pauses = self.pauses[:1]
+        for word, pause in zip(self.words, self.pauses[1:], strict=True):
+            found = parts(word)
+            spoken += found
+            pauses += [0.0] * len(found)
+            pauses[-1] += pause
+        return Reading(spoken, pauses)
 
 
 def split_pauses(text: str) -> list[str | Pause]:

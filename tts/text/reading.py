@@ -88,17 +88,15 @@ def fit(reading: Reading, vocabulary: Collection[str], language: str) -> Reading
     A word that the vocabulary lacks is replaced by the fewest of its words that make it up ("einundzwanzig" by "ein",
     "und", "zwanzig"), else kept, for the voice to refuse.
     """
-    spoken: list[str] = []
-    pauses = reading.pauses[:1]
-    for word, pause in zip(reading.words, reading.pauses[1:], strict=True):
+
+    def fitted(word: str) -> list[str]:
         if word not in vocabulary:
             word = _INSTEAD.get(language, {}).get(word, word)
         if word in vocabulary or (parts := _parts(word, vocabulary)) is None:
-            parts = [] if word in _OPTIONAL.get(language, ()) and word not in vocabulary else [word]
-        spoken += parts
-        pauses += [0.0] * len(parts)
-        pauses[-1] += pause
-    return Reading(spoken, pauses)
+            return [] if word in _OPTIONAL.get(language, ()) and word not in vocabulary else [word]
+        return parts
+
+    return reading.replaced(fitted)
 
 
 def _parts(word: str, vocabulary: Collection[str]) -> list[str] | None:

@@ -1,7 +1,6 @@
 """A run's data by its config: recordings, stream of sequences, validation sequences, word vectors."""
 
 from collections.abc import Callable, Iterator
-from collections.abc import Sequence as Series
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,11 +93,7 @@ def load_data(config: RunConfig) -> tuple[RunConfig, TrainingData]:
     speakers = present if d.options.one_speaker else d.speakers or present
     more = build_takes(d.self_training, d.recordings, speakers) if d.self_training else []
     config, data = of_recordings(config, recordings, speakers, more)
-    return config, replace(data, language=_first(corpus.languages))
-
-
-def _first(languages: Series[str]) -> str:
-    return languages[0] if languages else "en"
+    return config, replace(data, language=(corpus.languages or ("en",))[0])
 
 
 def _of_dataset(config: RunConfig, folder: Path) -> tuple[RunConfig, TrainingData]:
@@ -123,7 +118,7 @@ def _of_dataset(config: RunConfig, folder: Path) -> tuple[RunConfig, TrainingDat
         found = f"{folder}: speaker {strangers[0]} has rows for validation and none for training"
         raise InputError(f"{found}; build it with --one-speaker")
     config, data = _assemble(config, _encoder(config), stream, validation, speakers, vocabulary)
-    return config, replace(data, language=_first(recipe["languages"]))
+    return config, replace(data, language=(recipe["languages"] or ["en"])[0])
 
 
 def of_recordings(

@@ -68,14 +68,7 @@ def reading_of(config: VoiceConfig, sayable: frozenset[str], text: str, how: Rea
     found = read(text, how, language, sayable)
     if how == "digits":
         return found
-    found = fit(found, sayable, language)
-    spoken: list[str] = []
-    pauses = found.pauses[:1]
-    for one, pause in zip(found.words, found.pauses[1:], strict=True):
-        parts = words(one, sayable)
-        spoken += parts
-        pauses += [*[0.0] * (len(parts) - 1), pause]
-    return Reading(spoken, pauses)
+    return fit(found, sayable, language).replaced(lambda word: words(word, sayable))
 
 
 def _silences(config: VoiceConfig, pauses: Sequence[float], spoken: Sequence[str]) -> dict[int, np.ndarray]:
