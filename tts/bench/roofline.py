@@ -50,8 +50,7 @@ def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = No
 
     Args: relu_shares, of each sample layer's units the share above 0 (`NativeEngine.relu_shares`); None: all.
 
-    Returns:
-        frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
+    Returns: frame (the recurrent layers), upsample, conditioning (with a rank), past (a sample's history before its own
         frame), recent (its history in its own frame, and the last code), hidden, output; in this order.
     """
     c = config

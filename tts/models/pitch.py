@@ -74,8 +74,7 @@ def taps(values: Tensor, found: Pitch, t: Tensor, config: TwoTierConfig) -> Tens
         found: (L,), the pitch of the piece's frame.
         t: (L, m) int64, places of samples in their piece.
 
-    Returns:
-        (L, m, J + 1) float32: the values around one lag before t, the oldest first, and the correlation.
+    Returns: (L, m, J + 1) float32: the values around one lag before t, the oldest first, and the correlation.
     """
     J = config.pitch_taps
     around = torch.arange(J, device=t.device) - J // 2

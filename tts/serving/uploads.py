@@ -18,8 +18,7 @@ FORMATS = "WAV, FLAC, MP3, Ogg, WebM, MP4 or AAC"
 def decoded(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
     """The first audio stream of a file in memory: (T,) float32, and its sample rate in Hz.
 
-    Raises:
-        InputError: it is no audio, has none, is broken, or holds more than `max_seconds`.
+    Raises InputError: it is no audio, has none, is broken, or holds more than `max_seconds`.
     """
     import av
 

@@ -77,13 +77,11 @@ def words(text: str, vocabulary: Collection[str] = SPOKEN) -> list[str]:
     Decimal digits of every script (full-width, Arabic-Indic, Devanagari …) become ASCII numerals, letters lower case;
     invisible format characters (a byte order mark, direction marks, soft hyphens) are dropped.
 
-    Returns:
-        1 to MAX_WORDS of the vocabulary; of digits alone `digit_forms`: ["4", "7", "2"] of "472", "4-7-2" or
+    Returns: 1 to MAX_WORDS of the vocabulary; of digits alone `digit_forms`: ["4", "7", "2"] of "472", "4-7-2" or
         "4, 7, 2"; ["four", "2"] of "Four! 2".
 
-    Raises:
-        InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the
-            digits are only a part ("3.14", "-4"), or too many words.
+    Raises InputError: no string, nothing to say, a control character, a word that cannot be said, a number of which the
+        digits are only a part ("3.14", "-4"), or too many words.
     """
     if not isinstance(text, str):
         raise InputError(f'the text is {shown(text)} ({type(text).__name__}); give a string, e.g. "4 7 2"')

@@ -50,8 +50,7 @@ class Reading:
 def split_pauses(text: str) -> list[str | Pause]:
     """A text as pieces and the pauses between them.
 
-    Raises:
-        InputError: a bracket that is no pause, or pauses that are too long.
+    Raises InputError: a bracket that is no pause, or pauses that are too long.
     """
     found: list[str | Pause] = []
     end, whole = 0, 0.0
@@ -78,8 +77,7 @@ def split_pauses(text: str) -> list[str | Pause]:
 def joined(items: list[str | Pause]) -> Reading:
     """Words and pauses apart. Where exact pauses stand between two words, a short one there adds nothing.
 
-    Raises:
-        InputError: exact pauses at one place are together too long.
+    Raises InputError: exact pauses at one place are together too long.
     """
     spoken: list[str] = []
     pauses, short = [0.0], False

@@ -103,8 +103,7 @@ def begin_from(path: Path, objective: nn.Module) -> None:
     The model may have grown: parameters that are not there keep their initial values, and so does the layer of the
     advance bit where it has other inputs; new inputs of the frame tier get weights of zero.
 
-    Raises:
-        InputError: it is neither, damaged, or of a model of another shape.
+    Raises InputError: it is neither, damaged, or of a model of another shape.
     """
     weights = _voice_weights(path) if is_folder(path) else None
     if weights is None:

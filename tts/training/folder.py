@@ -30,8 +30,7 @@ def opened(path: Path) -> Iterator[RunFolder]:
     """Make a run's folder and lock it. If an exception ends the block while `keep` is False, all that the block made is
     removed.
 
-    Raises:
-        InputError: the folder cannot be made, or another process trains in it.
+    Raises InputError: the folder cannot be made, or another process trains in it.
     """
     with ExitStack() as stack:
         try:

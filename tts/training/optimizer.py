@@ -19,8 +19,7 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 def make_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW with a parameter group for each pattern of `config.groups`, and one for all other parameters.
 
-    Raises:
-        InputError: a pattern matches no parameter.
+    Raises InputError: a pattern matches no parameter.
     """
     patterns = {**config.groups, "*": config.groups.get("*", GroupConfig())}
     members: dict[str, list[Tensor]] = {}

@@ -33,8 +33,7 @@ def resolve(asked: Asked, device: torch.device, stored: str | None = None) -> tu
 
     Args: asked, the config's `train.precision`; stored, that of the checkpoint of a resumed run.
 
-    Raises:
-        InputError: bf16, asked for or stored, does not work on this device.
+    Raises InputError: bf16, asked for or stored, does not work on this device.
     """
     if asked == "fp32":  # no need to try
         return "fp32", ""
