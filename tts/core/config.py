@@ -113,9 +113,13 @@ def describe(cls: type) -> str:
     return "\n".join(["| key | what it may be | default |", "| --- | --- | --- |", *rows])
 
 
-@functools.cache
 def field_types(cls: type) -> dict[str, Any]:
     """The types of a dataclass's fields, their ranges included, in the order of declaration."""
+    return _field_types(cls)
+
+
+@functools.cache
+def _field_types(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 

@@ -117,7 +117,7 @@ class SpokenByVoice:
             path = folder / f"{index:04d}.flac"
             scored = index < LIKELIHOOD_TEXTS and len(item.words) <= LIKELIHOOD_WORDS
             audio.write(self.out / path, said.samples, said.sample_rate, force=True)
-            extra = {
+            extra: dict[str, Any] = {
                 "last_segment_seconds": last_segment_seconds(said),
                 "stop_reason": said.stop_reason,
                 "forced_advances": said.forced_advances,

@@ -78,11 +78,11 @@ class Trained:
         for key in ("config", "data"):
             data = data.get(key) if isinstance(data, Mapping) else None
         data = data if isinstance(data, Mapping) else {}
-        kinds = {"recordings": RecordingOptions, "sequences": SequenceOptions, "options": CorpusOptions}
-        found: list[Any] = [
+        kinds: dict[str, Any] = {"recordings": RecordingOptions, "sequences": SequenceOptions, "options": CorpusOptions}
+        recordings, sequences, options = (
             configs.build(kind, data.get(name) or {}, f"training.config.data.{name}.") for name, kind in kinds.items()
-        ]
-        return cls(*found[:2], data.get("corpus", "prompts"), found[2])
+        )
+        return cls(recordings, sequences, data.get("corpus", "prompts"), options)
 
     def options(self, max_digits: int = MAX_DIGITS) -> SequenceOptions:
         """How test recordings are joined: as in training, but one to `max_digits` digits in every split alike.

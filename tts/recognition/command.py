@@ -20,7 +20,7 @@ def train_by_command(program: str, usage: str | None, kind: type, train: Callabl
         if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
             print(usage)
             return 0 if len(sys.argv) > 1 else 2
-        config = configs.load(kind, sys.argv[1], sys.argv[2:])
+        config: Any = configs.load(kind, sys.argv[1], sys.argv[2:])
         check_folder(config.out, "out")
         with new_folder(config.out):
             train(config, shlex.join(["python", *sys.argv]))

@@ -30,14 +30,14 @@ class _Codec(NamedTuple):
     codec: str
     sample_format: str
     options: dict[str, str]
-    bit_rate: int | None
+    attributes: dict[str, Any]
 
 
 _CODECS: dict[str, _Codec] = {
-    "mp3": _Codec("mp3", "libmp3lame", "s16p", {"write_xing": "0", "id3v2_version": "0"}, 64_000),
-    "opus": _Codec("ogg", "libopus", "s16", {"page_duration": "20000"}, 32_000),
-    "aac": _Codec("adts", "aac", "fltp", {}, 64_000),
-    "flac": _Codec("flac", "flac", "s16", {}, None),
+    "mp3": _Codec("mp3", "libmp3lame", "s16p", {"write_xing": "0", "id3v2_version": "0"}, {"bit_rate": 64_000}),
+    "opus": _Codec("ogg", "libopus", "s16", {"page_duration": "20000"}, {"bit_rate": 32_000}),
+    "aac": _Codec("adts", "aac", "fltp", {}, {"bit_rate": 64_000}),
+    "flac": _Codec("flac", "flac", "s16", {}, {}),
 }
 
 
@@ -95,9 +95,8 @@ class _File:
         self._av, self._rate, self._samples = av, rate, 0
         self._written = bytearray()
         self._container = av.open(self, "w", format=codec.container, options=codec.options)
-        self.stream: Any = self._container.add_stream(codec.codec, rate=rate, layout="mono", format=codec.sample_format)
-        if codec.bit_rate:
-            self.stream.bit_rate = codec.bit_rate
+        attributes = {"layout": "mono", "format": codec.sample_format, **codec.attributes}
+        self.stream: Any = self._container.add_stream(codec.codec, rate=rate, **attributes)
 
     def write(self, data: bytes) -> int:
         """What FFmpeg calls."""
