@@ -21,7 +21,6 @@ import numpy as np
 from num2words import num2words
 
 from data_recipes.sequences import DIGITS
-from tts.audio import decode
 from tts.cli.train import train
 from tts.core.console import script
 from tts.core.errors import InputError
@@ -109,8 +108,7 @@ def said(
         )
         for number, digits, speaker in texts
     ]
-    model = config.model
-    waves = [decode(one.codes, model.q_levels, model.quantization) for one in voice.engine().generate(requests)]
+    waves = [config.model.coding.decode(one.codes) for one in voice.engine().generate(requests)]
     return [
         {"digits": list(digits), "speaker": config.speakers[speaker], "recognized": answer}
         for (_, digits, speaker), answer in zip(texts, recognizer.recognize(waves, config.sample_rate), strict=True)

@@ -82,6 +82,31 @@ def test_what_is_too_loud_is_clipped():
     assert audio.encode(np.array([-7.0, 7.0])).tolist() == [0, 255]
 
 
+def test_pre_emphasis_is_torchaudios_and_taken_back():
+    rng = np.random.default_rng(0)
+    wave = (0.1 * rng.standard_normal((2, 400))).astype(np.float32)
+    coding = audio.Coding(4096, "linear", 0.85)
+    emphasized = torchaudio.functional.preemphasis(torch.from_numpy(wave), 0.85).numpy()
+    codes = coding.encode(wave)
+    assert np.abs(codes - audio.encode(emphasized, 4096, "linear")).max() <= 1  # it may round on the border of two
+    values = torch.from_numpy(audio.decode(codes, 4096, "linear"))
+    back = torchaudio.functional.deemphasis(values, 0.85).numpy()
+    np.testing.assert_allclose(coding.decode(codes), back, atol=1e-5)
+    assert np.abs(coding.decode(codes) - wave).max() < 0.002 < np.abs(emphasized - wave).max()
+
+
+@given(wave=WAVES, cuts=st.lists(st.integers(0, 400), max_size=5), coefficient=st.sampled_from([0.0, 0.85, 0.99]))
+@settings(max_examples=50, deadline=None)
+def test_pieces_joined_are_the_whole(wave, cuts, coefficient):
+    coding = audio.Coding(pre_emphasis=coefficient)
+    codes = coding.encode(wave)
+    decoder = audio.Decoder(coding)
+    pieces = [decoder(piece) for piece in np.split(codes, sorted(min(cut, len(codes)) for cut in cuts))]
+    joined = np.concatenate(pieces)
+    np.testing.assert_array_equal(joined, coding.decode(codes))
+    assert joined.dtype == np.float32 and (np.abs(joined) <= 1).all()
+
+
 @pytest.mark.parametrize(("q_levels", "quantization"), [(255, "mu-law"), (2, "mu-law"), (256, "a-law")])
 def test_refused_codes(q_levels, quantization):
     with pytest.raises(InputError):

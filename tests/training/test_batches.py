@@ -46,6 +46,18 @@ def test_batch_aligns_words_and_frames():
     assert batch.keep_frame.all()
 
 
+def test_codes_are_of_the_emphasized_wave():
+    sequence = tone([3, 1], 0)
+    plain, emphasized = (
+        Collate(replace(MODEL, pre_emphasis=a), ("a", "b"), vectors)([sequence], np.random.default_rng(0))
+        for a in (0.0, 0.85)
+    )
+    assert (plain.codes != emphasized.codes).any()
+    back = replace(MODEL, pre_emphasis=0.85).coding.decode(emphasized.codes[0].numpy())[: len(sequence.audio)]
+    assert np.abs(back - sequence.audio).max() < 0.05
+    assert emphasized.pointer.equal(plain.pointer) and emphasized.advance.equal(plain.advance)
+
+
 def test_batch_of_syllable_parts():
     sequence = tone([3, 1], 0)
     batch = Collate(replace(MODEL, units_per_word=4), ("a", "b"), vectors)(

@@ -1,8 +1,12 @@
 """Texts that begin at any time, side by side: each as it is made alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from helpers.voices import make_voice
+import torch
+import torchaudio
+from helpers.voices import SMALL, make_voice
 
 import tts
 from tts.core.errors import InputError
@@ -43,6 +47,22 @@ def test_each_text_is_as_if_alone(voice, places):
         np.testing.assert_array_equal(whole[number].codes, alone.codes)
         assert whole[number].segments == alone.segments
         assert whole[number].words == alone.words
+
+
+def test_a_voice_with_pre_emphasis_takes_it_back():
+    flat = make_voice()
+    emphasized = make_voice(config=replace(SMALL, pre_emphasis=0.85))
+    texts = [emphasized.checked("1 2", seed=0), emphasized.checked("[0.1s] 3", seed=1)]
+    made, whole = spoken(emphasized.batch(2), texts)
+    for number, (text, seed) in enumerate([("1 2", 0), ("[0.1s] 3", 1)]):
+        alone = emphasized.speak(text, seed=seed)
+        np.testing.assert_array_equal(alone.codes, flat.speak(text, seed=seed).codes)
+        expected = torchaudio.functional.deemphasis(torch.from_numpy(flat.speak(text, seed=seed).samples), 0.85)
+        np.testing.assert_allclose(alone.samples, expected.clamp(-1, 1).numpy(), atol=1e-5)
+        np.testing.assert_array_equal(made[number], alone.samples)
+        np.testing.assert_array_equal(whole[number].samples, alone.samples)
+        with emphasized.stream(text, seed=seed) as stream:
+            np.testing.assert_array_equal(np.concatenate(list(stream)), alone.samples)
 
 
 def test_the_first_chunk_is_short(voice):

@@ -20,9 +20,10 @@ from tts.audio.files import (
     wav_stream,
     write,
 )
-from tts.audio.quantization import Quantization, decode, decode_table, encode
+from tts.audio.quantization import Coding, Decoder, Quantization, decode, decode_table, encode
 
 __all__ = [
-    "LOUDEST", "RATES", "Quantization", "check_output", "decode", "decode_table", "encode", "from_bytes", "pcm16",
-    "read", "read_channels", "resample", "to_bytes", "to_mono", "wav_header", "wav_stream", "write",
+    "LOUDEST", "RATES", "Coding", "Decoder", "Quantization", "check_output", "decode", "decode_table", "encode",
+    "from_bytes", "pcm16", "read", "read_channels", "resample", "to_bytes", "to_mono", "wav_header", "wav_stream",
+    "write",
 ]  # fmt: skip

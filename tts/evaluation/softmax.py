@@ -185,7 +185,7 @@ class Predictor:
     def recorded(self, wave: np.ndarray, words: Sequence[str], boundaries: Sequence[int], speaker: str) -> Prediction:
         """Of a recording, (T,) float32 at the voice's rate, with the end sample of each word's segment."""
         model = self.voice.config.model
-        codes = audio.encode(wave, model.q_levels, model.quantization)
+        codes = model.coding.encode(wave)
         ends = list(boundaries)
         if model.units_per_word > 1:
             ends = unit_ends(wave, boundaries, self.voice.sample_rate, syllables(words))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tts import audio
 from tts.core import config as configs
 from tts.core.errors import InputError
 from tts.core.files import is_file
@@ -51,7 +50,7 @@ def seed_codes(model: SampleModel, settings: samples.Settings, start: Path | Non
         seconds = least / settings.sample_rate
         raise InputError(f"{start}: {len(wave)} samples to begin from; give at least {least} ({seconds:.3f} s)")
     config = settings.config
-    return audio.encode(wave, config.q_levels, config.quantization)
+    return config.coding.encode(wave)
 
 
 def generate(
@@ -74,4 +73,4 @@ def generate(
     codes = model.generate(torch.from_numpy(before)[None], count, generator, temperature)[0].numpy()
     config = settings.config
     whole = codes if start is None else np.concatenate([before, codes])
-    return audio.decode(whole, config.q_levels, config.quantization), settings.sample_rate
+    return config.coding.decode(whole), settings.sample_rate

@@ -129,7 +129,7 @@ def read_data(settings: Settings) -> Data:
     else:
         waves = [*recordings.joined(*how, s.max_seconds, s.normalization, s.zero_dc)]
     config = s.config
-    train, held_out = (torch.from_numpy(audio.encode(wave, config.q_levels, config.quantization)) for wave in waves)
+    train, held_out = (torch.from_numpy(config.coding.encode(wave)) for wave in waves)
     whole = len(train) // GRID * GRID
     if whole < settings.sequence:
         raise InputError(f"there are {whole} samples to train on, and sequence is {settings.sequence}; give more")
@@ -229,7 +229,7 @@ def generate(model: SampleModel, settings: Settings, run: Run, seed: Tensor, cou
     generator = torch.Generator().manual_seed(run.seed)
     codes = model.generate(seed.to(model.carried.device), count, generator, settings.temperature).cpu().numpy()
     config = settings.config
-    waves = audio.decode(codes, config.q_levels, config.quantization)
+    waves = config.coding.decode(codes)
     if PartialState().is_main_process:
         audio.write(run.folder / "generated.wav", waves[0], settings.sample_rate, force=True)
     return waves
@@ -242,7 +242,7 @@ def _generated(model: SampleModel, data: Data, settings: Settings, run: Run) -> 
     count = int(settings.generate_seconds * settings.sample_rate / streams)
     waves = generate(model, settings, run, silence, count)
     config = settings.config
-    real = audio.decode(data.held_out[: streams * count].numpy(), config.q_levels, config.quantization)
+    real = config.coding.decode(data.held_out[: streams * count].numpy())
     found = whine(waves.flatten(), settings.sample_rate)
     truth = {f"real_{key}": value for key, value in whine(real, settings.sample_rate).items()}
     return {**found, **truth}
@@ -252,7 +252,7 @@ def _compared(model: SampleModel, data: Data, settings: Settings, run: Run) -> V
     """How far what the model says after the clip, the clip again, lies from it; and how far its samples shuffled do."""
     config = settings.config
     waves = generate(model, settings, run, torch.cat([data.train, data.train])[None], len(data.train))
-    clip = audio.decode(data.train.numpy(), config.q_levels, config.quantization)
+    clip = config.coding.decode(data.train.numpy())
     if PartialState().is_main_process:
         audio.write(run.folder / "clip.wav", clip, settings.sample_rate, force=True)
     wave = aligned(waves[0], clip)

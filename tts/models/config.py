@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tts.audio import Quantization
+from tts.audio import Coding, Quantization
 from tts.core.config import Range, check
 from tts.core.errors import InputError
 
@@ -26,6 +26,8 @@ class TwoTierConfig:
     q_levels: Annotated[int, Range(4, MOST_CODES, even=True)] = 256
     """Q: how many codes there are."""
     quantization: Quantization = "mu-law"
+    pre_emphasis: Annotated[float, Range(0, 0.99)] = 0.0
+    """a: codes are of the wave less a times the sample before (`tts.audio.Coding`); 0: of the wave itself."""
     frame_size: Annotated[int, Range(1, 4096)] = 32
     """F: samples in a frame."""
     cell: Literal["gru", "lstm"] = "lstm"
@@ -99,6 +101,11 @@ class TwoTierConfig:
         if self.pitch_taps and self.history == "embedding":
             raise InputError(f"model.pitch_taps is {self.pitch_taps}; it needs model.history: real; else set it to 0")
         check_size(self)
+
+    @property
+    def coding(self) -> Coding:
+        """How waves become codes."""
+        return Coding(self.q_levels, self.quantization, self.pre_emphasis)
 
     @property
     def input_dim(self) -> int:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tts.audio import Quantization
+from tts.audio import Coding, Quantization
 from tts.core.config import Range, check
 from tts.models.config import MOST_CODES, Width
 
@@ -33,6 +33,11 @@ class FlatConfig:
 
     def __post_init__(self) -> None:
         check(self, "flat.")
+
+    @property
+    def coding(self) -> Coding:
+        """How waves become codes."""
+        return Coding(self.q_levels, self.quantization)
 
 
 class FlatOutput(NamedTuple):

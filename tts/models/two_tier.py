@@ -19,6 +19,7 @@ Departures from the paper:
 - `pitch_taps`: the sample tier's inputs have the samples around one pitch lag ago (`tts.models.pitch`), the frame
   tier's the pitch, and a gate that the frame tier makes multiplies all that the first layer gets of the past: a ReLU
   network on past samples cannot multiply them with what the frame tier knows.
+- `pre_emphasis`: the codes are of the emphasized wave (`tts.audio.Coding`).
 - `conditioning: pooled`, a baseline: the mean of all units at every frame; a text is then one unit.
 
 Letters: B batch, T samples, N frames (T = N x F), F frame_size, U units, D dim, S sample_dim, Q q_levels, H hist_size,

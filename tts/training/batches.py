@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_recipes.sequences import Sequence as Spoken
-from tts import audio
 from tts.models.config import TwoTierConfig
 from tts.text.encoder import TextEncoder
 from tts.text.units import UNITS_PER_WORD, pauses, syllables, unit_ends, unit_vectors
@@ -119,11 +118,11 @@ class Collate:
             loss_frames.append(b * N + self._loss_frames(frames[b], ends, pauses(count), rng))
             if self.pause_corruption:
                 corruptions += [(b, *found) for found in self._corruptions(sequence, ends * F, pauses(count), rng)]
-        codes = inputs = torch.from_numpy(audio.encode(wave, c.q_levels, c.quantization))
+        codes = inputs = torch.from_numpy(c.coding.encode(wave))
         if corruptions:
             inputs = codes.clone()
             for b, begin, sound in corruptions:
-                corrupted = audio.encode(sound, c.q_levels, c.quantization)
+                corrupted = c.coding.encode(sound)
                 inputs[b, begin : begin + len(sound)] = torch.from_numpy(corrupted)
         return Batch(
             codes=codes,

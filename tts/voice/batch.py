@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tts import audio as audio_files
+from tts.audio import Decoder
 from tts.generation.interface import Worker
 from tts.generation.scheduler import Utterance
 from tts.voice.config import VoiceConfig
@@ -40,10 +40,10 @@ class Batch:
         """Made by `Voice.batch`."""
         self._worker = worker
         self._frames_per_second = config.sample_rate / config.model.frame_size
-        self._table = audio_files.decode_table(config.model.q_levels, config.model.quantization)
+        self._coding = config.model.coding
         self._free = list(range(worker.places))
         heapify(self._free)  # the lowest place first, so that those in use lie together
-        self._making: dict[int, tuple[CheckedText, Utterance]] = {}
+        self._making: dict[int, tuple[CheckedText, Utterance, Decoder]] = {}
 
     @property
     def free(self) -> int:
@@ -60,7 +60,7 @@ class Batch:
         assert self._free, "no place is free"
         place = heappop(self._free)
         self._worker.begin(place, text.request)
-        self._making[place] = text, Utterance(0, text.request.silences)
+        self._making[place] = text, Utterance(0, text.request.silences), Decoder(self._coding)
         return place
 
     def leave(self, place: int) -> None:
@@ -74,10 +74,10 @@ class Batch:
         frames = max(1, min(round(seconds * self._frames_per_second), self._worker.block_frames))
         chunks = []
         for piece in self._worker.run(frames):
-            text, utterance = self._making[piece.place]
+            text, utterance, decoder = self._making[piece.place]
             before = len(utterance.pieces)
             whole = utterance.add(piece)
-            samples = self._table[np.concatenate(utterance.pieces[before:])]
+            samples = decoder(np.concatenate(utterance.pieces[before:]))
             if whole:
                 del self._making[piece.place]
                 heappush(self._free, piece.place)

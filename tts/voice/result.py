@@ -80,7 +80,7 @@ class CheckedText(NamedTuple):
         """What an engine made of the request, for the program that asked for it."""
         model, counts = self.config.model, syllables(self.words)
         return Audio(
-            samples=audio_files.decode(result.codes, model.q_levels, model.quantization),
+            samples=model.coding.decode(result.codes),
             sample_rate=self.config.sample_rate,
             words=self.words,
             word_ends=list(per_word(result.unit_ends, model.units_per_word, counts)),
@@ -119,7 +119,7 @@ class AudioStream(Iterator[np.ndarray]):
         self.sample_rate = text.config.sample_rate  # Hz
         self.words, self.speaker, self.seed = text.words, text.speaker, text.request.seed
         self._text, self._codes = text, codes
-        self._table = audio_files.decode_table(text.config.model.q_levels, text.config.model.quantization)
+        self._decoder = audio_files.Decoder(text.config.model.coding)
         self._audio: Audio | None = None
         self._closed = False
         self._running = threading.Lock()
@@ -135,7 +135,7 @@ class AudioStream(Iterator[np.ndarray]):
                 if end.value is not None:  # the first time only
                     self._audio = self._text.audio(end.value)
                 raise StopIteration from None
-            return self._table[codes]
+            return self._decoder(codes)
 
     def audio(self) -> Audio:
         """What `speak` returns for the text; what has not been made yet is made now.
