@@ -58,7 +58,7 @@ EXPORT const char *engine_isa(void)
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
 /* To be raised, here and in library.py, with every change of a function's arguments or of the packed weights. */
-EXPORT int32_t engine_version(void) { return 3; }
+EXPORT int32_t engine_version(void) { return 4; }
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -91,8 +91,8 @@ typedef struct {
 /* WIDE: a matrix of int16, for each BLOCK of outputs and each pair of inputs their weights (output 0, input 0), (output
  * 0, input 1), (output 1, input 0) …: small ones, read for several places of a frame at a time.
  *
- * ROWS: an int8 matrix as rows of the outputs' weights, one for each input, and a row of zeros. Byte 16 L + 4 m + t of a
- * BLOCK belongs to output 16 m + 4 L + t, so that outputs come out in order. */
+ * ROWS: an int8 matrix, for each BLOCK of outputs as rows of their weights, one for each input, and a row of zeros. Byte
+ * 16 L + 4 m + t of a row belongs to output 16 m + 4 L + t, so that outputs come out in order. */
 typedef enum { PANELS, WIDE, ROWS } Kind;
 
 typedef struct {
@@ -309,41 +309,56 @@ static void sum_places(int32_t *out, const Table *t, const int16_t *x, int strid
 typedef struct {
     int count, fours;
     float step;
-    uint16_t *list;          /* (S+ + 8) which they are */
-    uint32_t *values;        /* (S+ / 4 + 1) four bytes each */
-    uint8_t *rounded;        /* (S+) all outputs */
-    uint16_t places[256][8]; /* which bits of a byte are set */
+    uint32_t *list;          /* (S+ + 8) where their rows begin in a block */
+    uint8_t *values;         /* (S+ + 8) */
+    uint8_t places[256][8];  /* which bits of a byte are set */
 } Active;
 
 /* The halves, low and high, of each 16 lanes of a and b, alternately: [a0 b0 a1 b1 …]; of bytes, and of their pairs. */
+#if defined(__AVX512BW__)
 #define EACH16(f) f(0), f(16), f(32), f(48)
-#define LOW8(k) k, 64 + k, k + 1, 65 + k, k + 2, 66 + k, k + 3, 67 + k, k + 4, 68 + k, k + 5, 69 + k, k + 6, 70 + k, k + 7, 71 + k
+#elif defined(__AVX2__)
+#define EACH16(f) f(0), f(16)
+#else
+#define EACH16(f) f(0)
+#endif
+#define TWO(k) k, WIDTH + k
+#define LOW8(k) TWO(k), TWO(k + 1), TWO(k + 2), TWO(k + 3), TWO(k + 4), TWO(k + 5), TWO(k + 6), TWO(k + 7)
 #define HIGH8(k) LOW8(k + 8)
-#define LOW4(k) k, k + 1, 64 + k, 65 + k, k + 2, k + 3, 66 + k, 67 + k, k + 4, k + 5, 68 + k, 69 + k, k + 6, k + 7, 70 + k, 71 + k
+#define FOUR(k) k, k + 1, WIDTH + k, WIDTH + k + 1
+#define LOW4(k) FOUR(k), FOUR(k + 2), FOUR(k + 4), FOUR(k + 6)
 #define HIGH4(k) LOW4(k + 8)
+#define MIX(a, b, places) __builtin_shufflevector(a, b, EACH16(places))
 
 /* y = start + W x, for the units that are above 0: their rows, four at a time, interleaved to fours of bytes. */
 static void multiply_rows(float *y, const float *start, const Table *t, const Active *active)
 {
-    for (int at = 0; at < t->outputs; at += BLOCK) {
-        const int8_t *block = (const int8_t *)t->weights + at;
-        const size_t stride = t->outputs;
-        sums totals[4] = {0};
+    enum { PARTS = WIDTH < BLOCK ? 2 : 1 }; /* as many columns at a time as leave registers for all sums */
+    const ptrdiff_t rows = 2 * t->pairs + 1;
+    for (int at = 0; at < t->outputs; at += PARTS * WIDTH) {
+        const int8_t *block = (const int8_t *)t->weights + (at - at % BLOCK) * rows + at % BLOCK;
+        part_sums totals[PARTS][4] = {0};
         for (int k = 0; k < active->fours; k++) {
-            const uint16_t *unit = active->list + 4 * k;
-            bytes a = READ(bytes, block + unit[0] * stride), b = READ(bytes, block + unit[1] * stride);
-            bytes c = READ(bytes, block + unit[2] * stride), d = READ(bytes, block + unit[3] * stride);
-            bytes ab = __builtin_shufflevector(a, b, EACH16(LOW8)), cd = __builtin_shufflevector(c, d, EACH16(LOW8));
-            totals[0] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(LOW4)), active->values[k]);
-            totals[1] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(HIGH4)), active->values[k]);
-            ab = __builtin_shufflevector(a, b, EACH16(HIGH8)), cd = __builtin_shufflevector(c, d, EACH16(HIGH8));
-            totals[2] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(LOW4)), active->values[k]);
-            totals[3] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(HIGH4)), active->values[k]);
+            const uint32_t *unit = active->list + 4 * k, four = READ(uint32_t, active->values + 4 * k);
+#pragma clang loop unroll(full)
+            for (int p = 0; p < PARTS; p++) {
+                const int8_t *columns = block + p * WIDTH;
+                bytes a = READ(bytes, columns + unit[0]), b = READ(bytes, columns + unit[1]);
+                bytes c = READ(bytes, columns + unit[2]), d = READ(bytes, columns + unit[3]);
+                bytes ab = MIX(a, b, LOW8), cd = MIX(c, d, LOW8);
+                totals[p][0] += sums_of_fours(MIX(ab, cd, LOW4), four);
+                totals[p][1] += sums_of_fours(MIX(ab, cd, HIGH4), four);
+                ab = MIX(a, b, HIGH8), cd = MIX(c, d, HIGH8);
+                totals[p][2] += sums_of_fours(MIX(ab, cd, LOW4), four);
+                totals[p][3] += sums_of_fours(MIX(ab, cd, HIGH4), four);
+            }
         }
 #pragma clang loop unroll(full)
-        for (int v = 0; v < 4; v++) {
-            int o = at + LANES * v;
-            store(y + o, load(start + o) + to_floats(totals[v]) * (load(t->scale + o) * active->step));
+        for (int k = 0; k < 4 * PARTS; k++) {
+            int o = at - at % BLOCK + LANES * (k % 4) + (at % BLOCK + k / 4 * WIDTH) / 4;
+            part_floats sums = __builtin_convertvector((part_ints)totals[k / 4][k % 4], part_floats);
+            part_floats scale = READ(part_floats, t->scale + o) * active->step;
+            WRITE(y + o, part_floats, READ(part_floats, start + o) + sums * scale);
         }
     }
 }
@@ -427,9 +442,8 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->logits = give(arena, m->Q, sizeof(float));
     g->steps = give(arena, s->frame, sizeof(float));
     g->features = give(arena, conditioning, sizeof(int16_t));
-    g->active.values = give(arena, m->S / 4 + 1, sizeof(uint32_t));
-    g->active.list = give(arena, m->S + 8, sizeof(uint16_t));
-    g->active.rounded = give(arena, m->S, 1);
+    g->active.values = give(arena, m->S + 8, 1);
+    g->active.list = give(arena, m->S + 8, sizeof(uint32_t));
     for (int k = 0; k < count; k++) {
         Slot other, *slot = arena->base ? &g->slots[k] : &other;
         slot->past = give(arena, m->P + s->frame, sizeof(int16_t));
@@ -589,29 +603,25 @@ INLINE void rectify(Active *active, const float *y, int width)
     for (int at = 0; at < width; at += LANES) most = larger(smaller(load(y + at), (floats)MOST), most);
     float m = highest(most), inverse = RELU_LIMIT / m;
     typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
-    typedef uint16_t words8 __attribute__((ext_vector_type(8)));
+    typedef uint32_t words8 __attribute__((ext_vector_type(8)));
     typedef _Bool bits __attribute__((ext_vector_type(16)));
     int n = 0;
     for (int at = 0; at < width; at += LANES) {
         ints whole = rounded(smaller(larger(load(y + at), (floats)0.0f), (floats)MOST) * inverse);
-        WRITE(active->rounded + at, bytes16, __builtin_convertvector(whole, bytes16));
-        bits above = __builtin_convertvector(whole, bits);
+        bytes16 a = __builtin_convertvector(whole, bytes16);
+        bits above = __builtin_convertvector(a, bits);
         uint16_t mask = READ(uint16_t, &above);
         for (int half = 0; half < 2; half++) {
             unsigned set = mask >> 8 * half & 255;
-            WRITE(active->list + n, words8, READ(words8, active->places[set]) + (uint16_t)(at + 8 * half));
+            bytes8 places = READ(bytes8, active->places[set]);
+            words8 units = __builtin_convertvector(places, words8) + (uint32_t)(at + 8 * half);
+            WRITE(active->list + n, words8, units * BLOCK);
+            WRITE(active->values + n, bytes8, pick(half ? a.hi : a.lo, places));
             n += __builtin_popcount(set);
         }
     }
     active->count = n, active->fours = (n + 3) / 4, active->step = m / RELU_LIMIT;
-    for (int k = n; k < 4 * active->fours; k++) active->list[k] = (uint16_t)width; /* the row of zeros */
-    active->rounded[width] = 0;
-    const uint8_t *a = active->rounded;
-    for (int k = 0; k < active->fours; k++) {
-        const uint16_t *unit = active->list + 4 * k;
-        const uint32_t first = a[unit[0]], second = a[unit[1]], third = a[unit[2]], fourth = a[unit[3]];
-        active->values[k] = first | second << 8 | third << 16 | fourth << 24;
-    }
+    for (int k = n; k < n + 3; k++) active->list[k] = (uint32_t)(width * BLOCK), active->values[k] = 0; /* row of zeros */
 }
 
 /* The first code whose running sum of exp((logit - max) / temperature) exceeds u x total. The logits lie in 16 lanes
@@ -774,7 +784,7 @@ EXPORT void *NAME(group_new)(const Shape *shape, const void *weights, size_t siz
     give_all(&arena, g, &model, count);
     for (int mask = 0; mask < 256; mask++)
         for (int k = 0, n = 0; k < 8; k++)
-            if (mask >> k & 1) g->active.places[mask][n++] = (uint16_t)k;
+            if (mask >> k & 1) g->active.places[mask][n++] = (uint8_t)k;
     return g;
 }
 

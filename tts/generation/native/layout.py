@@ -203,7 +203,7 @@ def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarra
     rows = np.zeros((inputs + 1, outputs), np.int8)
     rows[: matrix.shape[1], : len(matrix)] = integers.T
     blocks = rows.view(np.uint32).reshape(inputs + 1, outputs // BLOCK, 4, 4).swapaxes(2, 3)  # m, L, t to L, m, t
-    return _wide(scales, outputs), blocks
+    return _wide(scales, outputs), blocks.swapaxes(0, 1)
 
 
 def _gate_table(gates: np.ndarray, D: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
