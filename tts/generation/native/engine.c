@@ -5,19 +5,20 @@
  *
  * - A weight matrix W (outputs x inputs) is w[o][i] = scale[o] x q[o][i], q an integer in [-127, 127]; where W
  *   multiplies past samples in the sample tier, one of at most max(127, min(2047, (2^24 - 1) / (H Q / 2))).
- * - What it multiplies is x[i] = step x a[i], a an int16 of at most A(n) = min(32767, (2^31 - 1) / (127 n)) for n
- *   inputs, so that  sum_i q[o][i] a[i]  is exact in int32, in whatever order it is taken.
+ * - What it multiplies is x[i] = step x a[i], a an integer, so small that  sum_i q[o][i] a[i]  is exact in int32, in
+ *   whatever order it is taken.
  * - y[o] = start[o] + float(sum) x (scale[o] x step), float32, each operation rounded by itself (no fused
  *   multiply-add: compile with -ffp-contract=off).
  *
  * How x is rounded (`tts/generation/rounding.py` does the same with numpy and torch):
  *
- * - states of the LSTM: a = round(x B), step = 1 / B, B at most A / (the largest |x|: 1, or more where a learned
- *   initial state lies outside of [-1, 1]). The rounded state is the state: all that reads it, reads a.
- * - embeddings of units, in [-1, 1]: a = round(x A), step = 1 / A.
- * - codes, as inputs: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such inputs as well.
- * - with a rank, the features of the upsampling: a = round(x (A / m)), step = m / A, m the largest |x| of the vector
- *   (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
+ * - what enters the frame tier and what it makes: states of the LSTM, embeddings of units, codes of the previous frame,
+ *   all in [-1, 1]: a = round(63 x), step = 1 / 63. The rounded state is the state: all that reads it, reads a. They are
+ *   kept as a + 64, which has 7 bits: products of two neighbors with int8 then fit in int16.
+ * - codes, as inputs of the sample tier: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such
+ *   inputs as well.
+ * - with a rank, the features of the upsampling: a = round(x (A / m)), step = m / A, A = min(32767, (2^31 - 1) / (127 r)),
+ *   m the largest |x| of the vector (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
  *   "round": to the nearest, ties to even.
  *
  * What is not a product with a matrix is float32 in one order (float64 where the pitch is found), whatever the width of
@@ -58,7 +59,7 @@ EXPORT const char *engine_isa(void)
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
 /* To be raised, here and in library.py, with every change of a function's arguments or of the packed weights. */
-EXPORT int32_t engine_version(void) { return 4; }
+EXPORT int32_t engine_version(void) { return 5; }
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -73,18 +74,17 @@ typedef struct {
     int32_t codes, frame, history, n_rnn, dim, sample_dim, hidden_layers, rank, unit_dim, text_dim;
     int32_t n_speakers, clock_frames, explicit_durations;
     int32_t pitch_taps, shortest_lag, longest_lag, pitch_window; /* all 0 without pitch taps */
-    int32_t state_limit;     /* B */
 } Shape;
 
 /* A matrix, in one of three layouts.
  *
- * PANELS: int8 + 128. For each PANEL of outputs and each pair of inputs (0, 1), 64 bytes: outputs 0 to 15 and 16 to
- * 31 as the low and high halves of 16-bit words, (output 0, input 0), (output 0, input 1), (output 1, input 0) …
- * A mask and a shift make int16 of them, where a sign extension takes twice as long. */
+ * PANELS: int8. For each PANEL of outputs and each four of inputs 128 bytes: (output 0, input 0), (output 0, input 1),
+ * (output 0, input 2), (output 0, input 3), (output 1, input 0) … */
 enum { PANEL = 32, BLOCK = 64, MAX_LAYERS = 16 }; /* all widths of outputs are multiples of BLOCK */
 typedef struct {
     int pairs, outputs;      /* outputs+, a multiple of BLOCK */
     const float *scale;      /* (outputs+) */
+    const int32_t *origin;   /* PANELS: (outputs+), -64 x the sum of a row, where its sums begin */
     const void *weights;
 } Table;
 
@@ -98,9 +98,9 @@ typedef enum { PANELS, WIDE, ROWS } Kind;
 typedef struct {
     Shape shape;
     int D, G, S, Q, T, R, P; /* dim+, gates, sample_dim+, codes+, text_dim+, rank+ (0: none); samples kept before a frame */
-    float state_limit, text_limit, rank_limit, code_step, state_step; /* B, A(2 text_dim), A(rank) */
+    float rank_limit, code_step; /* A, 2/Q */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
-    const int16_t *end;                   /* (T+): the embedding after the last unit, rounded */
+    const uint8_t *end;                   /* (T+): the embedding after the last unit, rounded */
     const float *speaker;                 /* (n_speakers, G+): the first layer's bias, and what a speaker adds to it */
     Table context;                        /* embeddings of this unit and the next, T+ each, to gates */
     const float *clock, *left;            /* (clock_frames, G+): frames since the unit began; frames left */
@@ -108,7 +108,8 @@ typedef struct {
     const float *log_lag, *wave;          /* (K), lags as the frame tier's input; (Q), codes as samples */
     const float *gate_bias[MAX_LAYERS];   /* (G+), of the layers above the first */
     const float *c0[MAX_LAYERS];          /* (D+) */
-    const int16_t *h0[MAX_LAYERS];        /* (D+) */
+    const uint8_t *h0[MAX_LAYERS];        /* (D+) */
+    const uint8_t *rounded_codes;         /* (Q): as the frame tier gets them */
     Table frames, inputs[MAX_LAYERS], recurrent[MAX_LAYERS]; /* previous frame; layer below; own state */
     const float *advance, *advance_bias;  /* (D+), (1); implicit durations alone */
     int gate;                             /* where the gate begins in what follows: F R+ or F S+, + */
@@ -127,7 +128,6 @@ static int padded(int width, int to) { return (width + to - 1) / to * to; }
 static int within(int value, int least, int most) { return least <= value && value <= most; }
 static int lesser(int a, int b) { return a < b ? a : b; }
 static int greater(int a, int b) { return a > b ? a : b; }
-static float limit_of(int inputs) { return (float)lesser(32767, INT32_MAX / (127 * inputs)); } /* A(n) */
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
 typedef struct { const uint8_t *begin; size_t at, size; } Walk;
@@ -143,7 +143,8 @@ static const float *take_floats(Walk *walk, size_t count) { return take(walk, co
 
 static Table take_table(Walk *walk, Kind kind, int inputs, int outputs)
 {
-    Table table = {inputs / 2, outputs, take_floats(walk, outputs), NULL};
+    Table table = {inputs / 2, outputs, take_floats(walk, outputs), NULL, NULL};
+    if (kind == PANELS) table.origin = take(walk, outputs, sizeof(int32_t));
     table.weights = take(walk, (size_t)(kind == ROWS ? inputs + 1 : inputs) * outputs, kind == WIDE ? 2 : 1);
     return table;
 }
@@ -157,26 +158,25 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
         !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
         !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
-        !within(s.state_limit, 1, 32767) || !within(s.pitch_taps, 0, 63))
+        !within(s.pitch_taps, 0, 63))
         return 0;
     const int J = s.pitch_taps, most = J ? 1 << 13 : 0, around = J ? J / 2 + 1 : 0; /* taps may lie so far from the lag */
     if (!within(s.shortest_lag, around, most) || !within(s.longest_lag, s.shortest_lag, most) ||
         !within(s.pitch_window, around, most))
         return 0;
-    if ((int64_t)127 * (s.codes / 2) * greater(s.history, s.frame) > INT32_MAX) return 0;
+    if ((int64_t)127 * (s.codes / 2) * s.history > INT32_MAX) return 0;
     m->shape = s;
     m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->Q = padded(s.codes, BLOCK);
     m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
-    int history = padded(s.history, 2), frame = padded(s.frame, 2);
-    m->P = greater(greater(history, frame), s.pitch_window + s.longest_lag);
-    m->state_limit = (float)s.state_limit, m->state_step = 1.0f / m->state_limit;
-    m->text_limit = limit_of(2 * s.text_dim), m->rank_limit = s.rank ? limit_of(s.rank) : 1;
+    int history = padded(s.history, 2);
+    m->P = greater(history, s.pitch_window + s.longest_lag);
+    m->rank_limit = s.rank ? (float)lesser(32767, INT32_MAX / (127 * s.rank)) : 1;
     m->code_step = 1.0f / (float)(s.codes / 2);
     Walk walk = {weights, 0, size};
     size_t G = m->G;
     m->unit = take_floats(&walk, (size_t)s.unit_dim * m->T);
     m->unit_bias = take_floats(&walk, m->T);
-    m->end = take(&walk, m->T, sizeof(int16_t));
+    m->end = take(&walk, m->T, 1);
     m->speaker = take_floats(&walk, s.n_speakers * G);
     m->context = take_table(&walk, PANELS, 2 * m->T, m->G);
     m->clock = take_floats(&walk, s.clock_frames * G);
@@ -184,7 +184,8 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->pitch = take_floats(&walk, J ? 2 * G : 0);
     m->log_lag = take_floats(&walk, J ? s.longest_lag - s.shortest_lag + 1 : 0);
     m->wave = take_floats(&walk, J ? s.codes : 0);
-    m->frames = take_table(&walk, PANELS, frame, m->G);
+    m->rounded_codes = take(&walk, s.codes, 1);
+    m->frames = take_table(&walk, PANELS, padded(s.frame, 4), m->G);
     for (int k = 0; k < s.n_rnn; k++) {
         if (k) {
             m->gate_bias[k] = take_floats(&walk, G);
@@ -192,7 +193,7 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         }
         m->recurrent[k] = take_table(&walk, PANELS, m->D, m->G);
         m->c0[k] = take_floats(&walk, m->D);
-        m->h0[k] = take(&walk, m->D, sizeof(int16_t));
+        m->h0[k] = take(&walk, m->D, 1);
     }
     m->advance = take_floats(&walk, s.explicit_durations ? 0 : m->D);
     m->advance_bias = take_floats(&walk, s.explicit_durations ? 0 : 1);
@@ -215,57 +216,53 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
+/* y = start + float(sum) x (scale x step), for the outputs of a register from `at` on. */
+INLINE void add_scaled(float *y, const float *start, part_sums sum, const float *scale, float step, int at)
+{
+    part_floats value = __builtin_convertvector((part_ints)sum, part_floats) * (READ(part_floats, scale + at) * step);
+    WRITE(y + at, part_floats, READ(part_floats, start + at) + value);
+}
+
 /* Two int16 inputs, in every pair of lanes. */
 INLINE shorts pair_of(const int16_t *x) { return (shorts)(ints)READ(int32_t, x); }
 
-/* -128 x the sum of a vector's inputs, where every sum of products begins: weights are stored + 128. */
-INLINE uint32_t origin_of(const int16_t *x, int pairs)
-{
-    uint32_t sum = 0;
-    for (int k = 0; k < 2 * pairs; k++) sum += (uint32_t)(int32_t)x[k];
-    return 0u - 128u * sum;
-}
-
-/* y = start + W x, of one vector: x is `step` times integers. */
+/* y = start + W x, of one vector: x is `step` times integers, and 64 more. */
 typedef struct {
     float *y;
     const float *start;
-    const int16_t *x;
-    float step;
-    uint32_t origin; /* set by `multiply` */
+    const uint8_t *x;
 } Job;
+
+static const float STATE_LIMIT = 63.0f, STATE_STEP = 1.0f / 63.0f;
+enum { STATE_ZERO = 64 };
 
 /* y = start + float(sum) x (scale x step), for the outputs of a panel and `n` vectors of inputs. */
 INLINE void multiply_panel(const Table *t, int at, const Job *jobs, const int n)
 {
-    const uint8_t *words = (const uint8_t *)t->weights + (ptrdiff_t)at * t->pairs * 2;
-    sums low[TOGETHER], high[TOGETHER];
+    enum { PARTS = 4 * PANEL / WIDTH, PAGE = 4096 }; /* of memory: where the processor itself stops reading ahead */
+    const int8_t *words = (const int8_t *)t->weights + (ptrdiff_t)at * t->pairs * 2;
+    part_sums totals[TOGETHER][PARTS];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < n; j++) low[j] = high[j] = jobs[j].origin;
-#pragma clang loop unroll_count(2)
-    for (int k = 0; k < t->pairs; k++, words += 2 * PANEL) {
-        ushorts both = READ(ushorts, words);
-        shorts even = (shorts)(both & 255), odd = (shorts)(both >> 8);
+    for (int j = 0; j < n; j++)
+        for (int p = 0; p < PARTS; p++) totals[j][p] = READ(part_sums, t->origin + at + p * (WIDTH / 4));
+    for (int k = 0; k < t->pairs / 2; k++, words += 4 * PANEL) {
+        __builtin_prefetch(words + PAGE), __builtin_prefetch(words + PAGE + 64);
 #pragma clang loop unroll(full)
-        for (int j = 0; j < n; j++) {
-            shorts pair = pair_of(jobs[j].x + 2 * k);
-            low[j] += sums_of_pairs(even, pair);
-            high[j] += sums_of_pairs(odd, pair);
+        for (int p = 0; p < PARTS; p++) {
+            bytes w = READ(bytes, words + p * WIDTH);
+#pragma clang loop unroll(full)
+            for (int j = 0; j < n; j++) totals[j][p] += sums_of_fours(w, READ(uint32_t, jobs[j].x + 4 * k));
         }
     }
 #pragma clang loop unroll(full)
-    for (int j = 0; j < n; j++) {
-        float *y = jobs[j].y + at;
-        const float *start = jobs[j].start + at, *scale = t->scale + at;
-        store(y, load(start) + to_floats(low[j]) * (load(scale) * jobs[j].step));
-        store(y + LANES, load(start + LANES) + to_floats(high[j]) * (load(scale + LANES) * jobs[j].step));
-    }
+    for (int j = 0; j < n; j++)
+        for (int p = 0; p < PARTS; p++)
+            add_scaled(jobs[j].y, jobs[j].start, totals[j][p], t->scale, STATE_STEP, at + p * (WIDTH / 4));
 }
 
 /* All jobs with one matrix: a panel of weights is read once for all of them. */
-static void multiply(const Table *t, Job *jobs, int n)
+static void multiply(const Table *t, const Job *jobs, int n)
 {
-    for (int j = 0; j < n; j++) jobs[j].origin = origin_of(jobs[j].x, t->pairs);
     for (int at = 0; at < t->outputs; at += PANEL) {
         int j = 0;
         for (; j + TOGETHER <= n; j += TOGETHER) multiply_panel(t, at, jobs + j, TOGETHER);
@@ -356,9 +353,7 @@ static void multiply_rows(float *y, const float *start, const Table *t, const Ac
 #pragma clang loop unroll(full)
         for (int k = 0; k < 4 * PARTS; k++) {
             int o = at - at % BLOCK + LANES * (k % 4) + (at % BLOCK + k / 4 * WIDTH) / 4;
-            part_floats sums = __builtin_convertvector((part_ints)totals[k / 4][k % 4], part_floats);
-            part_floats scale = READ(part_floats, t->scale + o) * active->step;
-            WRITE(y + o, part_floats, READ(part_floats, start + o) + sums * scale);
+            add_scaled(y, start, totals[k / 4][k % 4], t->scale, active->step, o);
         }
     }
 }
@@ -388,9 +383,10 @@ typedef struct {
     float correlation;
     int16_t *past;           /* (P + F): codes - Q/2 before the frame, then the frame's */
     float *base;             /* (G): bias and context of this unit */
-    int16_t *embedded;       /* (2, T): this unit, the next */
+    uint8_t *embedded;       /* (2, T): this unit, the next */
+    uint8_t *previous;       /* (F): codes of the previous frame, as the frame tier gets them */
     float *gates, *conditioning, *gate; /* the last: (S+), on what the first layer gets of the past */
-    int16_t *h[MAX_LAYERS];  /* (D) */
+    uint8_t *h[MAX_LAYERS];  /* (D) */
     float *c[MAX_LAYERS];    /* (D) */
 } Slot;
 
@@ -448,28 +444,30 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
         Slot other, *slot = arena->base ? &g->slots[k] : &other;
         slot->past = give(arena, m->P + s->frame, sizeof(int16_t));
         slot->base = give(arena, m->G, sizeof(float));
-        slot->embedded = give(arena, 2 * m->T, sizeof(int16_t));
+        slot->embedded = give(arena, 2 * m->T, 1);
+        slot->previous = give(arena, s->frame, 1);
         slot->gates = give(arena, m->G, sizeof(float));
         slot->conditioning = give(arena, conditioning, sizeof(float));
         slot->gate = arena->base ? slot->conditioning + m->gate : NULL;
         for (int layer = 0; layer < s->n_rnn; layer++) {
-            slot->h[layer] = give(arena, m->D, sizeof(int16_t));
+            slot->h[layer] = give(arena, m->D, 1);
             slot->c[layer] = give(arena, m->D, sizeof(float));
         }
     }
 }
 
-static void round_to(int16_t *a, floats x, float limit)
+/* Round what enters the frame tier. */
+INLINE void round_to(uint8_t *a, floats x)
 {
-    WRITE(a, shorts16, __builtin_convertvector(rounded(x * limit), shorts16));
+    WRITE(a, bytes16, __builtin_convertvector(rounded(x * STATE_LIMIT) + STATE_ZERO, bytes16));
 }
 
 /* The embedding of a vector, tanh(W layer_norm(vector) + b); the end's for NULL. */
-static void embed(Group *g, int16_t *out, const float *vector)
+static void embed(Group *g, uint8_t *out, const float *vector)
 {
     const Model *m = &g->model;
     const int n = m->shape.unit_dim;
-    if (!vector) return (void)memcpy(out, m->end, m->T * sizeof(int16_t));
+    if (!vector) return (void)memcpy(out, m->end, m->T);
     double sum = 0.0, squares = 0.0;
     for (int i = 0; i < n; i++) sum += vector[i];
     float mean = (float)(sum / n);
@@ -478,7 +476,7 @@ static void embed(Group *g, int16_t *out, const float *vector)
     for (int i = 0; i < n; i++) g->normed[i] = (vector[i] - mean) / deviation;
     add_rows(g->embedded, m->unit_bias, m->unit, g->normed, n, m->T);
     for (int at = 0; at < m->T; at += LANES)
-        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)), m->text_limit);
+        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)));
 }
 
 /* What stays the same during a unit: base = b + speaker + W [this unit, next unit]. */
@@ -486,11 +484,11 @@ static void begin_unit(Group *g, Slot *slot)
 {
     const Model *m = &g->model;
     const float *vector = slot->vectors + slot->unit * m->shape.unit_dim;
-    if (slot->unit) memcpy(slot->embedded, slot->embedded + m->T, m->T * sizeof(int16_t));
+    if (slot->unit) memcpy(slot->embedded, slot->embedded + m->T, m->T);
     else embed(g, slot->embedded, vector);
     embed(g, slot->embedded + m->T, slot->unit + 1 < slot->units ? vector + m->shape.unit_dim : NULL);
     const float *start = m->speaker + (size_t)slot->speaker * m->G;
-    multiply(&m->context, &(Job){slot->base, start, slot->embedded, 1.0f / m->text_limit, 0}, 1);
+    multiply(&m->context, &(Job){slot->base, start, slot->embedded}, 1);
 }
 
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
@@ -528,13 +526,13 @@ static void find_pitch(Group *g, Slot *slot)
 }
 
 /* c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c'), rounded. Gates lie as i, f, g, o, D+ each. */
-static void lstm_cell(const float *gates, int16_t *h, float *c, int D, float limit)
+static void lstm_cell(const float *gates, uint8_t *h, float *c, int D)
 {
     for (int d = 0; d < D; d += LANES) {
         floats i = load(gates + d), f = load(gates + D + d), g = load(gates + 2 * D + d), o = load(gates + 3 * D + d);
         floats cell = sigmoid(f) * load(c + d) + sigmoid(i) * hyperbolic_tangent(g);
         store(c + d, cell);
-        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell), limit);
+        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell));
     }
 }
 
@@ -559,21 +557,20 @@ static void step_frames(Group *g, Slot *const *live, int n)
             const float pitch[2] = {slot->correlation, m->log_lag[slot->lag - s->shortest_lag]};
             add_rows(slot->gates, slot->gates, m->pitch, pitch, 2, m->G);
         }
-        g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
+        g->jobs[k] = (Job){slot->gates, slot->gates, slot->previous};
     }
     multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
     for (int layer = 0; layer < s->n_rnn; layer++) {
         if (layer) { /* gates = b + W (state of the layer below) */
-            for (int k = 0; k < n; k++)
-                g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1], m->state_step, 0};
+            for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1]};
             multiply(&m->inputs[layer], g->jobs, n);
         }
-        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer], m->state_step, 0};
+        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer]};
         multiply(&m->recurrent[layer], g->jobs, n); /* gates += W state */
-        for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D, m->state_limit);
+        for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D);
     }
     for (int k = 0; k < n; k++) /* conditioning, and what the gate is made of = b + W (top state) */
-        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], m->state_step, 0};
+        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1]};
     multiply(&m->upsample, g->jobs, n);
     for (int k = 0; k < n; k++) /* gate = 2 sigmoid(b + W (top state)) */
         for (int at = 0; at < m->upsample.outputs - m->gate; at += LANES)
@@ -592,7 +589,8 @@ static float round_features(int16_t *a, const float *x, int width, float limit)
         most = larger(smaller(larger(load(x + at), -load(x + at)), (floats)MOST), most);
     float m = highest(most), inverse = limit / m;
     for (int at = 0; at < width; at += LANES)
-        round_to(a + at, smaller(larger(load(x + at), (floats)-MOST), (floats)MOST), inverse);
+        WRITE(a + at, shorts16, __builtin_convertvector(
+            rounded(smaller(larger(load(x + at), (floats)-MOST), (floats)MOST) * inverse), shorts16));
     return m / limit;
 }
 
@@ -602,7 +600,6 @@ INLINE void rectify(Active *active, const float *y, int width)
     floats most = LEAST;
     for (int at = 0; at < width; at += LANES) most = larger(smaller(load(y + at), (floats)MOST), most);
     float m = highest(most), inverse = RELU_LIMIT / m;
-    typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
     typedef uint32_t words8 __attribute__((ext_vector_type(8)));
     typedef _Bool bits __attribute__((ext_vector_type(16)));
     int n = 0;
@@ -717,6 +714,7 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
         int code = draw(g->logits, m->Q / LANES, s->codes, uniforms[f], slot->inverse_temperatures[slot->unit]);
         slot->code = code;
         slot->past[m->P + f] = g->recent[history + f] = (int16_t)(code - s->codes / 2);
+        slot->previous[f] = m->rounded_codes[code];
         made[f] = (int16_t)code;
     }
     g->samples += F;
@@ -735,7 +733,8 @@ static int is_over(const Model *m, Slot *slot)
     int top = m->shape.n_rnn - 1;
     floats sums = 0.0f;
     for (int d = 0; d < m->D; d += LANES)
-        sums += __builtin_convertvector(READ(shorts16, slot->h[top] + d), floats) * m->state_step * load(m->advance + d);
+        sums += (__builtin_convertvector(READ(bytes16, slot->h[top] + d), floats) - STATE_ZERO) * STATE_STEP *
+                load(m->advance + d);
     float logit = running(sums)[LANES - 1] + m->advance_bias[0];
     slot->survival /= 1.0 + (double)two_to(logit * LOG2_E)[0];
     return slot->survival < slot->threshold;
@@ -809,8 +808,9 @@ EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vector
     slot->speaker = speaker, slot->inverse_temperatures = inverse_temperatures, slot->spread = spread;
     slot->code = s->codes / 2;
     memset(slot->past, 0, (m->P + s->frame) * sizeof(int16_t));
+    memset(slot->previous, STATE_ZERO, s->frame);
     for (int k = 0; k < s->n_rnn; k++) {
-        memcpy(slot->h[k], m->h0[k], m->D * sizeof(int16_t));
+        memcpy(slot->h[k], m->h0[k], m->D);
         memcpy(slot->c[k], m->c0[k], m->D * sizeof(float));
     }
     return 1;
@@ -861,12 +861,12 @@ EXPORT int64_t NAME(group_counts)(const void *group, int64_t *positive)
 }
 
 /* Multiply a matrix of `outputs` x 2 `pairs` zeros, all of `weights`, by n vectors of inputs, so often; to measure. */
-EXPORT void NAME(measure)(const uint8_t *weights, int32_t pairs, int32_t outputs, int32_t n, int32_t repeats, float *y)
+EXPORT void NAME(measure)(const int8_t *weights, int32_t pairs, int32_t outputs, int32_t n, int32_t repeats, float *y)
 {
     Job jobs[8];
     n = n < 8 ? n : 8;
-    Table table = {pairs, outputs, y, weights};
-    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const int16_t *)weights, 0.0f, 0};
+    Table table = {pairs, outputs, y, (const int32_t *)y, weights};
+    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const uint8_t *)weights};
     for (int k = 0; k < repeats; k++) multiply(&table, jobs, n);
 }
 

@@ -65,7 +65,7 @@ class NativeEngine:
         self.isa = isa or library.chosen()
         checked = checked_weights(config, weights)
         self._functions = library.load(self.isa)
-        self._shape = shape_of(config, checked)
+        self._shape = shape_of(config)
         self._weights = pack(config, checked)
         self._duration_sampler = DurationSampler(config, checked) if config.duration == "explicit" else None
 

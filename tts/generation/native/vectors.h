@@ -14,7 +14,8 @@ typedef float floats __attribute__((ext_vector_type(16)));
 typedef double doubles __attribute__((ext_vector_type(16)));
 typedef int16_t shorts16 __attribute__((ext_vector_type(16)));
 typedef int16_t shorts __attribute__((ext_vector_type(32)));
-typedef uint16_t ushorts __attribute__((ext_vector_type(32)));
+typedef uint8_t bytes8 __attribute__((ext_vector_type(8)));
+typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
 typedef int32_t ints __attribute__((ext_vector_type(16)));
 typedef uint32_t sums __attribute__((ext_vector_type(16))); /* unsigned: they may wrap on the way to one that fits */
 
@@ -130,13 +131,11 @@ INLINE part_sums sums_of_fours(bytes w, uint32_t four)
 }
 
 /* The bytes of `from` at `places`, each below 8. */
-typedef uint8_t bytes8 __attribute__((ext_vector_type(8)));
 INLINE bytes8 pick(bytes8 from, bytes8 places)
 {
 #if defined(ADD_PAIRS)
     typedef char chars __attribute__((vector_size(16)));
 #define TWICE(v) (chars)__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7)
-    typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
     return ((bytes16)__builtin_ia32_pshufb128(TWICE(from), TWICE(places))).lo;
 #else
     return (bytes8)vtbl1_u8((uint8x8_t)from, (uint8x8_t)places);
