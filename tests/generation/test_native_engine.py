@@ -32,7 +32,7 @@ from tts.generation.family import unsupported
 from tts.generation.features import log_lags
 from tts.generation.interface import SynthesisRequest
 from tts.generation.native import layout, library
-from tts.generation.native.engine import NativeEngine, Slots
+from tts.generation.native.engine import BLOCK_FRAMES, NativeEngine, Slots
 from tts.models.config import TwoTierConfig
 from tts.models.pitch import find_pitch
 from tts.voice import SpeakOptions, load_voice
@@ -180,7 +180,7 @@ def test_pieces_joined_are_the_whole(options):
                     pieces.append(next(stream))
             except StopIteration as stop:
                 assert_equal([stop.value], [whole])
-            assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
+            assert len(pieces[0]) == min(first, BLOCK_FRAMES, len(whole.codes) // 8) * 8
             np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
             assert all(piece.dtype == np.int16 for piece in pieces)
 
