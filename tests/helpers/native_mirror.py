@@ -15,7 +15,6 @@ from tts.generation.rounding import (
     RELU_LIMIT,
     STATE_LIMIT,
     WEIGHT_LIMIT,
-    feature_limit,
     first_columns,
     integer_rows,
     state_integers,
@@ -92,8 +91,8 @@ class Mirror:
         assert np.abs(sums).max() < 2**31
         return start + sums.astype(f32) * (scales * f32(step))
 
-    def round_features(self, x, limit=None):
-        limit = f32(limit or feature_limit(len(x)))
+    def round_features(self, x, limit=STATE_LIMIT):
+        limit = f32(limit)
         most = max(np.abs(np.clip(x, -MOST, MOST)).max(), LEAST)
         return np.rint(np.clip(x, -MOST, MOST) * (limit / most)).astype(np.int64), most / limit
 

@@ -21,7 +21,6 @@ from tts.generation.rounding import (
     RELU_LIMIT,
     STATE_LIMIT,
     WEIGHT_LIMIT,
-    feature_limit,
     first_columns,
     history_limit,
     integer_rows,
@@ -50,7 +49,7 @@ class RoundedTwoTier(TwoTier):
         self.rnn: Any = RoundedLSTM(self, w)
         self.upsample: Any = Product(w["upsample.weight"], WEIGHT_LIMIT, STATE_LIMIT, w["upsample.bias"])
         if c.upsample_rank:
-            self.conditioning: Any = Product(w["conditioning.weight"], WEIGHT_LIMIT, feature_limit(c.upsample_rank))
+            self.conditioning: Any = Product(w["conditioning.weight"], WEIGHT_LIMIT, STATE_LIMIT)
         self.history_in: Any = Product(w["history_in.weight"], history_limit(c.q_levels, c.hist_size), codes)
         if c.pitch_taps:
             self.pitch_in: Any = Product(w["pitch_in.weight"], history_limit(c.q_levels, c.pitch_taps + 1), codes)

@@ -15,7 +15,8 @@ WEIGHT_LIMIT = 127
 RELU_LIMIT = 127
 """The largest integer that stands for an output of a ReLU."""
 STATE_LIMIT = 63
-"""The integer that stands for 1 in what enters the frame tier: states, embeddings, codes of the previous frame."""
+"""The integer that stands for 1 in what enters the frame tier: states, embeddings, codes of the previous frame; and for
+the largest feature of a rank."""
 LEAST, MOST = np.float32(1e-30), np.float32(1e30)
 HISTORY_WEIGHT_LIMIT = 2047
 _SCALE_BITS = 13
@@ -54,11 +55,6 @@ def integer_rows(matrix: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray
 def history_limit(q_levels: int, hist_size: int) -> int:
     """The largest integer of a weight on past samples: where it can be more than 127, so that sums fit in 24 bits."""
     return max(WEIGHT_LIMIT, min(HISTORY_WEIGHT_LIMIT, (2**24 - 1) // (q_levels // 2 * hist_size)))
-
-
-def feature_limit(rank: int) -> int:
-    """A: the largest magnitude of the features of a rank, whose sum of products with int8 surely fits int32."""
-    return min(32767, (2**31 - 1) // (WEIGHT_LIMIT * rank))
 
 
 def state_integers(values: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@
  *   kept as a + 64, which has 7 bits: products of two neighbors with int8 then fit in int16.
  * - codes, as inputs of the sample tier: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such
  *   inputs as well.
- * - with a rank, the features of the upsampling: a = round(x (A / m)), step = m / A, A = min(32767, (2^31 - 1) / (127 r)),
- *   m the largest |x| of the vector (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
+ * - with a rank, the features of the upsampling: a = round(x (63 / m)), step = m / 63, m the largest |x| of the vector
+ *   (at least 1e-30; |x| at most 1e30), kept as a + 64; outputs of a ReLU likewise, with 127 for 63 and no 64 more.
  *   "round": to the nearest, ties to even.
  *
  * What is not a product with a matrix is float32 in one order (float64 where the pitch is found), whatever the width of
@@ -59,7 +59,7 @@ EXPORT const char *engine_isa(void)
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
 /* To be raised, here and in library.py, with every change of a function's arguments or of the packed weights. */
-EXPORT int32_t engine_version(void) { return 5; }
+EXPORT int32_t engine_version(void) { return 6; }
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -89,7 +89,7 @@ typedef struct {
 } Table;
 
 /* WIDE: a matrix of int16, for each BLOCK of outputs and each pair of inputs their weights (output 0, input 0), (output
- * 0, input 1), (output 1, input 0) …: small ones, read for several places of a frame at a time.
+ * 0, input 1), (output 1, input 0) …: those on past samples.
  *
  * ROWS: an int8 matrix, for each BLOCK of outputs as rows of their weights, one for each input, and a row of zeros. Byte
  * 16 L + 4 m + t of a row belongs to output 16 m + 4 L + t, so that outputs come out in order. */
@@ -98,7 +98,7 @@ typedef enum { PANELS, WIDE, ROWS } Kind;
 typedef struct {
     Shape shape;
     int D, G, S, Q, T, R, P; /* dim+, gates, sample_dim+, codes+, text_dim+, rank+ (0: none); samples kept before a frame */
-    float rank_limit, code_step; /* A, 2/Q */
+    float code_step;                      /* 2/Q */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
     const uint8_t *end;                   /* (T+): the embedding after the last unit, rounded */
     const float *speaker;                 /* (n_speakers, G+): the first layer's bias, and what a speaker adds to it */
@@ -114,8 +114,8 @@ typedef struct {
     const float *advance, *advance_bias;  /* (D+), (1); implicit durations alone */
     int gate;                             /* where the gate begins in what follows: F R+ or F S+, + */
     const float *upsample_bias;           /* (gate), with pitch taps (gate + S+) */
-    Table upsample;                       /* states to places and gate; PANELS, as those before */
-    Table widen, samples, taps;           /* WIDE: a place's features to S; past samples to S; J samples to S */
+    Table upsample, widen;                /* states to places and gate; a place's features to S; PANELS, as all before */
+    Table samples, taps;                  /* WIDE: past samples to S; J samples to S */
     const float *correlation;             /* (S+): weights of the correlation on the first layer */
     const float *last;                    /* (Q, S+): what the last code adds */
     const float *hidden_bias[MAX_LAYERS]; /* (S+) */
@@ -126,7 +126,6 @@ typedef struct {
 
 static int padded(int width, int to) { return (width + to - 1) / to * to; }
 static int within(int value, int least, int most) { return least <= value && value <= most; }
-static int lesser(int a, int b) { return a < b ? a : b; }
 static int greater(int a, int b) { return a > b ? a : b; }
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
@@ -170,7 +169,6 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
     int history = padded(s.history, 2);
     m->P = greater(history, s.pitch_window + s.longest_lag);
-    m->rank_limit = s.rank ? (float)lesser(32767, INT32_MAX / (127 * s.rank)) : 1;
     m->code_step = 1.0f / (float)(s.codes / 2);
     Walk walk = {weights, 0, size};
     size_t G = m->G;
@@ -200,7 +198,7 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->gate = padded(s.frame * (m->R ? m->R : m->S), BLOCK);
     m->upsample_bias = take_floats(&walk, m->gate + (J ? m->S : 0));
     m->upsample = take_table(&walk, PANELS, m->D, m->gate + (J ? m->S : 0));
-    if (m->R) m->widen = take_table(&walk, WIDE, m->R, m->S);
+    if (m->R) m->widen = take_table(&walk, PANELS, m->R, m->S);
     m->samples = take_table(&walk, WIDE, history, m->S);
     if (J) m->taps = take_table(&walk, WIDE, padded(J, 2), m->S);
     m->correlation = take_floats(&walk, J ? m->S : 0);
@@ -231,6 +229,7 @@ typedef struct {
     float *y;
     const float *start;
     const uint8_t *x;
+    float step;
 } Job;
 
 static const float STATE_LIMIT = 63.0f, STATE_STEP = 1.0f / 63.0f;
@@ -245,6 +244,7 @@ INLINE void multiply_panel(const Table *t, int at, const Job *jobs, const int n)
 #pragma clang loop unroll(full)
     for (int j = 0; j < n; j++)
         for (int p = 0; p < PARTS; p++) totals[j][p] = READ(part_sums, t->origin + at + p * (WIDTH / 4));
+#pragma clang loop unroll_count(2)
     for (int k = 0; k < t->pairs / 2; k++, words += 4 * PANEL) {
         __builtin_prefetch(words + PAGE), __builtin_prefetch(words + PAGE + 64);
 #pragma clang loop unroll(full)
@@ -257,7 +257,7 @@ INLINE void multiply_panel(const Table *t, int at, const Job *jobs, const int n)
 #pragma clang loop unroll(full)
     for (int j = 0; j < n; j++)
         for (int p = 0; p < PARTS; p++)
-            add_scaled(jobs[j].y, jobs[j].start, totals[j][p], t->scale, STATE_STEP, at + p * (WIDTH / 4));
+            add_scaled(jobs[j].y, jobs[j].start, totals[j][p], t->scale, jobs[j].step, at + p * (WIDTH / 4));
 }
 
 /* All jobs with one matrix: a panel of weights is read once for all of them. */
@@ -285,9 +285,8 @@ INLINE void add_wide(sums *totals, const int n, const int vectors, const int16_t
     }
 }
 
-/* out[f] (outputs+) = sums of W x[f], x[f] being F vectors of inputs `stride` apart of which ever fewer count: those of
- * place f end `shrink` x f before the others. */
-static void sum_places(int32_t *out, const Table *t, const int16_t *x, int stride, int shrink, int F)
+/* out[f] (outputs+) = sums of W x[f], x[f] being the inputs from place f on, as many as there were before place 0. */
+static void sum_places(int32_t *out, const Table *t, const int16_t *x, int F)
 {
     enum { PLACES = 4 };
     for (int at = 0; at < t->outputs; at += LANES) {
@@ -295,8 +294,8 @@ static void sum_places(int32_t *out, const Table *t, const int16_t *x, int strid
         for (int f = 0; f < F; f += PLACES) {
             const int16_t *inputs[PLACES];
             sums totals[PLACES] = {0};
-            for (int j = 0; j < PLACES; j++) inputs[j] = x + (ptrdiff_t)stride * (f + j < F ? f + j : f);
-            add_wide(totals, PLACES, 1, weights, inputs, 0, t->pairs - shrink * f / 2);
+            for (int j = 0; j < PLACES; j++) inputs[j] = x + (f + j < F ? f + j : f);
+            add_wide(totals, PLACES, 1, weights, inputs, 0, t->pairs - f / 2);
             for (int j = 0; j < PLACES && f + j < F; j++) WRITE(out + (ptrdiff_t)(f + j) * t->outputs + at, sums, totals[j]);
         }
     }
@@ -395,11 +394,10 @@ typedef struct {
     Model model;
     int count;
     Slot *slots, **live;
-    Job *jobs;               /* one of each slot */
+    Job *jobs;               /* one of each slot, or of each place of a frame */
     float *normed, *embedded, *y, *logits;
-    float *steps;            /* (F): of the features */
-    int16_t *features;       /* (F, R), rounded */
-    int32_t *widened;        /* (F, S+) sums of W features */
+    uint8_t *features;       /* (F, R), rounded */
+    float *widened, *zeros;  /* (F, S+): W features; (S+) */
     int32_t *older;          /* (F, S+) sums of W history, of what is older than the frame */
     int16_t *recent;         /* (H+ + F): zeros, then the frame's codes - Q/2 */
     double *wave, *squares;  /* (V + longest lag + 1, LANES more): samples, and sums of the squares before them */
@@ -425,10 +423,11 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     const int conditioning = m->upsample.outputs, wave = s->pitch_window + s->longest_lag + 1 + LANES;
     g->slots = give(arena, count, sizeof(Slot));
     g->live = give(arena, count, sizeof(Slot *));
-    g->jobs = give(arena, count, sizeof(Job));
+    g->jobs = give(arena, greater(count, s->frame), sizeof(Job));
     g->normed = give(arena, s->unit_dim, sizeof(float));
     g->embedded = give(arena, m->T, sizeof(float));
-    g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(int32_t));
+    g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(float));
+    g->zeros = give(arena, m->S, sizeof(float));
     g->older = give(arena, (size_t)s->frame * m->S, sizeof(int32_t));
     g->recent = give(arena, 2 * m->samples.pairs + s->frame, sizeof(int16_t));
     g->wave = give(arena, wave, sizeof(double));
@@ -436,8 +435,7 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->cross = give(arena, wave, sizeof(double));
     g->y = give(arena, m->S, sizeof(float));
     g->logits = give(arena, m->Q, sizeof(float));
-    g->steps = give(arena, s->frame, sizeof(float));
-    g->features = give(arena, conditioning, sizeof(int16_t));
+    g->features = give(arena, conditioning, 1);
     g->active.values = give(arena, m->S + 8, 1);
     g->active.list = give(arena, m->S + 8, sizeof(uint32_t));
     for (int k = 0; k < count; k++) {
@@ -456,10 +454,10 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     }
 }
 
-/* Round what enters the frame tier. */
-INLINE void round_to(uint8_t *a, floats x)
+/* Bytes that stand for x, `limit` more than 0 for 1. */
+INLINE void round_to(uint8_t *a, floats x, float limit)
 {
-    WRITE(a, bytes16, __builtin_convertvector(rounded(x * STATE_LIMIT) + STATE_ZERO, bytes16));
+    WRITE(a, bytes16, __builtin_convertvector(rounded(x * limit) + STATE_ZERO, bytes16));
 }
 
 /* The embedding of a vector, tanh(W layer_norm(vector) + b); the end's for NULL. */
@@ -476,7 +474,7 @@ static void embed(Group *g, uint8_t *out, const float *vector)
     for (int i = 0; i < n; i++) g->normed[i] = (vector[i] - mean) / deviation;
     add_rows(g->embedded, m->unit_bias, m->unit, g->normed, n, m->T);
     for (int at = 0; at < m->T; at += LANES)
-        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)));
+        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)), STATE_LIMIT);
 }
 
 /* What stays the same during a unit: base = b + speaker + W [this unit, next unit]. */
@@ -488,7 +486,7 @@ static void begin_unit(Group *g, Slot *slot)
     else embed(g, slot->embedded, vector);
     embed(g, slot->embedded + m->T, slot->unit + 1 < slot->units ? vector + m->shape.unit_dim : NULL);
     const float *start = m->speaker + (size_t)slot->speaker * m->G;
-    multiply(&m->context, &(Job){slot->base, start, slot->embedded}, 1);
+    multiply(&m->context, &(Job){slot->base, start, slot->embedded, STATE_STEP}, 1);
 }
 
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
@@ -532,7 +530,7 @@ static void lstm_cell(const float *gates, uint8_t *h, float *c, int D)
         floats i = load(gates + d), f = load(gates + D + d), g = load(gates + 2 * D + d), o = load(gates + 3 * D + d);
         floats cell = sigmoid(f) * load(c + d) + sigmoid(i) * hyperbolic_tangent(g);
         store(c + d, cell);
-        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell));
+        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell), STATE_LIMIT);
     }
 }
 
@@ -557,20 +555,21 @@ static void step_frames(Group *g, Slot *const *live, int n)
             const float pitch[2] = {slot->correlation, m->log_lag[slot->lag - s->shortest_lag]};
             add_rows(slot->gates, slot->gates, m->pitch, pitch, 2, m->G);
         }
-        g->jobs[k] = (Job){slot->gates, slot->gates, slot->previous};
+        g->jobs[k] = (Job){slot->gates, slot->gates, slot->previous, STATE_STEP};
     }
     multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
     for (int layer = 0; layer < s->n_rnn; layer++) {
         if (layer) { /* gates = b + W (state of the layer below) */
-            for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1]};
+            for (int k = 0; k < n; k++)
+                g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1], STATE_STEP};
             multiply(&m->inputs[layer], g->jobs, n);
         }
-        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer]};
+        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer], STATE_STEP};
         multiply(&m->recurrent[layer], g->jobs, n); /* gates += W state */
         for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D);
     }
     for (int k = 0; k < n; k++) /* conditioning, and what the gate is made of = b + W (top state) */
-        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1]};
+        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], STATE_STEP};
     multiply(&m->upsample, g->jobs, n);
     for (int k = 0; k < n; k++) /* gate = 2 sigmoid(b + W (top state)) */
         for (int at = 0; at < m->upsample.outputs - m->gate; at += LANES)
@@ -581,17 +580,16 @@ static void step_frames(Group *g, Slot *const *live, int n)
 
 static const float RELU_LIMIT = 127.0f, LEAST = 1e-30f, MOST = 1e30f;
 
-/* Round a vector of features: a = round(x (A / m)); returns the step m / A. */
-static float round_features(int16_t *a, const float *x, int width, float limit)
+/* Round a vector of features: a = round(x (63 / m)); returns the step m / 63. */
+static float round_features(uint8_t *a, const float *x, int width)
 {
     floats most = LEAST;
     for (int at = 0; at < width; at += LANES)
         most = larger(smaller(larger(load(x + at), -load(x + at)), (floats)MOST), most);
-    float m = highest(most), inverse = limit / m;
+    float m = highest(most), inverse = STATE_LIMIT / m;
     for (int at = 0; at < width; at += LANES)
-        WRITE(a + at, shorts16, __builtin_convertvector(
-            rounded(smaller(larger(load(x + at), (floats)-MOST), (floats)MOST) * inverse), shorts16));
-    return m / limit;
+        round_to(a + at, smaller(larger(load(x + at), (floats)-MOST), (floats)MOST), inverse);
+    return m / STATE_LIMIT;
 }
 
 /* ReLU: a = round(x (127 / m)), and those of them that are not 0, with the places of their rows. */
@@ -657,8 +655,9 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
 {
     const Model *m = &g->model;
     const int S = m->S, history = 2 * m->samples.pairs;
-    const float *last = m->last + (size_t)slot->code * S, *place = slot->conditioning + (size_t)f * S;
-    const int32_t *older = g->older + (size_t)f * S, *widened = g->widened + (size_t)f * S;
+    const float *last = m->last + (size_t)slot->code * S;
+    const float *place = (m->R ? g->widened : slot->conditioning) + (size_t)f * S;
+    const int32_t *older = g->older + (size_t)f * S;
     const int16_t *recent = g->recent + f;
     for (int at = 0; at < S; at += BLOCK) {
         sums totals[BLOCK / LANES];
@@ -675,15 +674,13 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
 #pragma clang loop unroll(full)
         for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
-            floats x = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f])
-                            : load(place + o);
             floats past = to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step);
             if (has_taps) {
                 past = slot->correlation * load(m->correlation + o) + past;
                 past = past + to_floats(periodic[v]) * (load(m->taps.scale + o) * m->code_step);
                 past = past * load(slot->gate + o);
             }
-            store(g->y + o, x + load(last + o) + past);
+            store(g->y + o, load(place + o) + load(last + o) + past);
         }
     }
 }
@@ -695,11 +692,14 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
     const Shape *s = &m->shape;
     const int F = s->frame, S = m->S, history = 2 * m->samples.pairs;
     if (m->R) {
-        for (int f = 0; f < F; f++)
-            g->steps[f] = round_features(g->features + f * m->R, slot->conditioning + f * m->R, m->R, m->rank_limit);
-        sum_places(g->widened, &m->widen, g->features, m->R, 0, F);
+        for (int f = 0; f < F; f++) {
+            uint8_t *features = g->features + f * m->R;
+            float step = round_features(features, slot->conditioning + f * m->R, m->R);
+            g->jobs[f] = (Job){g->widened + (size_t)f * S, g->zeros, features, step};
+        }
+        multiply(&m->widen, g->jobs, F);
     }
-    sum_places(g->older, &m->samples, slot->past + m->P - history, 1, 1, F);
+    sum_places(g->older, &m->samples, slot->past + m->P - history, F);
     memset(g->recent, 0, (history + F) * sizeof(int16_t));
     for (int f = 0; f < F; f++) {
         if (s->pitch_taps) first_layer(g, slot, f, 1);
@@ -866,7 +866,7 @@ EXPORT void NAME(measure)(const int8_t *weights, int32_t pairs, int32_t outputs,
     Job jobs[8];
     n = n < 8 ? n : 8;
     Table table = {pairs, outputs, y, (const int32_t *)y, weights};
-    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const uint8_t *)weights};
+    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const uint8_t *)weights, 0.0f};
     for (int k = 0; k < repeats; k++) multiply(&table, jobs, n);
 }
 

@@ -149,7 +149,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     yield upsample_bias
     yield from _table(upsample, len(upsample_bias), D)
     if c.upsample_rank:
-        yield from _wide_table(*integer_rows(w["conditioning.weight"], WEIGHT_LIMIT), S, place)
+        yield from _table(w["conditioning.weight"], S, place)
     history = integer_rows(w["history_in.weight"], history_limit(c.q_levels, c.hist_size))
     yield from _wide_table(*history, S, _padded(c.hist_size, 2), in_front=True)
     if c.pitch_taps:
