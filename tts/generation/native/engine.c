@@ -600,23 +600,25 @@ INLINE void rectify(Active *active, const float *y, int width)
     float m = highest(most), inverse = RELU_LIMIT / m;
     typedef uint32_t words8 __attribute__((ext_vector_type(8)));
     typedef _Bool bits __attribute__((ext_vector_type(16)));
-    int n = 0;
+    uint32_t *list = active->list;
+    uint8_t *values = active->values;
+    size_t n = 0;
+    words8 first = 0; /* row of the eight units at hand */
     for (int at = 0; at < width; at += LANES) {
         ints whole = rounded(smaller(larger(load(y + at), (floats)0.0f), (floats)MOST) * inverse);
         bytes16 a = __builtin_convertvector(whole, bytes16);
         bits above = __builtin_convertvector(a, bits);
         uint16_t mask = READ(uint16_t, &above);
-        for (int half = 0; half < 2; half++) {
+        for (int half = 0; half < 2; half++, first += 8 * BLOCK) {
             unsigned set = mask >> 8 * half & 255;
             bytes8 places = READ(bytes8, active->places[set]);
-            words8 units = __builtin_convertvector(places, words8) + (uint32_t)(at + 8 * half);
-            WRITE(active->list + n, words8, units * BLOCK);
-            WRITE(active->values + n, bytes8, pick(half ? a.hi : a.lo, places));
-            n += __builtin_popcount(set);
+            WRITE(list + n, words8, first + __builtin_convertvector(places, words8) * BLOCK);
+            WRITE(values + n, bytes8, pick(half ? a.hi : a.lo, places));
+            n += (size_t)__builtin_popcount(set);
         }
     }
-    active->count = n, active->fours = (n + 3) / 4, active->step = m / RELU_LIMIT;
-    for (int k = n; k < n + 3; k++) active->list[k] = (uint32_t)(width * BLOCK), active->values[k] = 0; /* row of zeros */
+    active->count = (int)n, active->fours = (active->count + 3) / 4, active->step = m / RELU_LIMIT;
+    for (size_t k = n; k < n + 3; k++) list[k] = (uint32_t)(width * BLOCK), values[k] = 0; /* the row of zeros */
 }
 
 /* The first code whose running sum of exp((logit - max) / temperature) exceeds u x total. The logits lie in 16 lanes

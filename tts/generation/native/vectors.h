@@ -135,8 +135,9 @@ INLINE bytes8 pick(bytes8 from, bytes8 places)
 {
 #if defined(ADD_PAIRS)
     typedef char chars __attribute__((vector_size(16)));
-#define TWICE(v) (chars)__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7)
-    return ((bytes16)__builtin_ia32_pshufb128(TWICE(from), TWICE(places))).lo;
+    const bytes8 none = 0;
+#define WIDER(v) (chars)__builtin_shufflevector(v, none, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    return ((bytes16)__builtin_ia32_pshufb128(WIDER(from), WIDER(places))).lo;
 #else
     return (bytes8)vtbl1_u8((uint8x8_t)from, (uint8x8_t)places);
 #endif
