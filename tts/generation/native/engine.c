@@ -454,7 +454,7 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     }
 }
 
-/* Bytes that stand for x, `limit` more than 0 for 1. */
+/* a = round(x `limit`) + 64, |x| `limit` being at most 63. */
 INLINE void round_to(uint8_t *a, floats x, float limit)
 {
     WRITE(a, bytes16, __builtin_convertvector(rounded(x * limit) + STATE_ZERO, bytes16));
