@@ -32,7 +32,7 @@ from tts.generation.family import unsupported
 from tts.generation.features import log_lags
 from tts.generation.interface import SynthesisRequest
 from tts.generation.native import layout, library
-from tts.generation.native.engine import NativeEngine, Slots
+from tts.generation.native.engine import BLOCK_FRAMES, NativeEngine, Slots
 from tts.models.config import TwoTierConfig
 from tts.models.pitch import find_pitch
 from tts.voice import SpeakOptions, load_voice
@@ -42,7 +42,7 @@ PITCH = {"pitch_taps": 3, "pitch_lags": (5, 20), "pitch_window": 16}
 RANKED = {"upsample_rank": 5, "n_rnn": 2, "sample_layers": 3}
 LONG_SUMS = {"q_levels": 4096, "hist_size": 71}  # of past samples: their weights have no more than 8 bits
 SETS = library.usable()
-GOLDEN = "c111d00168ee3c5f12fd2bad3d2c8b9ceec4619468444ed47839de8f74cec050"
+GOLDEN = "58eea9c2554bae2b65f4f40b382af6c809527717fb0be6618f647cc15f166a95"
 """SHA-256 of the codes that the shipped voice makes of `GOLDEN_TEXTS`; a change of it is a change of the voice."""
 GOLDEN_TEXTS = [("4 7 2", "lucas", 0), ("0 1 2 3 4 5 6 7 8 9", "theo", 1), ("nine", "george", 2**64 - 1)]
 
@@ -180,7 +180,7 @@ def test_pieces_joined_are_the_whole(options):
                     pieces.append(next(stream))
             except StopIteration as stop:
                 assert_equal([stop.value], [whole])
-            assert len(pieces[0]) == min(first, 64, len(whole.codes) // 8) * 8
+            assert len(pieces[0]) == min(first, BLOCK_FRAMES, len(whole.codes) // 8) * 8
             np.testing.assert_array_equal(np.concatenate(pieces), whole.codes)
             assert all(piece.dtype == np.int16 for piece in pieces)
 
@@ -239,7 +239,6 @@ def test_extreme_weights_make_codes(size, options):
     """Sums overflow to the largest numbers or vanish, and what comes out are still codes, the mirror's."""
     model = make_model(sample_layers=3, upsample_rank=5, **options)
     weights = {name: np.sign(array) * np.float32(size) for name, array in arrays(model).items()}
-    weights["h0"] = np.clip(weights["h0"], -100, 100)
     requests = make_requests_of_all_lengths(model, 3)
     made = NativeEngine(model.config, weights).generate(requests)
     assert all(((one.codes >= 0) & (one.codes < model.config.q_levels)).all() for one in made)
@@ -276,28 +275,28 @@ def test_sizes_are_checked_before_pointers_are_trusted(options):
     model = make_model(upsample_rank=5, **options)
     weights = layout.pack(model.config, arrays(model))
     functions = library.load(SETS[-1])
-    group = group_new(layout.shape_of(model.config, arrays(model)), weights)
+    group = group_new(layout.shape_of(model.config), weights)
     assert group
     for name, _ in layout.Shape._fields_:
-        for wrong in (-1, 2**31 - 1, getattr(layout.shape_of(model.config, arrays(model)), name) + 64):
-            if name in ("explicit_durations", "state_limit") and wrong != -1:
+        for wrong in (-1, 2**31 - 1, getattr(layout.shape_of(model.config), name) + 64):
+            if name == "explicit_durations" and wrong != -1:
                 continue
             if name == "pitch_window" and options and wrong == 16 + 64:  # fits: no weight depends on it
                 continue
-            shape = layout.shape_of(model.config, arrays(model))
+            shape = layout.shape_of(model.config)
             setattr(shape, name, wrong)
             if not (name == "explicit_durations" and wrong == 0):
                 assert not group_new(shape, weights), (name, wrong)
     if options:  # taps that a window or a lag is too short for
         for name, wrong in (("pitch_window", 1), ("shortest_lag", 1), ("pitch_taps", 10), ("longest_lag", 4)):
-            shape = layout.shape_of(model.config, arrays(model))
+            shape = layout.shape_of(model.config)
             setattr(shape, name, wrong)
             assert not group_new(shape, weights), (name, wrong)
     for size in (0, weights.nbytes - 64, weights.nbytes + 64, 2**63):
-        assert not group_new(layout.shape_of(model.config, arrays(model)), weights, size)
+        assert not group_new(layout.shape_of(model.config), weights, size)
     for count in (0, -1, 2**31 - 1):
-        assert not group_new(layout.shape_of(model.config, arrays(model)), weights, count=count)
-    assert not group_new(layout.shape_of(model.config, arrays(model)), weights[1:], weights.nbytes)  # not aligned
+        assert not group_new(layout.shape_of(model.config), weights, count=count)
+    assert not group_new(layout.shape_of(model.config), weights[1:], weights.nbytes)  # not aligned
     vectors = np.zeros((2, model.config.word_dim), np.float32)
     warm, cold = np.ones(2, np.float32), np.array([1, 0], np.float32)
     fitting = [0, vectors.ctypes.data, 2, 0, 10, 10, warm.ctypes.data, 1.0]

@@ -13,12 +13,11 @@ from tts.generation.rounding import (
     LEAST,
     MOST,
     RELU_LIMIT,
+    STATE_LIMIT,
     WEIGHT_LIMIT,
-    activation_limit,
     first_columns,
     integer_rows,
-    state_limit,
-    to_integers,
+    state_integers,
     weight_limit,
 )
 
@@ -92,8 +91,8 @@ class Mirror:
         assert np.abs(sums).max() < 2**31
         return start + sums.astype(f32) * (scales * f32(step))
 
-    def round_features(self, x, limit=None):
-        limit = f32(limit or activation_limit(len(x)))
+    def round_features(self, x, limit=STATE_LIMIT):
+        limit = f32(limit)
         most = max(np.abs(np.clip(x, -MOST, MOST)).max(), LEAST)
         return np.rint(np.clip(x, -MOST, MOST) * (limit / most)).astype(np.int64), most / limit
 
@@ -106,9 +105,8 @@ class Mirror:
             squares = np.cumsum((vector - mean).astype(np.float64) ** 2)[-1]
             normed = (vector - mean) / np.sqrt(f32(squares / len(vector)) + f32(1e-5))
             embedded.append(tanh(add_rows(w["unit.bias"], w["unit.weight"].T, normed)))
-        limit = activation_limit(2 * self.c.text_dim)
         embedded.append(np.tanh(w["end"].astype(np.float64)).astype(f32))
-        return [to_integers(one, limit).astype(np.int64) for one in embedded]
+        return [state_integers(one).astype(np.int64) for one in embedded]
 
     def clock_gates(self, columns):
         c = self.c
@@ -163,11 +161,10 @@ class Mirror:
         left = self.clock_gates(clocks[:, c.clock_dim : 2 * c.clock_dim]) if self.duration_sampler else None
         biases = [w[f"rnn.bias_ih_l{k}"] + w[f"rnn.bias_hh_l{k}"] for k in range(c.n_rnn)]
         durations = self.duration_sampler.sample(request) if self.duration_sampler else None
-        states = f32(state_limit(w["h0"]))
-        step, text_step = f32(1) / states, f32(1) / f32(activation_limit(2 * c.text_dim))
-        h = [(to_integers(state, states).astype(np.int64), step) for state in w["h0"]]
+        step = f32(1) / f32(STATE_LIMIT)
+        h = [(state_integers(state).astype(np.int64), step) for state in w["h0"]]
         cells = list(w["c0"])
-        code_step = f32(1) / f32(c.q_levels // 2)
+        middle = f32(c.q_levels // 2)
         voice = add_rows(biases[0], of_speaker.T, w["speaker.weight"][request.speaker])
         past = np.zeros(max(c.hist_size, F, c.pitch_window + c.pitch_lags[1]), np.int64)
         uniforms = Uniforms(request.seed, F)
@@ -180,7 +177,7 @@ class Mirror:
                 pulled = 0.5 + request.sampling.duration_spread * (float(row[-1]) - 0.5)
                 threshold, survival = 1.0 - min(pulled, 1.0 - 2.0**-24), 1.0
                 context = np.concatenate([embedded[unit], embedded[unit + 1]])
-                base = self.multiply(voice, "text", context, text_step)
+                base = self.multiply(voice, "text", context, step)
             gates = base + clock[min(since, c.clock_frames - 1)]
             if durations:
                 gates = gates + left[min(abs(durations[unit]) - since - 1, c.clock_frames - 1)]
@@ -188,7 +185,8 @@ class Mirror:
                 lag, correlation = self.find_pitch(past)
                 inputs = correlation, log_lags(c.pitch_lags)[lag - c.pitch_lags[0]]
                 gates = add_rows(gates, self.rest[:, -2:].T, inputs)
-            gates = self.multiply(gates, "frame", past[len(past) - F :], code_step)
+            previous = state_integers(past[len(past) - F :].astype(f32) / middle)
+            gates = self.multiply(gates, "frame", previous, step)
             for k in range(c.n_rnn):
                 if k:
                     gates = self.multiply(biases[k], f"rnn.weight_ih_l{k}", *h[k - 1])
@@ -196,7 +194,7 @@ class Mirror:
                 i, f, g, o = gates.reshape(4, c.dim)
                 cells[k] = sigmoid(f) * cells[k] + sigmoid(i) * tanh(g)
                 state = sigmoid(o) * tanh(cells[k])
-                h[k] = np.rint(state * states).astype(np.int64), step
+                h[k] = np.rint(state * f32(STATE_LIMIT)).astype(np.int64), step
             places = self.multiply(w["upsample.bias"], "upsample.weight", *h[-1]).reshape(F, -1)
             if J:
                 gate = f32(2) * sigmoid(self.multiply(w["gate.bias"], "gate.weight", *h[-1]))

@@ -82,7 +82,7 @@ def operations(config: TwoTierConfig, relu_shares: tuple[float, ...] | None = No
 
 @dataclass(frozen=True)
 class Machine:
-    """One core, measured with the engine's dense product of int8 weights and int16 inputs."""
+    """One core, measured with the engine's dense product of int8 weights and inputs of 7 bits."""
 
     alone: dict[str, float]
     """Multiply-adds per second by where the weights come from (L1, L2, L3, memory), each weight used once."""
@@ -107,9 +107,9 @@ def measure_machine(isa: str | None = None, seconds: float = 0.1, caches: Mappin
     }
     rates: dict[int, dict[str, float]] = {1: {}, 4: {}}
     for level, size in sizes.items():
-        pairs = min(224, size // (2 * PANEL))
+        pairs = min(224, size // (4 * PANEL) * 2)
         outputs = size // (2 * pairs * PANEL) * PANEL
-        weights, y = np.full(2 * pairs * outputs, 128, np.uint8), np.zeros(outputs, np.float32)
+        weights, y = np.zeros(2 * pairs * outputs, np.int8), np.zeros(outputs, np.float32)
         for uses, to in rates.items():
             work = weights.size * uses
             repeats = max(1, 4_000_000 // work)

@@ -34,9 +34,8 @@ class DurationSampler:
         self.config = config
         self._weights = {name: w.astype(np.float64) for name, w in weights.items() if name.startswith(names)}
         table = clock_features(config.clock_frames, config.clock_dim)
-        self._clock = product(
-            table.astype(np.float64), self._weights["duration_clock.weight"].T
-        )  # (clock_frames, duration_dim)
+        clock = product(table.astype(np.float64), self._weights["duration_clock.weight"].T)
+        self._clock = _exponential(clock)  # (clock_frames, duration_dim)
 
     def sample(self, request: SynthesisRequest) -> "Durations":
         """The durations of a request's units, drawn when they are first read."""
@@ -54,12 +53,14 @@ class DurationSampler:
             Frames until the summed hazard exceeds the threshold; -`frames` if it does not within them.
         """
         w = self._weights
-        text = product(context[None], w["duration_text.weight"].T) + w["duration_text.bias"]
+        # tanh(text + clock) = 1 - 2 / (1 + e^(2 text) e^(2 clock)): a tanh of each pair takes seven times as long.
+        text = _exponential(product(context[None], w["duration_text.weight"].T) + w["duration_text.bias"])
         summed = np.zeros(1)
         for begin in range(0, frames, FRAMES_AT_A_TIME):
             places = np.arange(begin, min(begin + FRAMES_AT_A_TIME, frames))
             clock = self._clock[np.minimum(places, len(self._clock) - 1)]
-            logits = np.einsum("kp,p->k", np.tanh(text + clock), w["advance.weight"][0], dtype=np.float64)
+            hidden = 1.0 - 2.0 / (1.0 + text * clock)
+            logits = np.einsum("kp,p->k", hidden, w["advance.weight"][0], dtype=np.float64)
             hazards = np.logaddexp(0.0, logits + float(w["advance.bias"][0]))
             summed = np.cumsum(np.concatenate([summed[-1:], hazards]))[1:]
             if summed[-1] > threshold:
@@ -96,6 +97,11 @@ class Durations:
             threshold = duration_threshold(self._rng.random(dtype=np.float32), request.sampling.duration_spread)
             frames = duration_sampler.duration(context, request.max_unit_frames, threshold)
             self._drawn.append(at_speed(frames, request.speed))
+
+
+def _exponential(x: np.ndarray) -> np.ndarray:
+    """e^2x, so that products of two are finite."""
+    return np.exp(2 * np.clip(x, -175, 175))
 
 
 def at_speed(frames: int, speed: float) -> int:

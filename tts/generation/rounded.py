@@ -19,13 +19,13 @@ from tts.generation.rounding import (
     LEAST,
     MOST,
     RELU_LIMIT,
+    STATE_LIMIT,
     WEIGHT_LIMIT,
-    activation_limit,
     first_columns,
     history_limit,
     integer_rows,
     round_weights,
-    state_limit,
+    state_integers,
 )
 from tts.models.two_tier import TwoTier
 
@@ -43,18 +43,18 @@ class RoundedTwoTier(TwoTier):
         given = {name: tensor.detach().cpu().float().numpy() for name, tensor in model.state_dict().items()}
         w = round_weights(c, given)
         self.load_state_dict({name: torch.from_numpy(array) for name, array in w.items()})
-        states, codes = state_limit(w["h0"]), c.q_levels // 2
-        self.h0.data = _to_integers(self.h0.data, states) * _step(states)
+        codes = c.q_levels // 2
+        self.h0.data = torch.from_numpy(state_integers(w["h0"])) * _step(STATE_LIMIT)
         # The layers below take the places of torch's own, under their names.
-        self.rnn: Any = RoundedLSTM(self, w, states)
-        self.upsample: Any = Product(w["upsample.weight"], WEIGHT_LIMIT, states, w["upsample.bias"])
+        self.rnn: Any = RoundedLSTM(self, w)
+        self.upsample: Any = Product(w["upsample.weight"], WEIGHT_LIMIT, STATE_LIMIT, w["upsample.bias"])
         if c.upsample_rank:
-            self.conditioning: Any = Product(w["conditioning.weight"], WEIGHT_LIMIT, activation_limit(c.upsample_rank))
+            self.conditioning: Any = Product(w["conditioning.weight"], WEIGHT_LIMIT, STATE_LIMIT)
         self.history_in: Any = Product(w["history_in.weight"], history_limit(c.q_levels, c.hist_size), codes)
         if c.pitch_taps:
             self.pitch_in: Any = Product(w["pitch_in.weight"], history_limit(c.q_levels, c.pitch_taps + 1), codes)
             self.register_buffer("correlation", torch.from_numpy(w["pitch_in.weight"][:, -1].copy()))
-            self.gate: Any = Product(w["gate.weight"], WEIGHT_LIMIT, states, w["gate.bias"])
+            self.gate: Any = Product(w["gate.weight"], WEIGHT_LIMIT, STATE_LIMIT, w["gate.bias"])
         self.hidden: Any = nn.ModuleList(
             Product(w[f"hidden.{k}.weight"], WEIGHT_LIMIT, RELU_LIMIT, w[f"hidden.{k}.bias"])
             for k in range(c.sample_layers - 1)
@@ -69,12 +69,11 @@ class RoundedTwoTier(TwoTier):
         centered = units - mean
         squares = (centered.double() ** 2).sum(-1, keepdim=True) / units.shape[-1]
         normed = centered / (squares.float() + 1e-5).sqrt()
-        limit = activation_limit(2 * self.config.text_dim)
         embedded = _tanh(_add_rows(self.unit.bias, self.unit.weight, normed))
         end = self.end.double().tanh().float().expand(units.shape[0], 1, -1)
         embedded = torch.cat([embedded, end], dim=1)
         is_unit = torch.arange(embedded.shape[1], device=units.device) < n_units[:, None]
-        return _to_integers(torch.where(is_unit[..., None], embedded, end), limit) * _step(limit)
+        return _to_integers(torch.where(is_unit[..., None], embedded, end), STATE_LIMIT) * _step(STATE_LIMIT)
 
     def condition(self, states: Tensor) -> Tensor:
         """As `TwoTier.condition`, with the features of a rank rounded."""
@@ -157,24 +156,23 @@ class RoundedLSTM(nn.Module):
     speaker_gates: Tensor
     clock_gates: Tensor
 
-    def __init__(self, model: TwoTier, weights: dict[str, np.ndarray], states: int) -> None:
-        """Hold the weights `rnn.…`, rounded; `states` is the integer of a state of 1."""
+    def __init__(self, model: TwoTier, weights: dict[str, np.ndarray]) -> None:
+        """Hold the weights `rnn.…`, rounded."""
         super().__init__()
         c = self.config = model.config
-        self.states = states
         frame, text, rest = first_columns(c, weights["rnn.weight_ih_l0"])
         biases = [weights[f"rnn.bias_ih_l{k}"] + weights[f"rnn.bias_hh_l{k}"] for k in range(c.n_rnn)]
-        self.frame = Product(frame, WEIGHT_LIMIT, c.q_levels // 2)
-        self.text = Product(text, WEIGHT_LIMIT, activation_limit(2 * c.text_dim))
+        self.frame = Product(frame, WEIGHT_LIMIT, STATE_LIMIT)
+        self.text = Product(text, WEIGHT_LIMIT, STATE_LIMIT)
         self.rest, self.bias = nn.Parameter(torch.from_numpy(rest)), nn.Parameter(torch.from_numpy(biases[0]))
         speakers, clocks = torch.from_numpy(weights["speaker.weight"]), model.clock_table.cpu()
         self.register_buffer("speaker_gates", self._speaker_gates(speakers))
         self.register_buffer("clock_gates", torch.stack([self._clock_gates(k, clocks) for k in range(self._clocks)]))
         self.inputs = nn.ModuleList(
-            Product(weights[f"rnn.weight_ih_l{k}"], WEIGHT_LIMIT, states, biases[k]) for k in range(1, c.n_rnn)
+            Product(weights[f"rnn.weight_ih_l{k}"], WEIGHT_LIMIT, STATE_LIMIT, biases[k]) for k in range(1, c.n_rnn)
         )
         self.recurrent = nn.ModuleList(
-            Product(weights[f"rnn.weight_hh_l{k}"], WEIGHT_LIMIT, states) for k in range(c.n_rnn)
+            Product(weights[f"rnn.weight_hh_l{k}"], WEIGHT_LIMIT, STATE_LIMIT) for k in range(c.n_rnn)
         )
 
     def forward(self, inputs: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -222,7 +220,7 @@ class RoundedLSTM(nn.Module):
         """One step of a layer: what its inputs add to the gates (B, 4 D), and states (B, D) before and after."""
         i, f, g, o = self.recurrent[layer].of_values(h, gates).chunk(4, dim=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * _tanh(g)
-        return _to_integers(_sigmoid(o) * _tanh(c), self.states) * _step(self.states), c
+        return _to_integers(_sigmoid(o) * _tanh(c), STATE_LIMIT) * _step(STATE_LIMIT), c
 
     @property
     def _clocks(self) -> int:

@@ -1,7 +1,7 @@
 """The numbers that the native engine computes with, and how they are rounded; with numpy alone.
 
-A weight matrix is held as int8 with a scale per row, what it multiplies as int16 with a step per vector, so that sums
-of their products are exact (`tts/generation/native/engine.c` says why and where). The functions here do the same
+A weight matrix is held as int8 with a scale per row, what it multiplies as integers times a step, so that sums of their
+products are exact (`tts/generation/native/engine.c` says why and where). The functions here do the same
 rounding, so that other engines say the same codes.
 """
 
@@ -14,6 +14,9 @@ from tts.models.config import TwoTierConfig
 WEIGHT_LIMIT = 127
 RELU_LIMIT = 127
 """The largest integer that stands for an output of a ReLU."""
+STATE_LIMIT = 63
+"""The integer that stands for 1 in what enters the frame tier: states, embeddings, codes of the previous frame; and for
+the largest feature of a rank."""
 LEAST, MOST = np.float32(1e-30), np.float32(1e30)
 HISTORY_WEIGHT_LIMIT = 2047
 _SCALE_BITS = 13
@@ -54,20 +57,9 @@ def history_limit(q_levels: int, hist_size: int) -> int:
     return max(WEIGHT_LIMIT, min(HISTORY_WEIGHT_LIMIT, (2**24 - 1) // (q_levels // 2 * hist_size)))
 
 
-def activation_limit(inputs: int) -> int:
-    """A(n): the largest magnitude of n integers whose sum of products with int8 surely fits int32."""
-    return min(32767, (2**31 - 1) // (WEIGHT_LIMIT * inputs))
-
-
-def state_limit(h0: np.ndarray) -> int:
-    """B: the integer that stands for a state of 1, from the learned initial states (n_rnn, dim)."""
-    largest = max(1.0, float(np.abs(h0).max()))
-    return int(activation_limit(h0.shape[-1]) / largest)
-
-
-def to_integers(states: np.ndarray, limit: int) -> np.ndarray:
-    """LSTM states or embeddings as the nearest integers, of which `limit` stand for 1, float32."""
-    return np.rint(np.asarray(states, np.float32) * np.float32(limit))
+def state_integers(values: np.ndarray) -> np.ndarray:
+    """What enters the frame tier as the nearest integers, of which 63 stand for 1, float32; what is beyond 1 is 1."""
+    return np.rint(np.clip(np.asarray(values, np.float32), -1, 1) * np.float32(STATE_LIMIT))
 
 
 def weight_limit(name: str, config: TwoTierConfig) -> int | None:

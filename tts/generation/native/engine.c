@@ -5,19 +5,20 @@
  *
  * - A weight matrix W (outputs x inputs) is w[o][i] = scale[o] x q[o][i], q an integer in [-127, 127]; where W
  *   multiplies past samples in the sample tier, one of at most max(127, min(2047, (2^24 - 1) / (H Q / 2))).
- * - What it multiplies is x[i] = step x a[i], a an int16 of at most A(n) = min(32767, (2^31 - 1) / (127 n)) for n
- *   inputs, so that  sum_i q[o][i] a[i]  is exact in int32, in whatever order it is taken.
+ * - What it multiplies is x[i] = step x a[i], a an integer, so small that  sum_i q[o][i] a[i]  is exact in int32, in
+ *   whatever order it is taken.
  * - y[o] = start[o] + float(sum) x (scale[o] x step), float32, each operation rounded by itself (no fused
  *   multiply-add: compile with -ffp-contract=off).
  *
  * How x is rounded (`tts/generation/rounding.py` does the same with numpy and torch):
  *
- * - states of the LSTM: a = round(x B), step = 1 / B, B at most A / (the largest |x|: 1, or more where a learned
- *   initial state lies outside of [-1, 1]). The rounded state is the state: all that reads it, reads a.
- * - embeddings of units, in [-1, 1]: a = round(x A), step = 1 / A.
- * - codes, as inputs: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such inputs as well.
- * - with a rank, the features of the upsampling: a = round(x (A / m)), step = m / A, m the largest |x| of the vector
- *   (at least 1e-30; |x| at most 1e30); outputs of a ReLU likewise, with 127 for A.
+ * - what enters the frame tier and what it makes: states of the LSTM, embeddings of units, codes of the previous frame,
+ *   all in [-1, 1]: a = round(63 x), step = 1 / 63. The rounded state is the state: all that reads it, reads a. They are
+ *   kept as a + 64, which has 7 bits: products of two neighbors with int8 then fit in int16.
+ * - codes, as inputs of the sample tier: a = code - Q/2, step = 2/Q; exact. The taps around one pitch lag ago are such
+ *   inputs as well.
+ * - with a rank, the features of the upsampling: a = round(x (63 / m)), step = m / 63, m the largest |x| of the vector
+ *   (at least 1e-30; |x| at most 1e30), kept as a + 64; outputs of a ReLU likewise, with 127 for 63 and no 64 more.
  *   "round": to the nearest, ties to even.
  *
  * What is not a product with a matrix is float32 in one order (float64 where the pitch is found), whatever the width of
@@ -58,7 +59,7 @@ EXPORT const char *engine_isa(void)
 EXPORT const char *engine_isa(void) { return "neon"; }
 #endif
 /* To be raised, here and in library.py, with every change of a function's arguments or of the packed weights. */
-EXPORT int32_t engine_version(void) { return 3; }
+EXPORT int32_t engine_version(void) { return 6; }
 #else /* ENGINE_ISA */
 
 #define JOIN_(name, isa) name##_##isa
@@ -73,34 +74,33 @@ typedef struct {
     int32_t codes, frame, history, n_rnn, dim, sample_dim, hidden_layers, rank, unit_dim, text_dim;
     int32_t n_speakers, clock_frames, explicit_durations;
     int32_t pitch_taps, shortest_lag, longest_lag, pitch_window; /* all 0 without pitch taps */
-    int32_t state_limit;     /* B */
 } Shape;
 
 /* A matrix, in one of three layouts.
  *
- * PANELS: int8 + 128. For each PANEL of outputs and each pair of inputs (0, 1), 64 bytes: outputs 0 to 15 and 16 to
- * 31 as the low and high halves of 16-bit words, (output 0, input 0), (output 0, input 1), (output 1, input 0) …
- * A mask and a shift make int16 of them, where a sign extension takes twice as long. */
+ * PANELS: int8. For each PANEL of outputs and each four of inputs 128 bytes: (output 0, input 0), (output 0, input 1),
+ * (output 0, input 2), (output 0, input 3), (output 1, input 0) … */
 enum { PANEL = 32, BLOCK = 64, MAX_LAYERS = 16 }; /* all widths of outputs are multiples of BLOCK */
 typedef struct {
     int pairs, outputs;      /* outputs+, a multiple of BLOCK */
     const float *scale;      /* (outputs+) */
+    const int32_t *origin;   /* PANELS: (outputs+), -64 x the sum of a row, where its sums begin */
     const void *weights;
 } Table;
 
 /* WIDE: a matrix of int16, for each BLOCK of outputs and each pair of inputs their weights (output 0, input 0), (output
- * 0, input 1), (output 1, input 0) …: small ones, read for several places of a frame at a time.
+ * 0, input 1), (output 1, input 0) …: those on past samples.
  *
- * ROWS: an int8 matrix as rows of the outputs' weights, one for each input, and a row of zeros. Byte 16 L + 4 m + t of a
- * BLOCK belongs to output 16 m + 4 L + t, so that outputs come out in order. */
+ * ROWS: an int8 matrix, for each BLOCK of outputs as rows of their weights, one for each input, and a row of zeros. Byte
+ * 16 L + 4 m + t of a row belongs to output 16 m + 4 L + t, so that outputs come out in order. */
 typedef enum { PANELS, WIDE, ROWS } Kind;
 
 typedef struct {
     Shape shape;
     int D, G, S, Q, T, R, P; /* dim+, gates, sample_dim+, codes+, text_dim+, rank+ (0: none); samples kept before a frame */
-    float state_limit, text_limit, rank_limit, code_step, state_step; /* B, A(2 text_dim), A(rank) */
+    float code_step;                      /* 2/Q */
     const float *unit, *unit_bias;        /* (unit_dim, T+), (T+) */
-    const int16_t *end;                   /* (T+): the embedding after the last unit, rounded */
+    const uint8_t *end;                   /* (T+): the embedding after the last unit, rounded */
     const float *speaker;                 /* (n_speakers, G+): the first layer's bias, and what a speaker adds to it */
     Table context;                        /* embeddings of this unit and the next, T+ each, to gates */
     const float *clock, *left;            /* (clock_frames, G+): frames since the unit began; frames left */
@@ -108,13 +108,14 @@ typedef struct {
     const float *log_lag, *wave;          /* (K), lags as the frame tier's input; (Q), codes as samples */
     const float *gate_bias[MAX_LAYERS];   /* (G+), of the layers above the first */
     const float *c0[MAX_LAYERS];          /* (D+) */
-    const int16_t *h0[MAX_LAYERS];        /* (D+) */
+    const uint8_t *h0[MAX_LAYERS];        /* (D+) */
+    const uint8_t *rounded_codes;         /* (Q): as the frame tier gets them */
     Table frames, inputs[MAX_LAYERS], recurrent[MAX_LAYERS]; /* previous frame; layer below; own state */
     const float *advance, *advance_bias;  /* (D+), (1); implicit durations alone */
     int gate;                             /* where the gate begins in what follows: F R+ or F S+, + */
     const float *upsample_bias;           /* (gate), with pitch taps (gate + S+) */
-    Table upsample;                       /* states to places and gate; PANELS, as those before */
-    Table widen, samples, taps;           /* WIDE: a place's features to S; past samples to S; J samples to S */
+    Table upsample, widen;                /* states to places and gate; a place's features to S; PANELS, as all before */
+    Table samples, taps;                  /* WIDE: past samples to S; J samples to S */
     const float *correlation;             /* (S+): weights of the correlation on the first layer */
     const float *last;                    /* (Q, S+): what the last code adds */
     const float *hidden_bias[MAX_LAYERS]; /* (S+) */
@@ -125,9 +126,7 @@ typedef struct {
 
 static int padded(int width, int to) { return (width + to - 1) / to * to; }
 static int within(int value, int least, int most) { return least <= value && value <= most; }
-static int lesser(int a, int b) { return a < b ? a : b; }
 static int greater(int a, int b) { return a > b ? a : b; }
-static float limit_of(int inputs) { return (float)lesser(32767, INT32_MAX / (127 * inputs)); } /* A(n) */
 
 /* A walk along the packed weights; `at` goes past `size` where they are too few. */
 typedef struct { const uint8_t *begin; size_t at, size; } Walk;
@@ -143,7 +142,8 @@ static const float *take_floats(Walk *walk, size_t count) { return take(walk, co
 
 static Table take_table(Walk *walk, Kind kind, int inputs, int outputs)
 {
-    Table table = {inputs / 2, outputs, take_floats(walk, outputs), NULL};
+    Table table = {inputs / 2, outputs, take_floats(walk, outputs), NULL, NULL};
+    if (kind == PANELS) table.origin = take(walk, outputs, sizeof(int32_t));
     table.weights = take(walk, (size_t)(kind == ROWS ? inputs + 1 : inputs) * outputs, kind == WIDE ? 2 : 1);
     return table;
 }
@@ -157,26 +157,24 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         !within(s.n_rnn, 1, MAX_LAYERS) || !within(s.dim, 1, widest) || !within(s.sample_dim, 1, (1 << 15)) ||
         !within(s.hidden_layers, 0, MAX_LAYERS) || !within(s.rank, 0, widest) || !within(s.unit_dim, 1, 1 << 20) ||
         !within(s.text_dim, 1, widest) || !within(s.n_speakers, 1, 1 << 24) || !within(s.clock_frames, 1, 1 << 24) ||
-        !within(s.state_limit, 1, 32767) || !within(s.pitch_taps, 0, 63))
+        !within(s.pitch_taps, 0, 63))
         return 0;
     const int J = s.pitch_taps, most = J ? 1 << 13 : 0, around = J ? J / 2 + 1 : 0; /* taps may lie so far from the lag */
     if (!within(s.shortest_lag, around, most) || !within(s.longest_lag, s.shortest_lag, most) ||
         !within(s.pitch_window, around, most))
         return 0;
-    if ((int64_t)127 * (s.codes / 2) * greater(s.history, s.frame) > INT32_MAX) return 0;
+    if ((int64_t)127 * (s.codes / 2) * s.history > INT32_MAX) return 0;
     m->shape = s;
     m->D = padded(s.dim, 16), m->G = 4 * m->D, m->S = padded(s.sample_dim, BLOCK), m->Q = padded(s.codes, BLOCK);
     m->T = padded(s.text_dim, 16), m->R = s.rank ? padded(s.rank, 16) : 0;
-    int history = padded(s.history, 2), frame = padded(s.frame, 2);
-    m->P = greater(greater(history, frame), s.pitch_window + s.longest_lag);
-    m->state_limit = (float)s.state_limit, m->state_step = 1.0f / m->state_limit;
-    m->text_limit = limit_of(2 * s.text_dim), m->rank_limit = s.rank ? limit_of(s.rank) : 1;
+    int history = padded(s.history, 2);
+    m->P = greater(history, s.pitch_window + s.longest_lag);
     m->code_step = 1.0f / (float)(s.codes / 2);
     Walk walk = {weights, 0, size};
     size_t G = m->G;
     m->unit = take_floats(&walk, (size_t)s.unit_dim * m->T);
     m->unit_bias = take_floats(&walk, m->T);
-    m->end = take(&walk, m->T, sizeof(int16_t));
+    m->end = take(&walk, m->T, 1);
     m->speaker = take_floats(&walk, s.n_speakers * G);
     m->context = take_table(&walk, PANELS, 2 * m->T, m->G);
     m->clock = take_floats(&walk, s.clock_frames * G);
@@ -184,7 +182,8 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
     m->pitch = take_floats(&walk, J ? 2 * G : 0);
     m->log_lag = take_floats(&walk, J ? s.longest_lag - s.shortest_lag + 1 : 0);
     m->wave = take_floats(&walk, J ? s.codes : 0);
-    m->frames = take_table(&walk, PANELS, frame, m->G);
+    m->rounded_codes = take(&walk, s.codes, 1);
+    m->frames = take_table(&walk, PANELS, padded(s.frame, 4), m->G);
     for (int k = 0; k < s.n_rnn; k++) {
         if (k) {
             m->gate_bias[k] = take_floats(&walk, G);
@@ -192,14 +191,14 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
         }
         m->recurrent[k] = take_table(&walk, PANELS, m->D, m->G);
         m->c0[k] = take_floats(&walk, m->D);
-        m->h0[k] = take(&walk, m->D, sizeof(int16_t));
+        m->h0[k] = take(&walk, m->D, 1);
     }
     m->advance = take_floats(&walk, s.explicit_durations ? 0 : m->D);
     m->advance_bias = take_floats(&walk, s.explicit_durations ? 0 : 1);
     m->gate = padded(s.frame * (m->R ? m->R : m->S), BLOCK);
     m->upsample_bias = take_floats(&walk, m->gate + (J ? m->S : 0));
     m->upsample = take_table(&walk, PANELS, m->D, m->gate + (J ? m->S : 0));
-    if (m->R) m->widen = take_table(&walk, WIDE, m->R, m->S);
+    if (m->R) m->widen = take_table(&walk, PANELS, m->R, m->S);
     m->samples = take_table(&walk, WIDE, history, m->S);
     if (J) m->taps = take_table(&walk, WIDE, padded(J, 2), m->S);
     m->correlation = take_floats(&walk, J ? m->S : 0);
@@ -215,57 +214,55 @@ static int open_model(Model *m, const Shape *shape, const void *weights, size_t 
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
+/* y = start + float(sum) x (scale x step), for the outputs of a register from `at` on. */
+INLINE void add_scaled(float *y, const float *start, part_sums sum, const float *scale, float step, int at)
+{
+    part_floats value = __builtin_convertvector((part_ints)sum, part_floats) * (READ(part_floats, scale + at) * step);
+    WRITE(y + at, part_floats, READ(part_floats, start + at) + value);
+}
+
 /* Two int16 inputs, in every pair of lanes. */
 INLINE shorts pair_of(const int16_t *x) { return (shorts)(ints)READ(int32_t, x); }
 
-/* -128 x the sum of a vector's inputs, where every sum of products begins: weights are stored + 128. */
-INLINE uint32_t origin_of(const int16_t *x, int pairs)
-{
-    uint32_t sum = 0;
-    for (int k = 0; k < 2 * pairs; k++) sum += (uint32_t)(int32_t)x[k];
-    return 0u - 128u * sum;
-}
-
-/* y = start + W x, of one vector: x is `step` times integers. */
+/* y = start + W x, of one vector: x is `step` times integers, and 64 more. */
 typedef struct {
     float *y;
     const float *start;
-    const int16_t *x;
+    const uint8_t *x;
     float step;
-    uint32_t origin; /* set by `multiply` */
 } Job;
+
+static const float STATE_LIMIT = 63.0f, STATE_STEP = 1.0f / 63.0f;
+enum { STATE_ZERO = 64 };
 
 /* y = start + float(sum) x (scale x step), for the outputs of a panel and `n` vectors of inputs. */
 INLINE void multiply_panel(const Table *t, int at, const Job *jobs, const int n)
 {
-    const uint8_t *words = (const uint8_t *)t->weights + (ptrdiff_t)at * t->pairs * 2;
-    sums low[TOGETHER], high[TOGETHER];
+    enum { PARTS = 4 * PANEL / WIDTH, PAGE = 4096 }; /* of memory: where the processor itself stops reading ahead */
+    const int8_t *words = (const int8_t *)t->weights + (ptrdiff_t)at * t->pairs * 2;
+    part_sums totals[TOGETHER][PARTS];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < n; j++) low[j] = high[j] = jobs[j].origin;
+    for (int j = 0; j < n; j++)
+        for (int p = 0; p < PARTS; p++) totals[j][p] = READ(part_sums, t->origin + at + p * (WIDTH / 4));
 #pragma clang loop unroll_count(2)
-    for (int k = 0; k < t->pairs; k++, words += 2 * PANEL) {
-        ushorts both = READ(ushorts, words);
-        shorts even = (shorts)(both & 255), odd = (shorts)(both >> 8);
+    for (int k = 0; k < t->pairs / 2; k++, words += 4 * PANEL) {
+        __builtin_prefetch(words + PAGE), __builtin_prefetch(words + PAGE + 64);
 #pragma clang loop unroll(full)
-        for (int j = 0; j < n; j++) {
-            shorts pair = pair_of(jobs[j].x + 2 * k);
-            low[j] += sums_of_pairs(even, pair);
-            high[j] += sums_of_pairs(odd, pair);
+        for (int p = 0; p < PARTS; p++) {
+            bytes w = READ(bytes, words + p * WIDTH);
+#pragma clang loop unroll(full)
+            for (int j = 0; j < n; j++) totals[j][p] += sums_of_fours(w, READ(uint32_t, jobs[j].x + 4 * k));
         }
     }
 #pragma clang loop unroll(full)
-    for (int j = 0; j < n; j++) {
-        float *y = jobs[j].y + at;
-        const float *start = jobs[j].start + at, *scale = t->scale + at;
-        store(y, load(start) + to_floats(low[j]) * (load(scale) * jobs[j].step));
-        store(y + LANES, load(start + LANES) + to_floats(high[j]) * (load(scale + LANES) * jobs[j].step));
-    }
+    for (int j = 0; j < n; j++)
+        for (int p = 0; p < PARTS; p++)
+            add_scaled(jobs[j].y, jobs[j].start, totals[j][p], t->scale, jobs[j].step, at + p * (WIDTH / 4));
 }
 
 /* All jobs with one matrix: a panel of weights is read once for all of them. */
-static void multiply(const Table *t, Job *jobs, int n)
+static void multiply(const Table *t, const Job *jobs, int n)
 {
-    for (int j = 0; j < n; j++) jobs[j].origin = origin_of(jobs[j].x, t->pairs);
     for (int at = 0; at < t->outputs; at += PANEL) {
         int j = 0;
         for (; j + TOGETHER <= n; j += TOGETHER) multiply_panel(t, at, jobs + j, TOGETHER);
@@ -288,9 +285,8 @@ INLINE void add_wide(sums *totals, const int n, const int vectors, const int16_t
     }
 }
 
-/* out[f] (outputs+) = sums of W x[f], x[f] being F vectors of inputs `stride` apart of which ever fewer count: those of
- * place f end `shrink` x f before the others. */
-static void sum_places(int32_t *out, const Table *t, const int16_t *x, int stride, int shrink, int F)
+/* out[f] (outputs+) = sums of W x[f], x[f] being the inputs from place f on, as many as there were before place 0. */
+static void sum_places(int32_t *out, const Table *t, const int16_t *x, int F)
 {
     enum { PLACES = 4 };
     for (int at = 0; at < t->outputs; at += LANES) {
@@ -298,8 +294,8 @@ static void sum_places(int32_t *out, const Table *t, const int16_t *x, int strid
         for (int f = 0; f < F; f += PLACES) {
             const int16_t *inputs[PLACES];
             sums totals[PLACES] = {0};
-            for (int j = 0; j < PLACES; j++) inputs[j] = x + (ptrdiff_t)stride * (f + j < F ? f + j : f);
-            add_wide(totals, PLACES, 1, weights, inputs, 0, t->pairs - shrink * f / 2);
+            for (int j = 0; j < PLACES; j++) inputs[j] = x + (f + j < F ? f + j : f);
+            add_wide(totals, PLACES, 1, weights, inputs, 0, t->pairs - f / 2);
             for (int j = 0; j < PLACES && f + j < F; j++) WRITE(out + (ptrdiff_t)(f + j) * t->outputs + at, sums, totals[j]);
         }
     }
@@ -309,41 +305,54 @@ static void sum_places(int32_t *out, const Table *t, const int16_t *x, int strid
 typedef struct {
     int count, fours;
     float step;
-    uint16_t *list;          /* (S+ + 8) which they are */
-    uint32_t *values;        /* (S+ / 4 + 1) four bytes each */
-    uint8_t *rounded;        /* (S+) all outputs */
-    uint16_t places[256][8]; /* which bits of a byte are set */
+    uint32_t *list;          /* (S+ + 8) where their rows begin in a block */
+    uint8_t *values;         /* (S+ + 8) */
+    uint8_t places[256][8];  /* which bits of a byte are set */
 } Active;
 
 /* The halves, low and high, of each 16 lanes of a and b, alternately: [a0 b0 a1 b1 …]; of bytes, and of their pairs. */
+#if defined(__AVX512BW__)
 #define EACH16(f) f(0), f(16), f(32), f(48)
-#define LOW8(k) k, 64 + k, k + 1, 65 + k, k + 2, 66 + k, k + 3, 67 + k, k + 4, 68 + k, k + 5, 69 + k, k + 6, 70 + k, k + 7, 71 + k
+#elif defined(__AVX2__)
+#define EACH16(f) f(0), f(16)
+#else
+#define EACH16(f) f(0)
+#endif
+#define TWO(k) k, WIDTH + k
+#define LOW8(k) TWO(k), TWO(k + 1), TWO(k + 2), TWO(k + 3), TWO(k + 4), TWO(k + 5), TWO(k + 6), TWO(k + 7)
 #define HIGH8(k) LOW8(k + 8)
-#define LOW4(k) k, k + 1, 64 + k, 65 + k, k + 2, k + 3, 66 + k, 67 + k, k + 4, k + 5, 68 + k, 69 + k, k + 6, k + 7, 70 + k, 71 + k
+#define FOUR(k) k, k + 1, WIDTH + k, WIDTH + k + 1
+#define LOW4(k) FOUR(k), FOUR(k + 2), FOUR(k + 4), FOUR(k + 6)
 #define HIGH4(k) LOW4(k + 8)
+#define MIX(a, b, places) __builtin_shufflevector(a, b, EACH16(places))
 
 /* y = start + W x, for the units that are above 0: their rows, four at a time, interleaved to fours of bytes. */
 static void multiply_rows(float *y, const float *start, const Table *t, const Active *active)
 {
-    for (int at = 0; at < t->outputs; at += BLOCK) {
-        const int8_t *block = (const int8_t *)t->weights + at;
-        const size_t stride = t->outputs;
-        sums totals[4] = {0};
+    enum { PARTS = WIDTH < BLOCK ? 2 : 1 }; /* as many columns at a time as leave registers for all sums */
+    const ptrdiff_t rows = 2 * t->pairs + 1;
+    for (int at = 0; at < t->outputs; at += PARTS * WIDTH) {
+        const int8_t *block = (const int8_t *)t->weights + (at - at % BLOCK) * rows + at % BLOCK;
+        part_sums totals[PARTS][4] = {0};
         for (int k = 0; k < active->fours; k++) {
-            const uint16_t *unit = active->list + 4 * k;
-            bytes a = READ(bytes, block + unit[0] * stride), b = READ(bytes, block + unit[1] * stride);
-            bytes c = READ(bytes, block + unit[2] * stride), d = READ(bytes, block + unit[3] * stride);
-            bytes ab = __builtin_shufflevector(a, b, EACH16(LOW8)), cd = __builtin_shufflevector(c, d, EACH16(LOW8));
-            totals[0] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(LOW4)), active->values[k]);
-            totals[1] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(HIGH4)), active->values[k]);
-            ab = __builtin_shufflevector(a, b, EACH16(HIGH8)), cd = __builtin_shufflevector(c, d, EACH16(HIGH8));
-            totals[2] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(LOW4)), active->values[k]);
-            totals[3] += sums_of_fours(__builtin_shufflevector(ab, cd, EACH16(HIGH4)), active->values[k]);
+            const uint32_t *unit = active->list + 4 * k, four = READ(uint32_t, active->values + 4 * k);
+#pragma clang loop unroll(full)
+            for (int p = 0; p < PARTS; p++) {
+                const int8_t *columns = block + p * WIDTH;
+                bytes a = READ(bytes, columns + unit[0]), b = READ(bytes, columns + unit[1]);
+                bytes c = READ(bytes, columns + unit[2]), d = READ(bytes, columns + unit[3]);
+                bytes ab = MIX(a, b, LOW8), cd = MIX(c, d, LOW8);
+                totals[p][0] += sums_of_fours(MIX(ab, cd, LOW4), four);
+                totals[p][1] += sums_of_fours(MIX(ab, cd, HIGH4), four);
+                ab = MIX(a, b, HIGH8), cd = MIX(c, d, HIGH8);
+                totals[p][2] += sums_of_fours(MIX(ab, cd, LOW4), four);
+                totals[p][3] += sums_of_fours(MIX(ab, cd, HIGH4), four);
+            }
         }
 #pragma clang loop unroll(full)
-        for (int v = 0; v < 4; v++) {
-            int o = at + LANES * v;
-            store(y + o, load(start + o) + to_floats(totals[v]) * (load(t->scale + o) * active->step));
+        for (int k = 0; k < 4 * PARTS; k++) {
+            int o = at - at % BLOCK + LANES * (k % 4) + (at % BLOCK + k / 4 * WIDTH) / 4;
+            add_scaled(y, start, totals[k / 4][k % 4], t->scale, active->step, o);
         }
     }
 }
@@ -373,9 +382,10 @@ typedef struct {
     float correlation;
     int16_t *past;           /* (P + F): codes - Q/2 before the frame, then the frame's */
     float *base;             /* (G): bias and context of this unit */
-    int16_t *embedded;       /* (2, T): this unit, the next */
+    uint8_t *embedded;       /* (2, T): this unit, the next */
+    uint8_t *previous;       /* (F): codes of the previous frame, as the frame tier gets them */
     float *gates, *conditioning, *gate; /* the last: (S+), on what the first layer gets of the past */
-    int16_t *h[MAX_LAYERS];  /* (D) */
+    uint8_t *h[MAX_LAYERS];  /* (D) */
     float *c[MAX_LAYERS];    /* (D) */
 } Slot;
 
@@ -384,11 +394,10 @@ typedef struct {
     Model model;
     int count;
     Slot *slots, **live;
-    Job *jobs;               /* one of each slot */
+    Job *jobs;               /* one of each slot, or of each place of a frame */
     float *normed, *embedded, *y, *logits;
-    float *steps;            /* (F): of the features */
-    int16_t *features;       /* (F, R), rounded */
-    int32_t *widened;        /* (F, S+) sums of W features */
+    uint8_t *features;       /* (F, R), rounded */
+    float *widened, *zeros;  /* (F, S+): W features; (S+) */
     int32_t *older;          /* (F, S+) sums of W history, of what is older than the frame */
     int16_t *recent;         /* (H+ + F): zeros, then the frame's codes - Q/2 */
     double *wave, *squares;  /* (V + longest lag + 1, LANES more): samples, and sums of the squares before them */
@@ -414,10 +423,11 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     const int conditioning = m->upsample.outputs, wave = s->pitch_window + s->longest_lag + 1 + LANES;
     g->slots = give(arena, count, sizeof(Slot));
     g->live = give(arena, count, sizeof(Slot *));
-    g->jobs = give(arena, count, sizeof(Job));
+    g->jobs = give(arena, greater(count, s->frame), sizeof(Job));
     g->normed = give(arena, s->unit_dim, sizeof(float));
     g->embedded = give(arena, m->T, sizeof(float));
-    g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(int32_t));
+    g->widened = give(arena, m->R ? (size_t)s->frame * m->S : 0, sizeof(float));
+    g->zeros = give(arena, m->S, sizeof(float));
     g->older = give(arena, (size_t)s->frame * m->S, sizeof(int32_t));
     g->recent = give(arena, 2 * m->samples.pairs + s->frame, sizeof(int16_t));
     g->wave = give(arena, wave, sizeof(double));
@@ -425,37 +435,37 @@ static void give_all(Arena *arena, Group *g, const Model *m, int count)
     g->cross = give(arena, wave, sizeof(double));
     g->y = give(arena, m->S, sizeof(float));
     g->logits = give(arena, m->Q, sizeof(float));
-    g->steps = give(arena, s->frame, sizeof(float));
-    g->features = give(arena, conditioning, sizeof(int16_t));
-    g->active.values = give(arena, m->S / 4 + 1, sizeof(uint32_t));
-    g->active.list = give(arena, m->S + 8, sizeof(uint16_t));
-    g->active.rounded = give(arena, m->S, 1);
+    g->features = give(arena, conditioning, 1);
+    g->active.values = give(arena, m->S + 8, 1);
+    g->active.list = give(arena, m->S + 8, sizeof(uint32_t));
     for (int k = 0; k < count; k++) {
         Slot other, *slot = arena->base ? &g->slots[k] : &other;
         slot->past = give(arena, m->P + s->frame, sizeof(int16_t));
         slot->base = give(arena, m->G, sizeof(float));
-        slot->embedded = give(arena, 2 * m->T, sizeof(int16_t));
+        slot->embedded = give(arena, 2 * m->T, 1);
+        slot->previous = give(arena, s->frame, 1);
         slot->gates = give(arena, m->G, sizeof(float));
         slot->conditioning = give(arena, conditioning, sizeof(float));
         slot->gate = arena->base ? slot->conditioning + m->gate : NULL;
         for (int layer = 0; layer < s->n_rnn; layer++) {
-            slot->h[layer] = give(arena, m->D, sizeof(int16_t));
+            slot->h[layer] = give(arena, m->D, 1);
             slot->c[layer] = give(arena, m->D, sizeof(float));
         }
     }
 }
 
-static void round_to(int16_t *a, floats x, float limit)
+/* a = round(x `limit`) + 64, |x| `limit` being at most 63. */
+INLINE void round_to(uint8_t *a, floats x, float limit)
 {
-    WRITE(a, shorts16, __builtin_convertvector(rounded(x * limit), shorts16));
+    WRITE(a, bytes16, __builtin_convertvector(rounded(x * limit) + STATE_ZERO, bytes16));
 }
 
 /* The embedding of a vector, tanh(W layer_norm(vector) + b); the end's for NULL. */
-static void embed(Group *g, int16_t *out, const float *vector)
+static void embed(Group *g, uint8_t *out, const float *vector)
 {
     const Model *m = &g->model;
     const int n = m->shape.unit_dim;
-    if (!vector) return (void)memcpy(out, m->end, m->T * sizeof(int16_t));
+    if (!vector) return (void)memcpy(out, m->end, m->T);
     double sum = 0.0, squares = 0.0;
     for (int i = 0; i < n; i++) sum += vector[i];
     float mean = (float)(sum / n);
@@ -464,7 +474,7 @@ static void embed(Group *g, int16_t *out, const float *vector)
     for (int i = 0; i < n; i++) g->normed[i] = (vector[i] - mean) / deviation;
     add_rows(g->embedded, m->unit_bias, m->unit, g->normed, n, m->T);
     for (int at = 0; at < m->T; at += LANES)
-        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)), m->text_limit);
+        round_to(out + at, hyperbolic_tangent(load(g->embedded + at)), STATE_LIMIT);
 }
 
 /* What stays the same during a unit: base = b + speaker + W [this unit, next unit]. */
@@ -472,11 +482,11 @@ static void begin_unit(Group *g, Slot *slot)
 {
     const Model *m = &g->model;
     const float *vector = slot->vectors + slot->unit * m->shape.unit_dim;
-    if (slot->unit) memcpy(slot->embedded, slot->embedded + m->T, m->T * sizeof(int16_t));
+    if (slot->unit) memcpy(slot->embedded, slot->embedded + m->T, m->T);
     else embed(g, slot->embedded, vector);
     embed(g, slot->embedded + m->T, slot->unit + 1 < slot->units ? vector + m->shape.unit_dim : NULL);
     const float *start = m->speaker + (size_t)slot->speaker * m->G;
-    multiply(&m->context, &(Job){slot->base, start, slot->embedded, 1.0f / m->text_limit, 0}, 1);
+    multiply(&m->context, &(Job){slot->base, start, slot->embedded, STATE_STEP}, 1);
 }
 
 /* ---- The frame tier --------------------------------------------------------------------------------------------- */
@@ -514,13 +524,13 @@ static void find_pitch(Group *g, Slot *slot)
 }
 
 /* c' = sigmoid(f) c + sigmoid(i) tanh(g);  h' = sigmoid(o) tanh(c'), rounded. Gates lie as i, f, g, o, D+ each. */
-static void lstm_cell(const float *gates, int16_t *h, float *c, int D, float limit)
+static void lstm_cell(const float *gates, uint8_t *h, float *c, int D)
 {
     for (int d = 0; d < D; d += LANES) {
         floats i = load(gates + d), f = load(gates + D + d), g = load(gates + 2 * D + d), o = load(gates + 3 * D + d);
         floats cell = sigmoid(f) * load(c + d) + sigmoid(i) * hyperbolic_tangent(g);
         store(c + d, cell);
-        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell), limit);
+        round_to(h + d, sigmoid(o) * hyperbolic_tangent(cell), STATE_LIMIT);
     }
 }
 
@@ -545,21 +555,21 @@ static void step_frames(Group *g, Slot *const *live, int n)
             const float pitch[2] = {slot->correlation, m->log_lag[slot->lag - s->shortest_lag]};
             add_rows(slot->gates, slot->gates, m->pitch, pitch, 2, m->G);
         }
-        g->jobs[k] = (Job){slot->gates, slot->gates, slot->past + m->P - 2 * m->frames.pairs, m->code_step, 0};
+        g->jobs[k] = (Job){slot->gates, slot->gates, slot->previous, STATE_STEP};
     }
     multiply(&m->frames, g->jobs, n); /* gates += W previous frame */
     for (int layer = 0; layer < s->n_rnn; layer++) {
         if (layer) { /* gates = b + W (state of the layer below) */
             for (int k = 0; k < n; k++)
-                g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1], m->state_step, 0};
+                g->jobs[k] = (Job){live[k]->gates, m->gate_bias[layer], live[k]->h[layer - 1], STATE_STEP};
             multiply(&m->inputs[layer], g->jobs, n);
         }
-        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer], m->state_step, 0};
+        for (int k = 0; k < n; k++) g->jobs[k] = (Job){live[k]->gates, live[k]->gates, live[k]->h[layer], STATE_STEP};
         multiply(&m->recurrent[layer], g->jobs, n); /* gates += W state */
-        for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D, m->state_limit);
+        for (int k = 0; k < n; k++) lstm_cell(live[k]->gates, live[k]->h[layer], live[k]->c[layer], m->D);
     }
     for (int k = 0; k < n; k++) /* conditioning, and what the gate is made of = b + W (top state) */
-        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], m->state_step, 0};
+        g->jobs[k] = (Job){live[k]->conditioning, m->upsample_bias, live[k]->h[s->n_rnn - 1], STATE_STEP};
     multiply(&m->upsample, g->jobs, n);
     for (int k = 0; k < n; k++) /* gate = 2 sigmoid(b + W (top state)) */
         for (int at = 0; at < m->upsample.outputs - m->gate; at += LANES)
@@ -570,16 +580,16 @@ static void step_frames(Group *g, Slot *const *live, int n)
 
 static const float RELU_LIMIT = 127.0f, LEAST = 1e-30f, MOST = 1e30f;
 
-/* Round a vector of features: a = round(x (A / m)); returns the step m / A. */
-static float round_features(int16_t *a, const float *x, int width, float limit)
+/* Round a vector of features: a = round(x (63 / m)); returns the step m / 63. */
+static float round_features(uint8_t *a, const float *x, int width)
 {
     floats most = LEAST;
     for (int at = 0; at < width; at += LANES)
         most = larger(smaller(larger(load(x + at), -load(x + at)), (floats)MOST), most);
-    float m = highest(most), inverse = limit / m;
+    float m = highest(most), inverse = STATE_LIMIT / m;
     for (int at = 0; at < width; at += LANES)
         round_to(a + at, smaller(larger(load(x + at), (floats)-MOST), (floats)MOST), inverse);
-    return m / limit;
+    return m / STATE_LIMIT;
 }
 
 /* ReLU: a = round(x (127 / m)), and those of them that are not 0, with the places of their rows. */
@@ -588,30 +598,27 @@ INLINE void rectify(Active *active, const float *y, int width)
     floats most = LEAST;
     for (int at = 0; at < width; at += LANES) most = larger(smaller(load(y + at), (floats)MOST), most);
     float m = highest(most), inverse = RELU_LIMIT / m;
-    typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
-    typedef uint16_t words8 __attribute__((ext_vector_type(8)));
+    typedef uint32_t words8 __attribute__((ext_vector_type(8)));
     typedef _Bool bits __attribute__((ext_vector_type(16)));
-    int n = 0;
+    uint32_t *list = active->list;
+    uint8_t *values = active->values;
+    size_t n = 0;
+    words8 first = 0; /* row of the eight units at hand */
     for (int at = 0; at < width; at += LANES) {
         ints whole = rounded(smaller(larger(load(y + at), (floats)0.0f), (floats)MOST) * inverse);
-        WRITE(active->rounded + at, bytes16, __builtin_convertvector(whole, bytes16));
-        bits above = __builtin_convertvector(whole, bits);
+        bytes16 a = __builtin_convertvector(whole, bytes16);
+        bits above = __builtin_convertvector(a, bits);
         uint16_t mask = READ(uint16_t, &above);
-        for (int half = 0; half < 2; half++) {
+        for (int half = 0; half < 2; half++, first += 8 * BLOCK) {
             unsigned set = mask >> 8 * half & 255;
-            WRITE(active->list + n, words8, READ(words8, active->places[set]) + (uint16_t)(at + 8 * half));
-            n += __builtin_popcount(set);
+            bytes8 places = READ(bytes8, active->places[set]);
+            WRITE(list + n, words8, first + __builtin_convertvector(places, words8) * BLOCK);
+            WRITE(values + n, bytes8, pick(half ? a.hi : a.lo, places));
+            n += (size_t)__builtin_popcount(set);
         }
     }
-    active->count = n, active->fours = (n + 3) / 4, active->step = m / RELU_LIMIT;
-    for (int k = n; k < 4 * active->fours; k++) active->list[k] = (uint16_t)width; /* the row of zeros */
-    active->rounded[width] = 0;
-    const uint8_t *a = active->rounded;
-    for (int k = 0; k < active->fours; k++) {
-        const uint16_t *unit = active->list + 4 * k;
-        const uint32_t first = a[unit[0]], second = a[unit[1]], third = a[unit[2]], fourth = a[unit[3]];
-        active->values[k] = first | second << 8 | third << 16 | fourth << 24;
-    }
+    active->count = (int)n, active->fours = (active->count + 3) / 4, active->step = m / RELU_LIMIT;
+    for (size_t k = n; k < n + 3; k++) list[k] = (uint32_t)(width * BLOCK), values[k] = 0; /* the row of zeros */
 }
 
 /* The first code whose running sum of exp((logit - max) / temperature) exceeds u x total. The logits lie in 16 lanes
@@ -650,8 +657,9 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
 {
     const Model *m = &g->model;
     const int S = m->S, history = 2 * m->samples.pairs;
-    const float *last = m->last + (size_t)slot->code * S, *place = slot->conditioning + (size_t)f * S;
-    const int32_t *older = g->older + (size_t)f * S, *widened = g->widened + (size_t)f * S;
+    const float *last = m->last + (size_t)slot->code * S;
+    const float *place = (m->R ? g->widened : slot->conditioning) + (size_t)f * S;
+    const int32_t *older = g->older + (size_t)f * S;
     const int16_t *recent = g->recent + f;
     for (int at = 0; at < S; at += BLOCK) {
         sums totals[BLOCK / LANES];
@@ -668,15 +676,13 @@ INLINE void first_layer(Group *g, const Slot *slot, int f, const int has_taps)
 #pragma clang loop unroll(full)
         for (int v = 0; v < BLOCK / LANES; v++) {
             int o = at + LANES * v;
-            floats x = m->R ? to_floats(READ(sums, widened + o)) * (load(m->widen.scale + o) * g->steps[f])
-                            : load(place + o);
             floats past = to_floats(totals[v]) * (load(m->samples.scale + o) * m->code_step);
             if (has_taps) {
                 past = slot->correlation * load(m->correlation + o) + past;
                 past = past + to_floats(periodic[v]) * (load(m->taps.scale + o) * m->code_step);
                 past = past * load(slot->gate + o);
             }
-            store(g->y + o, x + load(last + o) + past);
+            store(g->y + o, load(place + o) + load(last + o) + past);
         }
     }
 }
@@ -688,11 +694,14 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
     const Shape *s = &m->shape;
     const int F = s->frame, S = m->S, history = 2 * m->samples.pairs;
     if (m->R) {
-        for (int f = 0; f < F; f++)
-            g->steps[f] = round_features(g->features + f * m->R, slot->conditioning + f * m->R, m->R, m->rank_limit);
-        sum_places(g->widened, &m->widen, g->features, m->R, 0, F);
+        for (int f = 0; f < F; f++) {
+            uint8_t *features = g->features + f * m->R;
+            float step = round_features(features, slot->conditioning + f * m->R, m->R);
+            g->jobs[f] = (Job){g->widened + (size_t)f * S, g->zeros, features, step};
+        }
+        multiply(&m->widen, g->jobs, F);
     }
-    sum_places(g->older, &m->samples, slot->past + m->P - history, 1, 1, F);
+    sum_places(g->older, &m->samples, slot->past + m->P - history, F);
     memset(g->recent, 0, (history + F) * sizeof(int16_t));
     for (int f = 0; f < F; f++) {
         if (s->pitch_taps) first_layer(g, slot, f, 1);
@@ -707,6 +716,7 @@ static void make_samples(Group *g, Slot *slot, const float *uniforms, int16_t *m
         int code = draw(g->logits, m->Q / LANES, s->codes, uniforms[f], slot->inverse_temperatures[slot->unit]);
         slot->code = code;
         slot->past[m->P + f] = g->recent[history + f] = (int16_t)(code - s->codes / 2);
+        slot->previous[f] = m->rounded_codes[code];
         made[f] = (int16_t)code;
     }
     g->samples += F;
@@ -725,7 +735,8 @@ static int is_over(const Model *m, Slot *slot)
     int top = m->shape.n_rnn - 1;
     floats sums = 0.0f;
     for (int d = 0; d < m->D; d += LANES)
-        sums += __builtin_convertvector(READ(shorts16, slot->h[top] + d), floats) * m->state_step * load(m->advance + d);
+        sums += (__builtin_convertvector(READ(bytes16, slot->h[top] + d), floats) - STATE_ZERO) * STATE_STEP *
+                load(m->advance + d);
     float logit = running(sums)[LANES - 1] + m->advance_bias[0];
     slot->survival /= 1.0 + (double)two_to(logit * LOG2_E)[0];
     return slot->survival < slot->threshold;
@@ -774,7 +785,7 @@ EXPORT void *NAME(group_new)(const Shape *shape, const void *weights, size_t siz
     give_all(&arena, g, &model, count);
     for (int mask = 0; mask < 256; mask++)
         for (int k = 0, n = 0; k < 8; k++)
-            if (mask >> k & 1) g->active.places[mask][n++] = (uint16_t)k;
+            if (mask >> k & 1) g->active.places[mask][n++] = (uint8_t)k;
     return g;
 }
 
@@ -799,8 +810,9 @@ EXPORT int32_t NAME(group_begin)(void *group, int32_t index, const float *vector
     slot->speaker = speaker, slot->inverse_temperatures = inverse_temperatures, slot->spread = spread;
     slot->code = s->codes / 2;
     memset(slot->past, 0, (m->P + s->frame) * sizeof(int16_t));
+    memset(slot->previous, STATE_ZERO, s->frame);
     for (int k = 0; k < s->n_rnn; k++) {
-        memcpy(slot->h[k], m->h0[k], m->D * sizeof(int16_t));
+        memcpy(slot->h[k], m->h0[k], m->D);
         memcpy(slot->c[k], m->c0[k], m->D * sizeof(float));
     }
     return 1;
@@ -851,12 +863,12 @@ EXPORT int64_t NAME(group_counts)(const void *group, int64_t *positive)
 }
 
 /* Multiply a matrix of `outputs` x 2 `pairs` zeros, all of `weights`, by n vectors of inputs, so often; to measure. */
-EXPORT void NAME(measure)(const uint8_t *weights, int32_t pairs, int32_t outputs, int32_t n, int32_t repeats, float *y)
+EXPORT void NAME(measure)(const int8_t *weights, int32_t pairs, int32_t outputs, int32_t n, int32_t repeats, float *y)
 {
     Job jobs[8];
     n = n < 8 ? n : 8;
-    Table table = {pairs, outputs, y, weights};
-    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const int16_t *)weights, 0.0f, 0};
+    Table table = {pairs, outputs, y, (const int32_t *)y, weights};
+    for (int j = 0; j < n; j++) jobs[j] = (Job){y, y, (const uint8_t *)weights, 0.0f};
     for (int k = 0; k < repeats; k++) multiply(&table, jobs, n);
 }
 

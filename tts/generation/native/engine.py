@@ -24,8 +24,9 @@ from tts.models.config import TwoTierConfig
 
 STREAMS_PER_THREAD = 16
 """Enough to share each weight, few enough for their states to stay in the inner caches."""
-BLOCK_FRAMES, SHARED_BLOCK_FRAMES = 64, 16
-"""Frames of a call, of one slot and of many: a stream that ends keeps its slot until the end of a call."""
+BLOCK_FRAMES, SHARED_BLOCK_FRAMES = 256, 16
+"""Frames of a call, of one slot and of many: each call costs Python some time, but a stream that ends keeps its slot
+until the end of one."""
 _INT32 = 2**31 - 1
 
 
@@ -65,7 +66,7 @@ class NativeEngine:
         self.isa = isa or library.chosen()
         checked = checked_weights(config, weights)
         self._functions = library.load(self.isa)
-        self._shape = shape_of(config, checked)
+        self._shape = shape_of(config)
         self._weights = pack(config, checked)
         self._duration_sampler = DurationSampler(config, checked) if config.duration == "explicit" else None
 

@@ -13,20 +13,18 @@ from tts.core.errors import InputError
 from tts.generation.features import clock_features, log_lags
 from tts.generation.rounding import (
     WEIGHT_LIMIT,
-    activation_limit,
     first_columns,
     history_limit,
     integer_rows,
-    state_limit,
-    to_integers,
+    state_integers,
 )
 from tts.models.config import TwoTierConfig
 
 LANES, PANEL, BLOCK, ALIGNMENT = 16, 32, 64, 64
 LARGEST_WEIGHT = 65504.0
 """float16's largest: so no sum of the engine leaves float32."""
-LARGEST_STATE = 100.0
-"""Of the learned initial states: what an LSTM makes lies below 1, and shares their rounding."""
+ZERO = 64
+"""The byte that stands for 0 in what enters the frame tier."""
 NEVER = -1e30
 """A logit that is never drawn; finite, so that no arithmetic meets infinity."""
 
@@ -49,7 +47,6 @@ _NUMBERS = (
     "shortest_lag",
     "longest_lag",
     "pitch_window",
-    "state_limit",
 )
 
 
@@ -59,8 +56,8 @@ class Shape(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_int32) for name in _NUMBERS)
 
 
-def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
-    """The numbers that engine.c goes by; `weights` as `checked_weights` gives them."""
+def shape_of(config: TwoTierConfig) -> Shape:
+    """The numbers that engine.c goes by."""
     c = config
     shortest_lag, longest_lag = c.pitch_lags if c.pitch_taps else (0, 0)
     return Shape(
@@ -81,7 +78,6 @@ def shape_of(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> Shape:
         shortest_lag=shortest_lag,
         longest_lag=longest_lag,
         pitch_window=c.pitch_window if c.pitch_taps else 0,
-        state_limit=state_limit(weights["h0"]),
     )
 
 
@@ -96,9 +92,8 @@ def pack(config: TwoTierConfig, weights: Mapping[str, np.ndarray]) -> np.ndarray
         InputError: a weight is larger than a saved voice's could be.
     """
     for name, array in weights.items():
-        largest = LARGEST_STATE if name == "h0" else LARGEST_WEIGHT
-        if max(array.max(initial=0.0), -array.min(initial=0.0)) > largest:
-            raise InputError(f"the weight {name!r} holds numbers above {largest:g}; train the model again")
+        if max(array.max(initial=0.0), -array.min(initial=0.0)) > LARGEST_WEIGHT:
+            raise InputError(f"the weight {name!r} holds numbers above {LARGEST_WEIGHT:g}; train the model again")
     parts = list(_parts(config, weights))
     sizes = [_padded(part.nbytes, ALIGNMENT) for part in parts]
     buffer = np.zeros(sum(sizes) + ALIGNMENT, np.uint8)
@@ -121,7 +116,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
 
     yield _wide(w["unit.weight"].T, T)
     yield _wide(w["unit.bias"], T)
-    yield _wide(to_integers(end, activation_limit(2 * c.text_dim)).astype(np.int16), T)
+    yield _wide(_bytes(end), T)
     yield _sums(_wide(bias[0], D).reshape(-1), w["speaker.weight"], _of_gates(speaker, D))
     yield from _gate_table(np.concatenate([_wide(part, T) for part in embeddings], axis=-1), D)
     yield _sums(np.zeros(4 * D, np.float32), features, _of_gates(clocks[..., : c.clock_dim], D))
@@ -131,14 +126,16 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
         yield _of_gates(rest[..., -2:], D).T
         yield log_lags(c.pitch_lags)
         yield audio.decode_table(c.q_levels, c.quantization)
-    yield from _gate_table(frame, D, in_front=True)
+    middle = np.float32(c.q_levels // 2)
+    yield _bytes((np.arange(c.q_levels, dtype=np.float32) - middle) / middle)
+    yield from _gate_table(frame, D, to=4)
     for k in range(c.n_rnn):
         if k:
             yield _wide(bias[k], D).reshape(-1)
             yield from _gate_table(w[f"rnn.weight_ih_l{k}"].reshape(4, c.dim, -1), D)
         yield from _gate_table(w[f"rnn.weight_hh_l{k}"].reshape(4, c.dim, -1), D)
         yield _wide(w["c0"][k], D)
-        yield _wide(to_integers(w["h0"][k], state_limit(w["h0"])).astype(np.int16), D)
+        yield _wide(_bytes(w["h0"][k]), D)
     if c.duration == "implicit":
         yield _wide(w["advance.weight"][0], D)
         yield w["advance.bias"]
@@ -152,7 +149,7 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     yield upsample_bias
     yield from _table(upsample, len(upsample_bias), D)
     if c.upsample_rank:
-        yield from _wide_table(*integer_rows(w["conditioning.weight"], WEIGHT_LIMIT), S, place)
+        yield from _table(w["conditioning.weight"], S, place)
     history = integer_rows(w["history_in.weight"], history_limit(c.q_levels, c.hist_size))
     yield from _wide_table(*history, S, _padded(c.hist_size, 2), in_front=True)
     if c.pitch_taps:
@@ -169,20 +166,18 @@ def _parts(c: TwoTierConfig, w: Mapping[str, np.ndarray]) -> Iterator[np.ndarray
     yield from _row_table(_wide(w["output.weight"], codes, axis=0)[columns], codes, S)
 
 
-def _table(matrix: np.ndarray, outputs: int, inputs: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix's scales (outputs+,) and weights uint8: PANELS in engine.c; missing inputs are the last or the first."""
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """What enters the frame tier, uint8."""
+    return (state_integers(values) + ZERO).astype(np.uint8)
+
+
+def _table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A matrix's scales (outputs+,), where its sums begin (outputs+,) int32, and weights int8: PANELS in engine.c."""
     scales, integers = integer_rows(matrix, WEIGHT_LIMIT)
-    missing = inputs - matrix.shape[1]
-    wide = np.full((outputs, inputs), 128, np.uint8)
-    columns = slice(missing, None) if in_front else slice(None, matrix.shape[1])
-    # Modulo 256: 128 + a negative number is below 128.
-    wide[: len(matrix), columns] += integers.astype(np.int8).view(np.uint8)
-    # To panel, pair, output, input, byte, in two steps: copying single bytes out of their order takes twice the time.
-    pairs = wide.view(np.uint16).reshape(outputs // PANEL, 2, LANES, inputs // 2)  # panel, byte, output, pair
-    bytes_apart = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2)).view(
-        np.uint8
-    )  # panel, pair, byte, output and input
-    return _wide(scales, outputs), np.stack([bytes_apart[:, :, 0], bytes_apart[:, :, 1]], axis=-1)
+    rows = np.zeros((outputs, inputs), np.int8)
+    rows[: len(matrix), : matrix.shape[1]] = integers
+    fours = rows.view(np.uint32).reshape(outputs // PANEL, PANEL, inputs // 4)
+    return _wide(scales, outputs), -ZERO * rows.sum(axis=1, dtype=np.int32), fours.swapaxes(1, 2)
 
 
 def _wide_table(
@@ -203,13 +198,12 @@ def _row_table(matrix: np.ndarray, outputs: int, inputs: int) -> tuple[np.ndarra
     rows = np.zeros((inputs + 1, outputs), np.int8)
     rows[: matrix.shape[1], : len(matrix)] = integers.T
     blocks = rows.view(np.uint32).reshape(inputs + 1, outputs // BLOCK, 4, 4).swapaxes(2, 3)  # m, L, t to L, m, t
-    return _wide(scales, outputs), blocks
+    return _wide(scales, outputs), blocks.swapaxes(0, 1)
 
 
-def _gate_table(gates: np.ndarray, D: int, in_front: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """`_table` of (4, dim, inputs): of a previous frame, whose missing inputs are missing in front, or of others."""
-    inputs = _padded(gates.shape[-1], 2 if in_front else LANES)
-    return _table(_of_gates(gates, D), 4 * D, inputs, in_front)
+def _gate_table(gates: np.ndarray, D: int, to: int = LANES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`_table` of (4, dim, inputs), with inputs padded to a multiple of `to`."""
+    return _table(_of_gates(gates, D), 4 * D, _padded(gates.shape[-1], to))
 
 
 def _of_gates(gates: np.ndarray, D: int) -> np.ndarray:

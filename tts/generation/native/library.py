@@ -16,7 +16,7 @@ ISA_VARIABLE = "TTS_ENGINE_ISA"
 """The environment variable that forces an instruction set."""
 X86 = ("v2", "v3", "v4")
 """x86-64's levels, each with all of those before it."""
-VERSION = 3
+VERSION = 6
 """`engine_version()` in engine.c: of the functions' arguments and of the packed weights."""
 PATH = Path(__file__).parent / ("_engine" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
 

@@ -3,6 +3,9 @@
  * engine.c says why sums have one order. It includes this file where it is compiled for an instruction set. */
 #include <stdint.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -11,8 +14,8 @@ typedef float floats __attribute__((ext_vector_type(16)));
 typedef double doubles __attribute__((ext_vector_type(16)));
 typedef int16_t shorts16 __attribute__((ext_vector_type(16)));
 typedef int16_t shorts __attribute__((ext_vector_type(32)));
-typedef int8_t bytes __attribute__((ext_vector_type(64)));
-typedef uint16_t ushorts __attribute__((ext_vector_type(32)));
+typedef uint8_t bytes8 __attribute__((ext_vector_type(8)));
+typedef uint8_t bytes16 __attribute__((ext_vector_type(16)));
 typedef int32_t ints __attribute__((ext_vector_type(16)));
 typedef uint32_t sums __attribute__((ext_vector_type(16))); /* unsigned: they may wrap on the way to one that fits */
 
@@ -105,21 +108,37 @@ INLINE sums sums_of_pairs(shorts a, shorts b)
 #endif
 }
 
+/* As many bytes, and sums, as the processor has in a register. */
+typedef int8_t bytes __attribute__((ext_vector_type(WIDTH)));
+typedef uint32_t part_sums __attribute__((ext_vector_type(WIDTH / 4)));
+typedef int32_t part_ints __attribute__((ext_vector_type(WIDTH / 4)));
+typedef float part_floats __attribute__((ext_vector_type(WIDTH / 4)));
+
 /* w[4k] x0 + … + w[4k + 3] x3, exact: the x are the bytes of `four`, at most 127, so that two products fit in int16. */
-INLINE sums sums_of_fours(bytes w, uint32_t four)
+INLINE part_sums sums_of_fours(bytes w, uint32_t four)
 {
-    shorts twos, ones = 1;
 #if defined(ADD_PAIRS)
-    const sums spread = four;
-#pragma clang loop unroll(full)
-    for (int k = 0; k < 64; k += WIDTH) {
-        part_of_bytes x = READ(part_of_bytes, (char *)&spread + k), y = READ(part_of_bytes, (char *)&w + k);
-        WRITE((char *)&twos + k, part, (part)ADD_PAIRS_OF_BYTES(x, y));
-    }
+    part ones = {0};
+    ones += 1;
+    return (part_sums)ADD_PAIRS((part)ADD_PAIRS_OF_BYTES((part_of_bytes)(part_sums)four, (part_of_bytes)w), ones);
 #else
-    typedef int16_t halves __attribute__((ext_vector_type(64)));
-    halves products = __builtin_convertvector(w, halves) * __builtin_convertvector((bytes)(sums)four, halves);
-    twos = products.even + products.odd;
+    typedef int16_t halves __attribute__((ext_vector_type(WIDTH)));
+    halves products = __builtin_convertvector(w, halves) * __builtin_convertvector((bytes)(part_sums)four, halves);
+    typedef int16_t twos __attribute__((ext_vector_type(WIDTH / 2)));
+    twos two = products.even + products.odd;
+    return (part_sums)(__builtin_convertvector(two.even, part_ints) + __builtin_convertvector(two.odd, part_ints));
 #endif
-    return sums_of_pairs(twos, ones);
+}
+
+/* The bytes of `from` at `places`, each below 8. */
+INLINE bytes8 pick(bytes8 from, bytes8 places)
+{
+#if defined(ADD_PAIRS)
+    typedef char chars __attribute__((vector_size(16)));
+    const bytes8 none = 0;
+#define WIDER(v) (chars)__builtin_shufflevector(v, none, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    return ((bytes16)__builtin_ia32_pshufb128(WIDER(from), WIDER(places))).lo;
+#else
+    return (bytes8)vtbl1_u8((uint8x8_t)from, (uint8x8_t)places);
+#endif
 }
