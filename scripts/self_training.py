@@ -5,8 +5,7 @@
 
 Best-of-n distillation (Dong et al. 2023, "RAFT: Reward rAnked FineTuning", arXiv 2304.06767): a voice trained on
 its own clearest recordings beside the real ones learns to be clear, and its history in training is then also what it
-generates. With `--prefer periodic` it is the most periodic ones of those that are clear: vowels become less breathy.
-Recordings that end in the middle of a sound are left out, and the silence around each is cut off, as around
+generates. Recordings that end in the middle of a sound are left out, and the silence around each is cut off, as around
 real ones. The classifier is trained here on the training recordings, with noise added; it shares nothing with the
 recognizer that judges voices, neither shape nor data preparation nor seed, and gets no test recording.
 """
@@ -29,15 +28,12 @@ from tts.core.console import Parser, script
 from tts.core.errors import InputError
 from tts.core.files import check_folder, is_empty, new_folder, path_argument
 from tts.core.tables import percent_cell
-from tts.evaluation.judges.periodicity import periodicity
 from tts.evaluation.utterance import ENDS_IN_SOUND_DB, measure_sound
 from tts.text.units import sounding
 from tts.voice import Voice, load_voice
 
 SAMPLES = 8000  # of every clip: cut or padded
 RATE = 8000
-CLEAR = 0.95
-"""Probability of its digit from which a recording is clear."""
 
 
 class Classifier(nn.Module):
@@ -127,11 +123,7 @@ def say_and_keep(voice: Voice, model: Classifier, args: argparse.Namespace) -> t
             unclear += int((clearness < np.log(0.5)).sum())
             whole = np.array([measure_sound(wave, RATE).end_db <= -ENDS_IN_SOUND_DB for wave in waves])
             torn += int((~whole).sum())
-            rank = clearness
-            if args.prefer == "periodic":
-                found = np.array([periodicity(wave, RATE) for wave in waves])
-                rank = np.where(clearness >= np.log(CLEAR), found, clearness)  # logarithms are below, at most 0
-            order = [index for index in np.argsort(-rank, kind="stable") if whole[index]]
+            order = [index for index in np.argsort(-clearness, kind="stable") if whole[index]]
             for take, index in enumerate(order[: args.keep]):
                 begin, end = sounding(waves[index], RATE)
                 audio.write(args.out / f"{digit}_{speaker}_{take}.wav", waves[index][begin:end], RATE)
@@ -146,9 +138,6 @@ def run(argv: Sequence[str] | None) -> None:
     parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder for the recordings")
     parser.add_argument("--n", type=int, default=160, help="recordings of each digit by each speaker")
     parser.add_argument("--keep", type=int, default=40, help="how many of them are kept")
-    parser.add_argument(
-        "--prefer", choices=("clear", "periodic"), default="clear", help="which of them (default: %(default)s)"
-    )
     parser.add_argument("--epochs", type=int, default=50, help="of the classifier")
     parser.add_argument("--temperature", type=float, help="default: the voice's own")
     parser.add_argument("--seed", type=int, default=0)

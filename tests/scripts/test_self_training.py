@@ -71,24 +71,6 @@ def test_keeps_the_clearest_that_are_whole(corpus, voice, tmp_path, capsys, monk
     assert "--keep 7: need 1 to --n, 6" in capsys.readouterr().err
 
 
-def test_keeps_the_most_periodic_of_the_clear(corpus, voice, tmp_path, monkeypatch):
-    lengths = sorted(len(load_voice(voice).speak("7", seed=1000 * 6 * 7 + k).samples) for k in range(6))
-    # The longer, the more periodic; but the longest is not clear.
-    monkeypatch.setattr(self_training, "train", lambda *_: None)
-    monkeypatch.setattr(
-        self_training,
-        "log_probabilities",
-        lambda _, waves: np.repeat([[-1.0 if len(wave) == lengths[-1] else -0.01] for wave in waves], 10, axis=1),
-    )
-    monkeypatch.setattr(self_training, "measure_sound", lambda *_: SimpleNamespace(end_db=-50.0))
-    monkeypatch.setattr(self_training, "periodicity", lambda wave, _: 1e-6 * len(wave))
-    out = tmp_path / "recordings"
-    command = [str(voice), "--source", str(corpus), "--out", str(out), "--n", "6", "--keep", "2"]
-    assert self_training.main([*command, "--prefer", "periodic"]) == 0
-    kept = [len(soundfile.read(out / f"7_theo_{k}.wav")[0]) for k in range(2)]
-    assert lengths[3] < lengths[4] < lengths[5] and kept == [lengths[4], lengths[3]]
-
-
 def test_recordings_are_cut_to_what_sounds(corpus, voice, tmp_path, monkeypatch):
     monkeypatch.setattr(self_training, "train", lambda *_: None)
     monkeypatch.setattr(self_training, "log_probabilities", lambda _, waves: np.zeros((len(waves), 10)))
