@@ -1,12 +1,13 @@
 """Modes and distance from a Gaussian on distributions made for it; what is plotted, as a picture and as a video."""
 
+import dataclasses
 import io
 import math
 
 import numpy as np
 import pytest
 import torch
-from helpers.voices import make_voice
+from helpers.voices import SMALL, make_voice
 
 from data_recipes.sequences import Sequence
 from tts import audio
@@ -138,3 +139,11 @@ def test_the_command(voice_folder, tmp_path, capsys):
     ):
         assert main([*flags, str(tmp_path / wrong[0]), *wrong[1:]]) == 2
         assert reason in capsys.readouterr().err
+
+
+def test_recordings_are_emphasized_as_the_voice_is():
+    voice = make_voice(config=dataclasses.replace(SMALL, pre_emphasis=0.85))
+    wave = (0.1 * np.random.default_rng(0).standard_normal(800)).astype(np.float32)
+    found = Predictor(voice).recorded(wave, ["4"], [800], "ann")
+    np.testing.assert_array_equal(found.codes, voice.config.model.coding.encode(wave))
+    assert (found.codes != SMALL.coding.encode(wave)).any()
