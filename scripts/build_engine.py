@@ -53,7 +53,7 @@ def library_name(target: str) -> str:
 
 
 def build(target: str, folder: Path = FOLDER, sanitize: str | None = None) -> Path:
-    """Compile `engine.c` once for each instruction set and once for the choice among them, and link them.
+    """Compile the C files once for each instruction set and once for the choice among them, and link them.
 
     Args: target, one of `TARGETS`; folder, where the library goes; sanitize, one of `SANITIZED`: stop at such faults.
 
@@ -67,16 +67,17 @@ def build(target: str, folder: Path = FOLDER, sanitize: str | None = None) -> Pa
     library = folder / library_name(target)
     with tempfile.TemporaryDirectory() as work:
 
-        def compiled(isa: str | None) -> str:
+        def compiled(source: str, isa: str | None) -> str:
             own = [] if isa is None else [f"-DENGINE_ISA={isa}", f"-mcpu={sets[isa]}"]
             if isa == "v4":  # or vectors of 64 bytes are made of two of 32
                 own.append("-mprefer-vector-width=512")
-            out = str(Path(work) / f"{isa or 'choice'}.o")
-            subprocess.run([*compiler, *flags, *own, "-c", str(FOLDER / "engine.c"), "-o", out], check=True)
+            out = str(Path(work) / f"{source}_{isa or 'choice'}.o")
+            subprocess.run([*compiler, *flags, *own, "-c", str(FOLDER / f"{source}.c"), "-o", out], check=True)
             return out
 
+        parts = [("engine", None), *((source, isa) for source in ("engine", "comb") for isa in sets)]
         with ThreadPoolExecutor() as pool:
-            objects = list(pool.map(compiled, [*sets, None]))
+            objects = list(pool.map(lambda part: compiled(*part), parts))
         extra = SANITIZED[sanitize][:1] if sanitize else ("-s",) if target.startswith("linux") else ()
         subprocess.run([*compiler, "-shared", *extra, "-o", str(library), *objects], check=True)
     for left in (*folder.glob("_engine.pdb"), *folder.glob("_engine.lib")):  # Windows' import library: nobody links

@@ -128,7 +128,9 @@ def released(voice: Voice, arguments: argparse.Namespace) -> Voice:
         name=arguments.to.name,
         default_speaker=arguments.default_speaker or c.default_speaker,
         license=corpus.license,
-        sampling=Sampling(arguments.temperature, arguments.duration_spread, arguments.nucleus_temperature),
+        sampling=Sampling(
+            arguments.temperature, arguments.duration_spread, arguments.nucleus_temperature, arguments.comb_filter
+        ),
         max_unit_seconds=arguments.max_unit_seconds or c.max_unit_seconds,
         training=training,
     )
@@ -163,6 +165,7 @@ def card(voice: Voice, report: dict[str, Any] | None, report_command: str) -> st
         f"{checksums} The whole config is in `config.json`.",
         f"Sampling settings, chosen on other texts than those measured here: temperature {c.sampling.temperature:g}, "
         f"nucleus_temperature {c.sampling.nucleus_temperature:g} (times that, in the vowels), "
+        f"comb_filter {c.sampling.comb_filter:g}, "
         f"duration_spread {c.sampling.duration_spread:g}, max_unit_seconds {c.max_unit_seconds:g}.",
     ]
     if report is not None:
@@ -229,6 +232,7 @@ def run(argv: Sequence[str] | None) -> None:
     parser.add_argument("to", type=path_argument, help="e.g. tts/voices/digits")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--nucleus-temperature", type=float, default=1.0, help="times the temperature, in the vowels")
+    parser.add_argument("--comb-filter", type=float, default=0.0, help="0 to 1: how much of the comb filter there is")
     parser.add_argument("--duration-spread", type=float, default=1.0)
     parser.add_argument("--max-unit-seconds", type=float, help="default: what the run wrote")
     parser.add_argument("--default-speaker", help="default: the run's first")

@@ -205,6 +205,7 @@ def test_voices(capsys, monkeypatch, voice_folder):
         (["4", "-o", "x.wav", "--temperature", "nan"], "temperature is nan"),
         (["4", "-o", "x.wav", "--temperature", "hot"], "--temperature"),
         (["4", "-o", "x.wav", "--nucleus-temperature", "0.5"], "nucleus_temperature is 0.5; it needs nuclei"),
+        (["4", "-o", "x.wav", "--comb-filter", "2"], "comb_filter is 2"),
         (["4", "-o", "x.wav", "--max-seconds", "0"], "max_seconds is 0"),
         (["4", "-o", "x.wav", "--max-seconds", "inf"], "max_seconds is inf"),
         (["4", "-o", "x.wav", "--seed", "-1"], "seed is -1"),

@@ -79,6 +79,7 @@ REFUSED = {
     "sampling.temperature=.inf": "sampling.temperature is inf",
     "sampling.duration_spread=.nan": "sampling.duration_spread is nan",
     "sampling.nucleus_temperature=0": "sampling.nucleus_temperature is 0",
+    "sampling.comb_filter=-0.1": "sampling.comb_filter is -0.1",
     "sampling.nucleus_temperature=0.5": "nucleus_temperature is 0.5; it needs nuclei",
 }
 NOT_YAML = {

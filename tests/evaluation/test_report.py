@@ -46,6 +46,7 @@ def report_of(items):
             "temperature": None,
             "nucleus_temperature": 0.7,
             "duration_spread": 0.5,
+            "comb_filter": 1.0,
         },
         "notes": ["a note"],
         "limits": vars(LIMITS),
@@ -86,7 +87,7 @@ def test_metrics_reach_the_tables(judged):
     assert "| test_seen | ground_truth | 20.0 | 0.000 | 0.00 | -20.0 | -60.0 | 0.0 | - |" in text
     # By speaker, on every split, the ground truth beside it.
     assert re.search(r"\| long \| ann & <b> \| 6\.7 \([\d.]+-[\d.]+\) of 45 \| 0\.0 \(0\.0-7\.9\) of 45 \|", text)
-    assert "temperature: the voice's own, nucleus temperature: 0.7, duration spread: 0.5" in text
+    assert "temperature: the voice's own, nucleus temperature: 0.7, duration spread: 0.5, comb filter: 1.0" in text
     assert "- a note" in text
     assert total_confusion(report_of(judged)["splits"], "voice")["ann & <b>"][9, 10] == 4
 

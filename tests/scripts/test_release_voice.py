@@ -48,12 +48,13 @@ def test_release(run, tmp_path, monkeypatch):
     unseen["voice"]["by_speaker"]["ann"]["digit_error"] = 0.2
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"unit": "digit", "splits": {"test_seen": seen, "test_unseen": unseen}}))
-    flags = ["--duration-spread", 0.25, "--nucleus-temperature", 0.7, "--default-speaker", "bob", "--report", report]
+    flags = ["--duration-spread", 0.25, "--nucleus-temperature", 0.7, "--comb-filter", 1]
+    flags += ["--default-speaker", "bob", "--report", report]
     release(monkeypatch, run, tmp_path / "nine", *flags)
     voice = load_voice(tmp_path / "nine")
     assert voice.name == "nine"
     assert voice.config.license == "CC BY-SA 4.0"
-    assert voice.config.sampling == Sampling(1.0, 0.25, 0.7)
+    assert voice.config.sampling == Sampling(1.0, 0.25, 0.7, 1.0)
     assert voice.config.default_speaker == "bob"
     assert voice.config.training["commit"] == "abc1234"
     assert len(voice.config.training["data_sha256"]) == 64
@@ -65,7 +66,10 @@ def test_release(run, tmp_path, monkeypatch):
     prose = " ".join(body.split())
     assert "1,500 steps in 5 minutes on a laptop" in prose
     assert voice.config.training["data_sha256"] in prose
-    assert "temperature 1, nucleus_temperature 0.7 (times that, in the vowels), duration_spread 0.25" in prose
+    assert (
+        "temperature 1, nucleus_temperature 0.7 (times that, in the vowels), comb_filter 1, duration_spread 0.25"
+        in prose
+    )
     assert "| combinations that training never has (9) | 5.0 (1.0-10.0) | 1.0 (1.0-10.0) | 90.0 | 0.0 |" in body
     assert "| ann | 17.5 | 10.0 |\n| bob | 0.0 | 0.0 |" in body
     assert "as ann and bob said them (by default bob)" in prose

@@ -217,6 +217,7 @@ MISTAKES = (
     + [("temperature", value, "temperature is ") for value in NO_NUMBERS if value is not None]
     + [("duration_spread", value, "duration_spread is ") for value in NO_NUMBERS if value is not None]
     + [("nucleus_temperature", value, "nucleus_temperature is ") for value in NO_NUMBERS if value is not None]
+    + [("comb_filter", value, "comb_filter is ") for value in NO_NUMBERS if value is not None]
     + [("max_seconds", value, "max_seconds is ") for value in NO_NUMBERS if value is not None]
     + [("speaker", value, "has no speaker ") for value in (3, b"ann", np.array(["ann", "bob"]), ["ann"])]
 )

@@ -3,15 +3,19 @@
 import dataclasses
 import typing
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from helpers.voices import SMALL, VECTORS, make_voice
+from helpers.waves import harmonics, noise, power
 
 import tts
 from tts.core.errors import InputError
 from tts.core.sampling import Sampling
+from tts.generation.interface import SynthesisResult
+from tts.generation.native import library
 from tts.models.two_tier import TwoTier
 from tts.text.encoder import TextEncoderConfig
 from tts.text.normalize import SPOKEN
@@ -126,7 +130,7 @@ def test_unknown_settings(way):
         WAYS[way](make_voice(), temprature=0.9)
     with pytest.raises(
         TypeError,
-        match=r"has no argument 'zzz'; it takes texts?, .*options, .*engine, read, speed, nucleus_temperature$",
+        match=r"has no argument .zzz.; it takes texts?, .*options, .*engine, .*nucleus_temperature, comb_filter$",
     ):
         WAYS[way](make_voice(), zzz=0.9)
 
@@ -263,6 +267,7 @@ def test_an_encoder_of_another_width(monkeypatch):
         ({"temperature": float("nan")}, "temperature"),
         ({"duration_spread": 2}, "duration_spread"),
         ({"nucleus_temperature": 0}, "nucleus_temperature is 0"),
+        ({"comb_filter": 1.1}, "comb_filter is 1.1"),
         ({"max_seconds": 0}, "max_seconds"),
         ({"max_seconds": float("inf")}, "max_seconds"),
         ({"max_seconds": float("nan")}, "max_seconds"),
@@ -305,3 +310,31 @@ def test_other_settings_same_weights():
     assert other.name == "other"
     assert np.array_equal(other.speak("4 7").codes, voice.speak("4 7", temperature=0.5).codes)
     assert not np.array_equal(other.speak("4 7").codes, voice.speak("4 7").codes)
+
+
+def test_a_comb_filter(monkeypatch):
+    """The codes stay; the samples do not depend on pieces, and without the library they are as they were made."""
+    voice = make_voice(sampling=Sampling(comb_filter=0.5))
+    wave = harmonics(8000, 0.6, 110)
+    codes = voice.config.model.coding.encode(wave + noise(len(wave), 0.02)).astype(np.int16)
+
+    def say(request):
+        return SynthesisResult(codes, [len(codes)], "stop", 0)
+
+    def stream(request):
+        yield from np.split(codes, [8, 500, 504, 3000])
+        return say(request)
+
+    engine = SimpleNamespace(generate=lambda requests: list(map(say, requests)), stream=stream)
+    monkeypatch.setattr(Voice, "engine", lambda *_: engine)
+    plain, own, full = (voice.speak("4", **how) for how in ({"comb_filter": 0}, {}, {"comb_filter": np.float32(1)}))
+    np.testing.assert_array_equal(plain.samples, voice.config.model.coding.decode(codes))
+    for audio in (own, full):
+        np.testing.assert_array_equal(audio.codes, codes)
+        assert len(audio.samples) == len(codes)
+    assert power(full.samples - plain.samples) > power(own.samples - plain.samples) + 0.5 > -60
+    chunks = [*voice.stream("4", comb_filter=1)]
+    assert min(map(len, chunks)) >= 1
+    np.testing.assert_array_equal(np.concatenate(chunks), full.samples)
+    monkeypatch.setattr(library, "problem", lambda: "there is no library")
+    np.testing.assert_array_equal(voice.speak("4", comb_filter=1).samples, plain.samples)

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--temperature", type=float, metavar="T", help="default: the voice's own")
     vowels = "times --temperature in the vowels; default: the voice's own"
     how.add_argument("--nucleus-temperature", type=float, metavar="X", help=vowels)
+    how.add_argument("--comb-filter", type=float, metavar="X", help="0 to 1; default: the voice's own")
     how.add_argument("--duration-spread", type=float, metavar="X", help="default: the voice's own")
     judges = (
         "own, our recognizer, and second, both of digits; whisper, dnsmos, periodicity, speaker "
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         options: SpeakChanges = {
             "temperature": args.temperature,
             "nucleus_temperature": args.nucleus_temperature,
+            "comb_filter": args.comb_filter,
             "duration_spread": args.duration_spread,
         }
         evaluation = of_voice(voice, material, recognizer, args.out, args.seed, baseline, options, judges)

@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, metavar="T", help="lower is duller; default: the voice's own")
     vowels = "times --temperature in the vowels: below 1 more periodic; default: the voice's own"
     parser.add_argument("--nucleus-temperature", type=float, metavar="X", help=vowels)
+    comb = "0 to 1: takes noise from between the harmonics; default: the voice's own"
+    parser.add_argument("--comb-filter", type=float, metavar="X", help=comb)
     parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto", help="default: auto")
     parser.add_argument("--max-seconds", type=float, metavar="S", help="cut here; default: generous, by the text")
     parser.add_argument(
@@ -89,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         read=arguments.read,
         speed=arguments.speed,
         nucleus_temperature=arguments.nucleus_temperature,
+        comb_filter=arguments.comb_filter,
     )
     with ExitStack() as stack:
         sinks: list[Sink] = []  # what takes samples while they are made

@@ -1,8 +1,8 @@
-"""How a voice draws its samples and durations, and the check of the numbers that a caller gives."""
+"""How a voice draws and filters its samples, and draws durations, and the check of the numbers that a caller gives."""
 
 import numbers
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from tts.core.config import Range, check
@@ -32,7 +32,7 @@ def integer(name: str, value: Any) -> int:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How samples and durations are drawn."""
+    """How samples and durations are drawn, and what is made of the samples."""
 
     temperature: Annotated[float, Range(0.01, 100)] = 1.0
     """Divides the logits of the samples: below 1 the likely codes gain weight, above 1 the others do."""
@@ -41,11 +41,14 @@ class Sampling:
     nucleus_temperature: Annotated[float, Range(0.01, 100)] = 1.0
     """Multiplies `temperature` for the samples of nuclei, the vowels: below 1 they are more periodic than with 1. Only
     for models with `units_per_word: 4`."""
+    comb_filter: Annotated[float, Range(0, 1)] = 0.0
+    """1 averages each voiced sample with those one and two pitch periods before and after, which takes noise from
+    between the harmonics; 0 leaves the samples as the model made them. See `tts.audio.comb`."""
 
     def __post_init__(self) -> None:
         check(self)
-        for name in ("temperature", "duration_spread", "nucleus_temperature"):  # which may be NumPy's or fractions
-            object.__setattr__(self, name, number(name, getattr(self, name)))
+        for each in fields(self):  # which may be NumPy's or fractions
+            object.__setattr__(self, each.name, number(each.name, getattr(self, each.name)))
 
     def check_units(self, units_per_word: int) -> None:
         """Raises InputError for a temperature of the nuclei where units are whole words."""

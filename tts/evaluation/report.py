@@ -217,7 +217,7 @@ def facts(report: Mapping[str, Any]) -> list[str]:
     lines += [f"{name}: {settings[name]['name']}" for name in ("voice", "baseline") if name in settings]
     if "seed" in settings:
         drawn = [f"seed {settings['seed']}"]
-        for name in ("temperature", "nucleus_temperature", "duration_spread"):
+        for name in ("temperature", "nucleus_temperature", "duration_spread", "comb_filter"):
             value = "the voice's own" if settings[name] is None else settings[name]
             drawn.append(f"{name.replace('_', ' ')}: {value}")
         lines.append(", ".join(drawn))

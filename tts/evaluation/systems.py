@@ -157,7 +157,12 @@ def of_voice(
     if baseline is not None:
         _check_baseline(baseline, material)
         voices["baseline"] = baseline
-    own: SpeakChanges = {"temperature": None, "nucleus_temperature": None, "duration_spread": None}
+    own: SpeakChanges = {
+        "temperature": None,
+        "nucleus_temperature": None,
+        "duration_spread": None,
+        "comb_filter": None,
+    }
     asked: SpeakChanges = {**own, **(options or {})}
     enroll(judges, material, voice.speakers)
     panel = Panel(recognizer, judges)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tts.audio import Decoder
 from tts.generation.interface import Worker
 from tts.generation.scheduler import Utterance
 from tts.voice.config import VoiceConfig
+from tts.voice.output import Output
 from tts.voice.result import Audio, CheckedText
 
 
@@ -40,10 +40,9 @@ class Batch:
         """Made by `Voice.batch`."""
         self._worker = worker
         self._frames_per_second = config.sample_rate / config.model.frame_size
-        self._coding = config.model.coding
         self._free = list(range(worker.places))
         heapify(self._free)  # the lowest place first, so that those in use lie together
-        self._making: dict[int, tuple[CheckedText, Utterance, Decoder]] = {}
+        self._making: dict[int, tuple[CheckedText, Utterance, Output]] = {}
 
     @property
     def free(self) -> int:
@@ -60,7 +59,7 @@ class Batch:
         assert self._free, "no place is free"
         place = heappop(self._free)
         self._worker.begin(place, text.request)
-        self._making[place] = text, Utterance(0, text.request.silences), Decoder(self._coding)
+        self._making[place] = text, Utterance(0, text.request.silences), text.output()
         return place
 
     def leave(self, place: int) -> None:
@@ -70,16 +69,21 @@ class Batch:
         heappush(self._free, place)
 
     def run(self, seconds: float) -> list[Chunk]:
-        """Make about so many seconds of each text, at least a frame; written pauses come on top of them."""
+        """Make about so many seconds of each text, at least a frame; written pauses come on top of them.
+
+        There is no chunk of a text of which its comb filter gives nothing yet.
+        """
         frames = max(1, min(round(seconds * self._frames_per_second), self._worker.block_frames))
         chunks = []
         for piece in self._worker.run(frames):
-            text, utterance, decoder = self._making[piece.place]
+            text, utterance, output = self._making[piece.place]
             before = len(utterance.pieces)
             whole = utterance.add(piece)
-            samples = decoder(np.concatenate(utterance.pieces[before:]))
+            samples = output(np.concatenate(utterance.pieces[before:]))
             if whole:
+                samples = np.concatenate([samples, output.rest()])
                 del self._making[piece.place]
                 heappush(self._free, piece.place)
-            chunks.append(Chunk(piece.place, samples, text.audio(whole) if whole else None))
+            if len(samples):
+                chunks.append(Chunk(piece.place, samples, text.audio(whole) if whole else None))
         return chunks

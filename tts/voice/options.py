@@ -30,6 +30,7 @@ class SpeakChanges(TypedDict, total=False):
     read: ReadMode | None
     speed: float
     nucleus_temperature: float | None
+    comb_filter: float | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class SpeakOptions:
     nucleus_temperature: float | None = None
     """Multiplies the temperature in the nuclei, the vowels: below 1 they are more periodic. Only for voices with
     `units_per_word: 4`. None: the voice's own."""
+    comb_filter: float | None = None
+    """0 … 1: how much of a comb filter at the pitch there is; the codes are the same with any. None: the voice's
+    own."""
 
     def checked_speed(self) -> float:
         """The speed. Raises InputError for one out of range."""

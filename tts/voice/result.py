@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tts import audio as audio_files
+from tts.audio import write
 from tts.core.errors import InputError
 from tts.generation.interface import StopReason, SynthesisRequest, SynthesisResult
 from tts.text.units import UnitName, per_word, syllables, unit_names
 from tts.voice.config import VoiceConfig
+from tts.voice.output import Output
 
 
 class Segment(NamedTuple):
@@ -65,7 +66,7 @@ class Audio:
         Raises:
             InputError: as `tts.audio.write`.
         """
-        audio_files.write(path, self.samples, self.sample_rate, force)
+        write(path, self.samples, self.sample_rate, force)
 
 
 class CheckedText(NamedTuple):
@@ -78,9 +79,9 @@ class CheckedText(NamedTuple):
 
     def audio(self, result: SynthesisResult) -> Audio:
         """What an engine made of the request, for the program that asked for it."""
-        model, counts = self.config.model, syllables(self.words)
+        model, counts, output = self.config.model, syllables(self.words), self.output()
         return Audio(
-            samples=model.coding.decode(result.codes),
+            samples=np.concatenate([output(result.codes), output.rest()]),
             sample_rate=self.config.sample_rate,
             words=self.words,
             word_ends=list(per_word(result.unit_ends, model.units_per_word, counts)),
@@ -94,6 +95,10 @@ class CheckedText(NamedTuple):
                 for (word, unit), end in zip(unit_names(counts, model.units_per_word), result.unit_ends, strict=False)
             ],
         )
+
+    def output(self) -> Output:
+        """What makes samples of its codes."""
+        return Output(self.config.model.coding, self.config.sample_rate, self.request.sampling.comb_filter)
 
     def capped(self, seconds: float) -> "CheckedText":
         """The same text, cut after so many seconds, written pauses not counted, unless it is cut before."""
@@ -119,7 +124,7 @@ class AudioStream(Iterator[np.ndarray]):
         self.sample_rate = text.config.sample_rate  # Hz
         self.words, self.speaker, self.seed = text.words, text.speaker, text.request.seed
         self._text, self._codes = text, codes
-        self._decoder = audio_files.Decoder(text.config.model.coding)
+        self._output = text.output()
         self._audio: Audio | None = None
         self._closed = False
         self._running = threading.Lock()
@@ -127,15 +132,18 @@ class AudioStream(Iterator[np.ndarray]):
 
     def __next__(self) -> np.ndarray:
         with self._running:
-            if self._closed:
-                self._codes.close()
-            try:
-                codes = next(self._codes)
-            except StopIteration as end:
-                if end.value is not None:  # the first time only
+            while True:  # until there are samples: the comb filter gives none for the first codes
+                if self._closed:
+                    self._codes.close()
+                try:
+                    samples = self._output(next(self._codes))
+                except StopIteration as end:
+                    if end.value is None:  # not the first time, or closed
+                        raise StopIteration from None
                     self._audio = self._text.audio(end.value)
-                raise StopIteration from None
-            return self._decoder(codes)
+                    samples = self._output.rest()
+                if len(samples):
+                    return samples
 
     def audio(self) -> Audio:
         """What `speak` returns for the text; what has not been made yet is made now.

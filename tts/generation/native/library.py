@@ -16,14 +16,14 @@ ISA_VARIABLE = "TTS_ENGINE_ISA"
 """The environment variable that forces an instruction set."""
 X86 = ("v2", "v3", "v4")
 """x86-64's levels, each with all of those before it."""
-VERSION = 6
+VERSION = 7
 """`engine_version()` in engine.c: of the functions' arguments and of the packed weights."""
 PATH = Path(__file__).parent / ("_engine" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so"))
 
 
 @functools.cache
 def load(isa: str) -> SimpleNamespace:
-    """The library's functions for an instruction set, by the names that they have in engine.c."""
+    """The library's functions for an instruction set, by the names that they have in engine.c and comb.c."""
     library = _library()
     pointer, i32, i64, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_size_t
     types: dict[str, tuple[object, list[object]]] = {
@@ -33,6 +33,7 @@ def load(isa: str) -> SimpleNamespace:
         "group_run": (None, [pointer, i32, *[pointer] * 5]),
         "group_counts": (i64, [pointer, pointer]),
         "measure": (None, [pointer, *[i32] * 4, pointer]),
+        "comb": (None, [*[pointer] * 4, i64, pointer, pointer]),
     }
     functions = SimpleNamespace()
     for name, (result, arguments) in types.items():
