@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "vectors.h"
+
 #define JOIN_(name, isa) name##_##isa
 #define JOIN(name, isa) JOIN_(name, isa)
 #define NAME(name) JOIN(name, ENGINE_ISA)
@@ -50,12 +52,16 @@ static double weight(const Comb *comb, double correlation)
 static int32_t best(const int16_t *here, int32_t width, int32_t first, int32_t count, int32_t step, double *most)
 {
     const double energy = product(here, here, width);
-    int32_t found = first;
+    const int16_t *there = here + first;
+    int32_t found = first, energy_there = product(there, there, width);
     *most = 0;
     for (int32_t k = 0; k < count; k++) {
-        const int16_t *there = here + first + k * step;
-        const double both = product(there, there, width) * energy;
-        const double likeness = both > 0 ? product(there, here, width) / sqrt(both) : 0;
+        if (k) {
+            const int16_t *in = there + (step > 0 ? width : -1), *out = there + (step > 0 ? 0 : width - 1);
+            energy_there += *in * *in - *out * *out;
+            there += step;
+        }
+        const double both = energy * energy_there, likeness = both > 0 ? product(there, here, width) / sqrt(both) : 0;
         if (likeness > *most) *most = likeness, found = first + k * step;
     }
     return found;
@@ -97,9 +103,20 @@ static void average(const float *wave, const Periods *periods, int32_t n, float 
 /* out[t] = sum_j filter[j] x[t + j], j from -r to r. */
 static void convolve(const float *x, const float *filter, int32_t r, int32_t n, float *out)
 {
-    memset(out, 0, n * sizeof *out);
-    for (int32_t j = -r; j <= r; j++)
-        for (int32_t t = 0; t < n; t++) out[t] += filter[j + r] * x[t + j];
+    int32_t t = 0;
+    for (; t + 2 * LANES <= n; t += 2 * LANES) {
+        floats low = 0.0f, high = 0.0f;
+        for (int32_t j = -r; j <= r; j++) {
+            low += filter[j + r] * load(x + t + j);
+            high += filter[j + r] * load(x + t + j + LANES);
+        }
+        store(out + t, low);
+        store(out + t + LANES, high);
+    }
+    for (; t < n; t++) {
+        out[t] = 0;
+        for (int32_t j = -r; j <= r; j++) out[t] += filter[j + r] * x[t + j];
+    }
 }
 
 static double energy(const float *x, int32_t n)
