@@ -67,9 +67,17 @@ def test_a_voice_with_pre_emphasis_takes_it_back():
 
 def test_the_first_chunk_is_short(voice):
     batch = voice.batch(2)
-    batch.begin(voice.checked("4 7 2"))
+    batch.begin(voice.checked("4 7 2", comb_filter=0))
     ((_, samples, audio),) = batch.run(0.02)
     assert (len(samples), audio) == (160, None)
+    # A comb filter has to know 49 ms more than it gives.
+    batch.begin(voice.checked("4 7 2", comb_filter=1))
+    assert [[len(chunk.samples) for chunk in batch.run(0.02)] for _ in range(4)] == [
+        [160],
+        [160],
+        [160, 80],
+        [160, 160],
+    ]
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])

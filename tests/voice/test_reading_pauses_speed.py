@@ -31,8 +31,8 @@ def implicit():
 @pytest.mark.parametrize("which", ["voice", "implicit"])
 def test_pauses_are_silence_after_the_word(which, request):
     voice = request.getfixturevalue(which)
-    plain = voice.speak("472", seed=1)
-    paused = voice.speak("[10ms] 4, 7 [0.5s] 2 [100ms]", seed=1)
+    plain = voice.speak("472", seed=1, comb_filter=0)  # its places would lie elsewhere
+    paused = voice.speak("[10ms] 4, 7 [0.5s] 2 [100ms]", seed=1, comb_filter=0)
     lengths = [80, 2000, 4000, 800]
     assert paused.words == plain.words
     assert paused.word_ends == [end + sum(lengths[: word + 2]) for word, end in enumerate(plain.word_ends)]

@@ -23,19 +23,20 @@ def voice():
 
 
 GOLDEN = {
-    ("digits", "4 7 2"): "a257ea73aa71fbe5290fd44bec9a30a67f4ad885ee31d94032604b54614f5342",
-    ("numbers", "three hundred forty two"): "b6a71fe05c0f365c79b518190c8a157c7e621e44a46227a53a690a90433b8f83",
+    ("digits", "4 7 2"): "5a4da31593033827f71da370a50a15a8647ba37bce19feede8a0f22594ff2434",
+    ("numbers", "three hundred forty two"): "61af80906366bf39e780203cc6ce94c018b566e48853a006b1c859fe1d479bf8",
 }
-"""sha256 of what a voice says for a text, seed 3, as 16-bit codes, on every instruction set. A change of it changes
-every user's audio: say so in the change log."""
+"""sha256 of what a voice says for a text, seed 3, as 16-bit codes and float32 samples, on every instruction set. A change
+of it changes every user's audio: say so in the change log."""
 
 
 @pytest.mark.parametrize("isa", library.usable())
 @pytest.mark.parametrize("name, text", GOLDEN)
-def test_golden_codes_on_each_instruction_set(name, text, isa, monkeypatch):
+def test_golden_audio_on_each_instruction_set(name, text, isa, monkeypatch):
     monkeypatch.setenv(library.ISA_VARIABLE, isa)
-    codes = tts.load_voice(name).speak(text, seed=3).codes
-    assert hashlib.sha256(codes.astype("<i2").tobytes()).hexdigest() == GOLDEN[name, text]
+    audio = tts.load_voice(name).speak(text, seed=3)
+    found = audio.codes.astype("<i2").tobytes() + audio.samples.astype("<f4").tobytes()
+    assert hashlib.sha256(found).hexdigest() == GOLDEN[name, text]
 
 
 def test_numbers_says_its_words_and_stops():
@@ -48,17 +49,17 @@ def test_numbers_says_its_words_and_stops():
 
 
 def test_says_unseen_texts(voice):
-    """28 texts a speaker, 588 digits: at most 5 are read wrong, none runs into the cap.
+    """28 texts a speaker, 588 digits: at most 9 are read wrong, none runs into the cap.
 
-    3 were where it was measured. Of 600 other texts 0.33 % of the digits were (configs/fsdd.yaml), 2 digits of so many:
-    a voice as good passes with 99 %, one that has four times as many errors with 21 %.
+    3 were where it was measured. Of 1,200 other texts 0.72 % of the digits were (configs/fsdd.yaml), 4 digits of so
+    many: a voice as good passes with 99 %, one that has four times as many errors with 3 %.
     """
     texts = held_out_texts(168, ("unseen",))
     speakers = [voice.speakers[i // 4 % len(voice.speakers)] for i in range(len(texts))]
     spoken = list(voice.speak_each([" ".join(map(str, text)) for text in texts], speakers))
     recognized = Recognizer.load().recognize([audio.samples for audio in spoken], voice.sample_rate)
     assert sum(map(len, texts)) == 588
-    assert sum(edit_distance(list(map(int, text)), digits) for text, digits in zip(texts, recognized, strict=True)) <= 5
+    assert sum(edit_distance(list(map(int, text)), digits) for text, digits in zip(texts, recognized, strict=True)) <= 9
     assert all(audio.stop_reason == "stop" for audio in spoken)
 
 
