@@ -60,8 +60,8 @@ class SpeakOptions:
     """Multiplies the temperature in the nuclei, the vowels: below 1 they are more periodic. Only for voices with
     `units_per_word: 4`. None: the voice's own."""
     comb_filter: float | None = None
-    """0 … 1: how much of a comb filter at the pitch there is; the codes are the same with any. None: the voice's
-    own."""
+    """0 … 1: how much of a comb filter at the pitch there is; the codes are the same with any. Where torch
+    speaks without the native library, there is none. None: the voice's own."""
 
     def checked_speed(self) -> float:
         """The speed. Raises InputError for one out of range."""
