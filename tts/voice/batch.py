@@ -85,5 +85,5 @@ class Batch:
                 del self._making[piece.place]
                 heappush(self._free, piece.place)
             if len(samples):
-                chunks.append(Chunk(piece.place, samples, text.audio(whole) if whole else None))
+                chunks.append(Chunk(piece.place, samples, text.audio(whole, output.whole()) if whole else None))
         return chunks

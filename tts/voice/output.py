@@ -13,6 +13,7 @@ class Output:
     Example:
         output = Output(config.model.coding, config.sample_rate, comb_filter=1.0)
         samples = np.concatenate([*(output(codes) for codes in pieces), output.rest()])
+        assert (output.whole() == samples).all()
     """
 
     def __init__(self, coding: Coding, sample_rate: int, comb_filter: float) -> None:
@@ -20,12 +21,21 @@ class Output:
         self._decoder = Decoder(coding)
         filtered = comb_filter and not library.problem()
         self._comb = CombFilter(sample_rate, comb_filter, comb.filter_blocks) if filtered else None
+        self._made: list[np.ndarray] = []
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """The next samples, (n,) float32 in [-1, 1], after the next codes, (m,); a comb filter holds some back."""
         samples = self._decoder(codes)
-        return self._comb(samples) if self._comb else samples
+        return self._given(self._comb(samples) if self._comb else samples)
 
     def rest(self) -> np.ndarray:
         """What was held back, (n,) float32, n at least 0, after the last codes."""
-        return self._comb.rest() if self._comb else np.zeros(0, np.float32)
+        return self._given(self._comb.rest() if self._comb else np.zeros(0, np.float32))
+
+    def whole(self) -> np.ndarray:
+        """All samples given so far, (n,) float32."""
+        return np.concatenate(self._made)
+
+    def _given(self, samples: np.ndarray) -> np.ndarray:
+        self._made.append(samples.copy())  # the caller may change what it gets
+        return samples

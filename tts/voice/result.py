@@ -77,11 +77,14 @@ class CheckedText(NamedTuple):
     request: SynthesisRequest
     config: VoiceConfig
 
-    def audio(self, result: SynthesisResult) -> Audio:
-        """What an engine made of the request, for the program that asked for it."""
-        model, counts, output = self.config.model, syllables(self.words), self.output()
+    def audio(self, result: SynthesisResult, samples: np.ndarray | None = None) -> Audio:
+        """What an engine made of the request, for the program that asked for it; `samples` where they are there."""
+        model, counts = self.config.model, syllables(self.words)
+        if samples is None:
+            output = self.output()
+            samples = np.concatenate([output(result.codes), output.rest()])
         return Audio(
-            samples=np.concatenate([output(result.codes), output.rest()]),
+            samples=samples,
             sample_rate=self.config.sample_rate,
             words=self.words,
             word_ends=list(per_word(result.unit_ends, model.units_per_word, counts)),
@@ -140,8 +143,8 @@ class AudioStream(Iterator[np.ndarray]):
                 except StopIteration as end:
                     if end.value is None:  # not the first time, or closed
                         raise StopIteration from None
-                    self._audio = self._text.audio(end.value)
                     samples = self._output.rest()
+                    self._audio = self._text.audio(end.value, self._output.whole())
                 if len(samples):
                     return samples
 
