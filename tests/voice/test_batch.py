@@ -81,6 +81,15 @@ def test_the_first_chunk_is_short(voice):
     ]
 
 
+@pytest.mark.parametrize("name", ["digits", "numbers"])
+@pytest.mark.parametrize("comb_filter", [0, 1])
+def test_a_stream_begins_with_20_ms(name, comb_filter):
+    voice = tts.load_voice(name)
+    frame, text = voice.config.model.frame_size, "seven" if name == "numbers" else "7"
+    with voice.stream(text, comb_filter=comb_filter) as stream:
+        assert voice.sample_rate // 50 <= len(next(stream)) < voice.sample_rate // 50 + frame
+
+
 @pytest.mark.parametrize("engine", ["native", "torch"])
 def test_one_that_is_left_disturbs_nobody(engine):
     small = make_voice()

@@ -23,6 +23,11 @@ class Output:
         self._comb = CombFilter(sample_rate, comb_filter, comb.filter_blocks) if filtered else None
         self._made: list[np.ndarray] = []
 
+    @property
+    def held(self) -> int:
+        """How many samples after a block have to be there before it is given; 0 where nothing is filtered."""
+        return self._comb.reach if self._comb else 0
+
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """The next samples, (n,) float32 in [-1, 1], after the next codes, (m,); a comb filter holds some back."""
         samples = self._decoder(codes)

@@ -103,6 +103,10 @@ class CheckedText(NamedTuple):
         """What makes samples of its codes."""
         return Output(self.config.model.coding, self.config.sample_rate, self.request.sampling.comb_filter)
 
+    def first_frames(self) -> int:
+        """How many frames have to be made for the first 20 ms of samples."""
+        return -(-(self.config.sample_rate // 50 + self.output().held) // self.config.model.frame_size)
+
     def capped(self, seconds: float) -> "CheckedText":
         """The same text, cut after so many seconds, written pauses not counted, unless it is cut before."""
         most = min(self.request.max_frames, self.config.frames("max_seconds", seconds))
