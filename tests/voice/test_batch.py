@@ -143,14 +143,14 @@ def test_each_block_is_filtered_once(voice, monkeypatch):
     of_comb = comb.filter_blocks
     monkeypatch.setattr(comb, "filter_blocks", lambda *one: blocks.append(one[2]) or of_comb(*one))
     batch = voice.batch(1)
-    batch.begin(voice.checked("4, 7", comb_filter=1))
+    batch.begin(voice.checked("4 7", comb_filter=1))
     audio = None
     while audio is None:
         for chunk in batch.run(0.06):
             audio = chunk.audio
     assert sum(blocks) == -(-len(audio.samples) // 80)
     blocks.clear()
-    with voice.stream("4, 7", comb_filter=1) as stream:
+    with voice.stream("4 7", comb_filter=1) as stream:
         for chunk in stream:
             chunk *= 0  # the caller's own
         np.testing.assert_array_equal(stream.audio().samples, audio.samples)

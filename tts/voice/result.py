@@ -82,7 +82,16 @@ class CheckedText(NamedTuple):
         model, counts = self.config.model, syllables(self.words)
         if samples is None:
             output = self.output()
-            samples = np.concatenate([output(result.codes), output.rest()])
+            begin = 0
+            for unit, silence in sorted(self.request.silences.items(), key=lambda each: each[0]):
+                if unit < len(result.unit_ends):
+                    end = result.unit_ends[unit] if unit >= 0 else len(silence)
+                    output(result.codes[begin : end - len(silence)])
+                    output(silence)
+                    begin = end
+            output(result.codes[begin:])
+            output.rest()
+            samples = output.whole()
         return Audio(
             samples=samples,
             sample_rate=self.config.sample_rate,
@@ -101,7 +110,9 @@ class CheckedText(NamedTuple):
 
     def output(self) -> Output:
         """What makes samples of its codes."""
-        return Output(self.config.model.coding, self.config.sample_rate, self.request.sampling.comb_filter)
+        request, config = self.request, self.config
+        silences = request.silences.values()
+        return Output(config.model.coding, config.sample_rate, request.sampling.comb_filter, silences)
 
     def first_frames(self) -> int:
         """How many frames have to be made for the first 20 ms of samples."""
