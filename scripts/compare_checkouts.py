@@ -115,7 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.rounds < 2 or arguments.streams < 1:
         raise InputError(f"--rounds {arguments.rounds}, --streams {arguments.streams}: give at least 2 and 1")
     folders = pairs(arguments.checkouts, "FOLDER")
-    pythons = chosen(arguments.python, "PROGRAM", folders)
+    pythons = {  # a path is one from here, not from the checkout; a link of a virtual environment stays one
+        name: os.path.abspath(program) if os.sep in program else program
+        for name, program in chosen(arguments.python, "PROGRAM", folders).items()
+    }
     voices = chosen(arguments.voice, "FOLDER", folders)
     checkouts: list[Checkout] = []
     try:

@@ -36,6 +36,7 @@ from tts.text.encoder import TextEncoder
 from tts.text.normalize import DIGIT_NAMES
 from tts.text.units import nuclei, unit_vectors
 from tts.voice import Voice, load_voice
+from tts.voice.output import Output
 
 TRAININGS = {
     f"{name}-{layer}": (f"text.encoder={name}", f"text.layer={layer}")
@@ -108,7 +109,10 @@ def said(
         )
         for number, digits, speaker in texts
     ]
-    waves = [config.model.coding.decode(one.codes) for one in voice.engine().generate(requests)]
+    waves = []
+    for one in voice.engine().generate(requests):
+        output = Output(config.model.coding, config.sample_rate, sampling.comb_filter)
+        waves.append(np.concatenate([output(one.codes), output.rest()]))
     return [
         {"digits": list(digits), "speaker": config.speakers[speaker], "recognized": answer}
         for (_, digits, speaker), answer in zip(texts, recognizer.recognize(waves, config.sample_rate), strict=True)

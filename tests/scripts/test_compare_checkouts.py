@@ -57,9 +57,10 @@ def test_a_voice_and_a_python_of_its_own(monkeypatch, capsys, slow):
     program.write_text(f'#!/bin/sh\necho used > {slow}/used\nexec {sys.executable} "$@"\n')
     program.chmod(0o755)
     shutil.copytree(PACKAGE / "voices" / "digits", slow / "voice")
+    monkeypatch.chdir(slow)
     code, out, _ = compared(
         monkeypatch, capsys, f"a={PACKAGE.parent}", f"b={PACKAGE.parent}", "--rounds", 2, "--text", "4",
-        "--voice", f"a={slow / 'voice'}", "--python", f"b={program}",
+        "--voice", f"a={slow / 'voice'}", "--python", "b=./python",
     )  # fmt: skip
     assert code == 0
     assert len(out.splitlines()) == 2

@@ -1,9 +1,13 @@
 """The comparison of encoders on vectors and answers made up here."""
 
 import numpy as np
-from compare_encoders import FORMS, NUMERALS, encoded, nearest, shares, texts_of
+from compare_encoders import FORMS, NUMERALS, encoded, nearest, said, shares, texts_of
+from helpers.voices import VECTORS, make_voice
 
 from tts.core.errors import InputError
+from tts.core.sampling import Sampling
+from tts.evaluation.trainings import Settings
+from tts.generation.native import comb
 
 
 class Known:
@@ -42,3 +46,18 @@ def test_what_cannot_be_read_counts_as_not_said_right():
 def test_the_texts_depend_on_the_seed_alone():
     assert texts_of(2, 3) == texts_of(2, 3)
     assert texts_of(2, 3) != texts_of(2, 4)
+
+
+class Recorder:
+    def recognize(self, waves, sample_rate):
+        self.waves = waves
+        return [[4]] * len(waves)
+
+
+def test_waves_have_the_comb_filter_of_the_voice(monkeypatch):
+    monkeypatch.setattr(comb, "filter_blocks", lambda numbers, wave, count: np.zeros(count * numbers.hop, np.float32))
+    for strength in (0, 1):
+        recorder, voice = Recorder(), make_voice(sampling=Sampling(comb_filter=strength))
+        found = said(voice, {4: VECTORS["four"]}, recorder, Settings(0, 0, 0.0))
+        assert found[0] == {"digits": [4], "speaker": "ann", "recognized": [4]}
+        assert all(wave.any() == (not strength) for wave in recorder.waves)

@@ -10,6 +10,7 @@ from helpers.voices import SMALL, make_voice
 
 import tts
 from tts.core.errors import InputError
+from tts.generation.native import comb
 
 TEXTS = [("472", 0, 1.0), ("1 2 3 4", 1, 2.0), ("9, 8", 2, 0.25), ("5", 3, 4.0), ("[0.2s] 6 6", 4, 1.0)]
 
@@ -80,6 +81,15 @@ def test_the_first_chunk_is_short(voice):
     ]
 
 
+@pytest.mark.parametrize("name", ["digits", "numbers"])
+@pytest.mark.parametrize("comb_filter", [0, 1])
+def test_a_stream_begins_with_20_ms(name, comb_filter):
+    voice = tts.load_voice(name)
+    frame, text = voice.config.model.frame_size, "seven" if name == "numbers" else "7"
+    with voice.stream(text, comb_filter=comb_filter) as stream:
+        assert voice.sample_rate // 50 <= len(next(stream)) < voice.sample_rate // 50 + frame
+
+
 @pytest.mark.parametrize("engine", ["native", "torch"])
 def test_one_that_is_left_disturbs_nobody(engine):
     small = make_voice()
@@ -125,3 +135,23 @@ def test_what_cannot_be_said_is_refused(voice):
         voice.checked("4", speed=5)
     with pytest.raises(InputError, match="streams is 0"):
         voice.batch(0)
+
+
+def test_each_block_is_filtered_once(voice, monkeypatch):
+    """The whole is made of the chunks: a long text's end must not stop those beside it to filter it again."""
+    blocks = []
+    of_comb = comb.filter_blocks
+    monkeypatch.setattr(comb, "filter_blocks", lambda *one: blocks.append(one[2]) or of_comb(*one))
+    batch = voice.batch(1)
+    batch.begin(voice.checked("4 7", comb_filter=1))
+    audio = None
+    while audio is None:
+        for chunk in batch.run(0.06):
+            audio = chunk.audio
+    assert sum(blocks) == -(-len(audio.samples) // 80)
+    blocks.clear()
+    with voice.stream("4 7", comb_filter=1) as stream:
+        for chunk in stream:
+            chunk *= 0  # the caller's own
+        np.testing.assert_array_equal(stream.audio().samples, audio.samples)
+    assert sum(blocks) == -(-len(audio.samples) // 80)

@@ -36,7 +36,7 @@ class SlowEngine:
     def __init__(self):
         self.in_chunk, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
 
-    def stream(self, request):
+    def stream(self, request, first_frames):
         chunk = np.full(32, 128, np.int16)
         try:
             for number in range(4):

@@ -147,3 +147,19 @@ def test_lines_from_standard_input(tmp_path, monkeypatch, capfd):
     assert "line 3: '42nd' cannot be read as phone" in capfd.readouterr().err
     assert soundfile.info("out-2.wav").frames > RATE
     assert io.BytesIO((tmp_path / "out-1.wav").read_bytes()).read(4) == b"RIFF"
+
+
+def test_a_comb_filter_leaves_pauses_silent():
+    """Also before eight, which begins with its vowel."""
+    voice = tts.load_voice()
+    text, speaker, silent = "[0.1s] 8 , 8 [0.3s] 8", "george", np.zeros(0)
+    audio = voice.speak(text, speaker, comb_filter=1)
+    silences = voice.checked(text, speaker).request.silences
+    for unit, silence in silences.items():
+        end = audio.segments[unit].end if unit >= 0 else len(silence)
+        silent = np.append(silent, audio.samples[end - len(silence) : end])
+    assert len(silent) == 800 + 2000 + 2400
+    assert not silent.any()
+    assert (audio.samples != voice.speak(text, speaker, comb_filter=0).samples).any()
+    with voice.stream(text, speaker, comb_filter=1) as stream:
+        np.testing.assert_array_equal(np.concatenate([*stream]), audio.samples)

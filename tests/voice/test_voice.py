@@ -321,7 +321,7 @@ def test_a_comb_filter(monkeypatch):
     def say(request):
         return SynthesisResult(codes, [len(codes)], "stop", 0)
 
-    def stream(request):
+    def stream(request, first_frames):
         yield from np.split(codes, [8, 500, 504, 3000])
         return say(request)
 

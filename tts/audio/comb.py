@@ -119,6 +119,11 @@ class CombFilter:
         self._wave = np.zeros(self._comb.reach, np.float32)
         """The `reach` samples before the next block, and all after them."""
 
+    @property
+    def reach(self) -> int:
+        """How many samples after a block have to be there before it is given."""
+        return self._comb.reach
+
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """The next samples, (n,) float32 in [-1, 1], n at least 0, after the next of the wave, (m,) float32."""
         self._wave = np.concatenate([self._wave, samples])

@@ -156,8 +156,8 @@ class Engine(Protocol):
         """Places for utterances that one thread makes together, each of which may begin and be left at any time."""
         ...
 
-    def stream(self, request: SynthesisRequest) -> Generator[np.ndarray, None, SynthesisResult]:
-        """Make one utterance: yields (n,) int16 codes as they are made; returns the whole."""
+    def stream(self, request: SynthesisRequest, first_frames: int) -> Generator[np.ndarray, None, SynthesisResult]:
+        """Make one utterance: yields (n,) int16 codes as they are made, `first_frames` first; returns the whole."""
         ...
 
 

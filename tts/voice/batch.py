@@ -79,11 +79,11 @@ class Batch:
             text, utterance, output = self._making[piece.place]
             before = len(utterance.pieces)
             whole = utterance.add(piece)
-            samples = output(np.concatenate(utterance.pieces[before:]))
+            made = [output(codes) for codes in utterance.pieces[before:]]
             if whole:
-                samples = np.concatenate([samples, output.rest()])
+                made.append(output.rest())
                 del self._making[piece.place]
                 heappush(self._free, piece.place)
-            if len(samples):
-                chunks.append(Chunk(piece.place, samples, text.audio(whole) if whole else None))
+            if len(samples := np.concatenate(made)):
+                chunks.append(Chunk(piece.place, samples, text.audio(whole, output.whole()) if whole else None))
         return chunks

@@ -77,11 +77,23 @@ class CheckedText(NamedTuple):
     request: SynthesisRequest
     config: VoiceConfig
 
-    def audio(self, result: SynthesisResult) -> Audio:
-        """What an engine made of the request, for the program that asked for it."""
-        model, counts, output = self.config.model, syllables(self.words), self.output()
+    def audio(self, result: SynthesisResult, samples: np.ndarray | None = None) -> Audio:
+        """What an engine made of the request, for the program that asked for it; `samples` where they are there."""
+        model, counts = self.config.model, syllables(self.words)
+        if samples is None:
+            output = self.output()
+            begin = 0
+            for unit, silence in sorted(self.request.silences.items(), key=lambda each: each[0]):
+                if unit < len(result.unit_ends):
+                    end = result.unit_ends[unit] if unit >= 0 else len(silence)
+                    output(result.codes[begin : end - len(silence)])
+                    output(silence)
+                    begin = end
+            output(result.codes[begin:])
+            output.rest()
+            samples = output.whole()
         return Audio(
-            samples=np.concatenate([output(result.codes), output.rest()]),
+            samples=samples,
             sample_rate=self.config.sample_rate,
             words=self.words,
             word_ends=list(per_word(result.unit_ends, model.units_per_word, counts)),
@@ -98,7 +110,13 @@ class CheckedText(NamedTuple):
 
     def output(self) -> Output:
         """What makes samples of its codes."""
-        return Output(self.config.model.coding, self.config.sample_rate, self.request.sampling.comb_filter)
+        request, config = self.request, self.config
+        silences = request.silences.values()
+        return Output(config.model.coding, config.sample_rate, request.sampling.comb_filter, silences)
+
+    def first_frames(self) -> int:
+        """How many frames have to be made for the first 20 ms of samples."""
+        return -(-(self.config.sample_rate // 50 + self.output().held) // self.config.model.frame_size)
 
     def capped(self, seconds: float) -> "CheckedText":
         """The same text, cut after so many seconds, written pauses not counted, unless it is cut before."""
@@ -140,8 +158,8 @@ class AudioStream(Iterator[np.ndarray]):
                 except StopIteration as end:
                     if end.value is None:  # not the first time, or closed
                         raise StopIteration from None
-                    self._audio = self._text.audio(end.value)
                     samples = self._output.rest()
+                    self._audio = self._text.audio(end.value, self._output.whole())
                 if len(samples):
                     return samples
 

@@ -221,7 +221,7 @@ class Voice:
         """
         options = changed(self.stream, options, changes)
         checked = self._checked(options, text, speaker, seed)
-        return AudioStream(checked, self.engine(options.engine).stream(checked.request))
+        return AudioStream(checked, self.engine(options.engine).stream(checked.request, checked.first_frames()))
 
     def speak_batch(
         self,
