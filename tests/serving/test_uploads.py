@@ -19,13 +19,10 @@ def mp3(channels: int) -> bytes:
 
 
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
-def test_channels_that_change_are_read_or_refused(first: int, then: int) -> None:
-    try:
-        wave, rate = decoded(mp3(first) + mp3(then), 60)
-    except InputError as error:
-        assert "not readable as audio" in str(error)
-    else:
-        assert rate == 16000 and wave.ndim == 1 and len(wave) >= 16000
+def test_channels_that_change_are_refused(first: int, then: int) -> None:
+    """Before PyAV sees them: a broken AAC of one channel and then 27 ended the process."""
+    with pytest.raises(InputError, match=r"^file: its channels, sample rate or format change"):
+        decoded(mp3(first) + mp3(then), 60)
 
 
 def test_pieces_that_do_not_fit_together_are_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:

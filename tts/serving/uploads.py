@@ -38,7 +38,15 @@ def decoded(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
                 )
             resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
             room = min(int(max_seconds * rate), MAX_SAMPLES // channels)
+            first: tuple[str, int, int] | None = None
             for frame in container.decode(stream):
+                # PyAV does not look after the first frame, and reads memory that is not there where channels change.
+                shape = frame.format.name, frame.layout.nb_channels, frame.sample_rate
+                first = first or shape
+                if shape != first or shape[1] > MAX_CHANNELS:
+                    raise InputError(
+                        "file: its channels, sample rate or format change on the way; send a recording that keeps them"
+                    )
                 for converted in resampler.resample(frame):
                     blocks.append(converted.to_ndarray())
                     count += converted.samples
@@ -48,7 +56,7 @@ def decoded(data: bytes, max_seconds: float) -> tuple[np.ndarray, int]:
                     )
             if not count:
                 raise InputError(f"file: holds no samples; send a recording as {FORMATS}")
-            wave = np.concatenate(blocks, axis=1).T  # channels may change on the way
+            wave = np.concatenate(blocks, axis=1).T
     except InputError:
         raise
     except Exception as error:  # PyAV's own, and what it raises where a file has no rate, no layout …
