@@ -8,13 +8,13 @@ from helpers.waves import harmonics, noise, power
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.audio.comb import Comb, CombFilter
+from tts.audio.comb import Comb
 from tts.generation.native import library
-from tts.generation.native.comb import filter_blocks
+from tts.generation.native.comb import CombFilter, filter_blocks
 
 
 def filtered(wave, rate=8000, strength=1.0):
-    comb = CombFilter(rate, strength, filter_blocks)
+    comb = CombFilter(rate, strength)
     return np.concatenate([comb(wave), comb.rest()])
 
 
@@ -68,14 +68,14 @@ def test_the_loudest_wave_stays_in_range():
 @given(st.integers(0, 1500), st.lists(st.integers(0, 1500), max_size=6), st.integers(0, 3))
 def test_pieces_of_any_sizes_are_the_whole(count, cuts, seed):
     wave = (harmonics(8000, 0.2, 130 + 40 * seed) + noise(1600, 0.02, seed))[:count]
-    comb = CombFilter(8000, 1.0, filter_blocks)
+    comb = CombFilter(8000, 1.0)
     pieces = [comb(piece) for piece in np.split(wave, sorted(min(cut, count) for cut in cuts))]
     np.testing.assert_array_equal(np.concatenate([*pieces, comb.rest()]), filtered(wave))
 
 
 def test_what_is_held_back_is_bounded():
     """A stream has all but what lies in `reach` and a block before its end."""
-    comb, made = CombFilter(8000, 1.0, filter_blocks), 0
+    comb, made = CombFilter(8000, 1.0), 0
     for piece in np.split(harmonics(8000, 1.0), 100):
         made += len(comb(piece))
         assert len(comb._wave) < 2 * comb._comb.reach + comb._comb.hop

@@ -15,7 +15,6 @@ The work is done in C: `tts.generation.native.comb`.
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,49 +95,3 @@ def band_filters(sample_rate: int, reach: int) -> np.ndarray:
     below = [np.rint(2**20 * cut * np.sinc(cut * times) * window) for cut in cuts]
     whole = np.where(times == 0, 2.0**20, 0.0)
     return (np.diff([0 * whole, *below, whole], axis=0) / 2**20).astype(np.float32)
-
-
-Blocks = Callable[[Comb, np.ndarray, int], np.ndarray]
-"""What filters `count` blocks of `Comb.hop` samples: of a wave, float32, of `Comb.reach` samples, the blocks, and
-`Comb.reach` samples."""
-
-
-class CombFilter:
-    """Filters one wave piece by piece: what it gives, joined, is as long as the wave, and the same for any pieces.
-
-    It gives nothing for the first pieces, since it has to know `Comb.reach` samples after each block that it gives.
-
-    Example:
-        comb = CombFilter(8000, 1.0, native.comb.filter_blocks)
-        filtered = np.concatenate([*(comb(piece) for piece in pieces), comb.rest()])
-    """
-
-    def __init__(self, sample_rate: int, strength: float, blocks: Blocks) -> None:
-        self._comb = Comb.at(sample_rate, strength)
-        self._blocks = blocks
-        self._wave = np.zeros(self._comb.reach, np.float32)
-        """The `reach` samples before the next block, and all after them."""
-
-    @property
-    def reach(self) -> int:
-        """How many samples after a block have to be there before it is given."""
-        return self._comb.reach
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """The next samples, (n,) float32 in [-1, 1], n at least 0, after the next of the wave, (m,) float32."""
-        self._wave = np.concatenate([self._wave, samples])
-        return self._filtered((len(self._wave) - 2 * self._comb.reach) // self._comb.hop)
-
-    def rest(self) -> np.ndarray:
-        """The last samples, (n,) float32 in [-1, 1], n at least 0, after the wave's end."""
-        left = len(self._wave) - self._comb.reach
-        count = -(-left // self._comb.hop)
-        self._wave = np.concatenate([self._wave, np.zeros(self._comb.reach + self._comb.hop, np.float32)])
-        return self._filtered(count)[:left]
-
-    def _filtered(self, count: int) -> np.ndarray:
-        if count < 1:
-            return np.zeros(0, np.float32)
-        filtered = self._blocks(self._comb, self._wave[: 2 * self._comb.reach + count * self._comb.hop], count)
-        self._wave = self._wave[count * self._comb.hop :]
-        return filtered

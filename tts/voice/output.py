@@ -5,8 +5,8 @@ from collections.abc import Collection
 import numpy as np
 
 from tts.audio import Coding, Decoder
-from tts.audio.comb import CombFilter
-from tts.generation.native import comb, library
+from tts.generation.native import library
+from tts.generation.native.comb import CombFilter
 
 
 class Output:
@@ -27,7 +27,7 @@ class Output:
         after them is by itself: a pause stays silence.
         """
         self._decoder = Decoder(coding)
-        self._numbers = sample_rate, comb_filter, comb.filter_blocks
+        self._numbers = sample_rate, comb_filter
         self._silences = silences
         self._comb = CombFilter(*self._numbers) if comb_filter and not library.problem() else None
         self._made: list[np.ndarray] = []

@@ -19,9 +19,9 @@ class _Comb(ctypes.Structure):
 
 
 def filter_blocks(comb: Comb, wave: np.ndarray, count: int) -> np.ndarray:
-    """Filter some blocks: see `tts.audio.comb.Blocks`.
+    """Filter blocks of `hop` samples.
 
-    Args: comb; wave, (2 reach + count hop,) float32; count, at least 1.
+    Args: comb; wave, (2 reach + count hop,) float32: `reach` samples, the blocks, `reach` samples; count, at least 1.
 
     Returns: (count hop,) float32 in [-1, 1].
 
@@ -48,3 +48,43 @@ def filter_blocks(comb: Comb, wave: np.ndarray, count: int) -> np.ndarray:
         out.ctypes.data,
     )
     return out
+
+
+class CombFilter:
+    """Filters one wave piece by piece: what it gives, joined, is as long as the wave, and the same for any pieces.
+
+    It gives nothing for the first pieces, since it has to know `Comb.reach` samples after each block that it gives.
+
+    Example:
+        comb = CombFilter(8000, 1.0)
+        filtered = np.concatenate([*(comb(piece) for piece in pieces), comb.rest()])
+    """
+
+    def __init__(self, sample_rate: int, strength: float) -> None:
+        self._comb = Comb.at(sample_rate, strength)
+        self._wave = np.zeros(self._comb.reach, np.float32)
+        """The `reach` samples before the next block, and all after them."""
+
+    @property
+    def reach(self) -> int:
+        """How many samples after a block have to be there before it is given."""
+        return self._comb.reach
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """The next samples, (n,) float32 in [-1, 1], n at least 0, after the next of the wave, (m,) float32."""
+        self._wave = np.concatenate([self._wave, samples])
+        return self._filtered((len(self._wave) - 2 * self._comb.reach) // self._comb.hop)
+
+    def rest(self) -> np.ndarray:
+        """The last samples, (n,) float32 in [-1, 1], n at least 0, after the wave's end."""
+        left = len(self._wave) - self._comb.reach
+        count = -(-left // self._comb.hop)
+        self._wave = np.concatenate([self._wave, np.zeros(self._comb.reach + self._comb.hop, np.float32)])
+        return self._filtered(count)[:left]
+
+    def _filtered(self, count: int) -> np.ndarray:
+        if count < 1:
+            return np.zeros(0, np.float32)
+        filtered = filter_blocks(self._comb, self._wave[: 2 * self._comb.reach + count * self._comb.hop], count)
+        self._wave = self._wave[count * self._comb.hop :]
+        return filtered
